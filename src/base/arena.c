@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/base.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct arena_chunk {
+	struct arena_chunk *next;
+	size_t size; /* of data */
+	_Alignas(64) char data[];
+};
+
+enum { CHUNK_FIRST = 16 * 1024, CHUNK_MOST = 1024 * 1024, LARGE = 64 * 1024 };
+
+void arena_init(struct arena *a, size_t limit)
+{
+	*a = (struct arena){ .limit = limit, .keep = CHUNK_FIRST };
+}
+
+static void free_chunks(struct arena_chunk *chunk)
+{
+	while (chunk) {
+		struct arena_chunk *next = chunk->next;
+
+		free(chunk);
+		chunk = next;
+	}
+}
+
+void arena_done(struct arena *a)
+{
+	free_chunks(a->chunks);
+	a->chunks = NULL;
+	a->ptr = a->end = NULL;
+	a->used = 0;
+}
+
+void arena_clear(struct arena *a)
+{
+	struct arena_chunk *kept = NULL;
+
+	/* The chunks behind the newest are older; keep the largest that is small enough. */
+	for (struct arena_chunk **at = &a->chunks; *at;) {
+		struct arena_chunk *chunk = *at;
+
+		*at = chunk->next;
+		if (chunk->size <= a->keep && (!kept || chunk->size > kept->size)) {
+			free(kept);
+			kept = chunk;
+		} else {
+			free(chunk);
+		}
+	}
+	a->chunks = kept;
+	a->used = 0;
+	a->ptr = a->end = NULL;
+	if (kept) {
+		kept->next = NULL;
+		a->used = kept->size;
+		a->ptr = kept->data;
+		a->end = kept->data + kept->size;
+	}
+}
+
+void *arena_alloc_slow(struct arena *a, size_t size, struct error *err)
+{
+	size_t need, total, data;
+	struct arena_chunk *chunk;
+
+	if (!checked_add(size, 63, &need) || !checked_add(a->used, need & ~(size_t)15, &total) || total > a->limit) {
+		error_set(err, ERROR_TOO_LARGE, "more than %zu bytes of memory would be needed", a->limit);
+		return NULL;
+	}
+	need = (size + 15) & ~(size_t)15;
+	if (need >= LARGE) {
+		/* A block of its own, put behind the newest so that what is left of that stays in use. */
+		chunk = aligned_alloc(64, (sizeof(*chunk) + need + 63) & ~(size_t)63);
+		if (!chunk)
+			abort();
+		chunk->size = need;
+		a->used += need;
+		if (a->chunks) {
+			chunk->next = a->chunks->next;
+			a->chunks->next = chunk;
+		} else {
+			chunk->next = NULL;
+			a->chunks = chunk;
+			a->ptr = a->end = chunk->data + need;
+		}
+		return chunk->data;
+	}
+	data = a->used < CHUNK_FIRST ? CHUNK_FIRST : MIN((size_t)CHUNK_MOST, a->used);
+	data = MAX(data, need);
+	data = MIN(data, MAX(need, a->limit - a->used));
+	data = (data + 63) & ~(size_t)63;
+	chunk = aligned_alloc(64, (sizeof(*chunk) + data + 63) & ~(size_t)63);
+	if (!chunk)
+		abort();
+	chunk->size = data;
+	chunk->next = a->chunks;
+	a->chunks = chunk;
+	a->used += data;
+	a->ptr = chunk->data + need;
+	a->end = chunk->data + data;
+	return chunk->data;
+}
+
+void *arena_array_(struct arena *a, size_t count, size_t size, struct error *err)
+{
+	size_t total;
+
+	if (!checked_mul(count, size, &total)) {
+		error_set(err, ERROR_TOO_LARGE, "%zu items of %zu bytes are more than memory can hold", count, size);
+		return NULL;
+	}
+	return arena_alloc(a, total, err);
+}
+
+void *arena_calloc(struct arena *a, size_t count, size_t size, struct error *err)
+{
+	void *block = arena_array_(a, count, size, err);
+
+	if (block)
+		memset(block, 0, count * size);
+	return block;
+}
+
+struct span arena_copy(struct arena *a, struct span s, struct error *err)
+{
+	char *copy = arena_alloc(a, s.len + 1, err);
+
+	if (!copy)
+		return (struct span){ NULL, 0 };
+	if (s.len)
+		memcpy(copy, s.ptr, s.len);
+	copy[s.len] = 0;
+	return (struct span){ copy, s.len };
+}
+
+struct span arena_print(struct arena *a, struct error *err, const char *format, ...)
+{
+	va_list args;
+	char *text;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	ASSERT(len >= 0);
+	text = arena_alloc(a, (size_t)len + 1, err);
+	if (!text)
+		return (struct span){ NULL, 0 };
+	va_start(args, format);
+	vsnprintf(text, (size_t)len + 1, format, args);
+	va_end(args);
+	return (struct span){ text, (size_t)len };
+}

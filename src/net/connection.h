@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * connection - private to net: a socket with its buffers, under a codec (HTTP/1.1 or HTTP/2).
+ *
+ * The transport half (connection.c, tls.c) moves bytes between the socket and in/out. The codec half (http1.c, http2.c)
+ * turns them into requests and back. They meet in the two operation tables below.
+ *
+ * Reading: bytes arrive in c->in; the codec consumes from the front by connection_consume(). A codec that cannot take more
+ *          (HTTP/1.1 while a request is being answered) calls connection_pause_read().
+ * Writing: connection_write() copies small pieces; connection_write_buffer() takes over a large buffer's memory. What was
+ *          gathered in a turn of the loop goes out in one write at its end, or at connection_flush().
+ * Threads: the connection's loop.
+ */
+#include "loop/loop.h"
+#include "loop/pool.h"
+#include "net/request.h"
+#include "net/server.h"
+
+struct connection;
+struct tls_session;
+
+struct codec {
+	const char *name;
+	void (*open)(struct connection *c);     /* first bytes are in c->in */
+	void (*receive)(struct connection *c);  /* more bytes in c->in, or c->is_eof */
+	void (*writable)(struct connection *c); /* less than CONNECTION_LOW_WATER waits to be sent */
+	void (*expired)(struct connection *c);  /* the timer set by connection_timeout() */
+	void (*drain)(struct connection *c);    /* finish what was accepted, take no more, then close */
+	void (*closed)(struct connection *c);   /* the socket is gone: abandon requests, free codec_state */
+};
+extern const struct codec codec_http1, codec_http2;
+
+#define CONNECTION_READ_SIZE  KIB(16)
+#define CONNECTION_LOW_WATER  KIB(64)
+#define CONNECTION_COPY_MAX   KIB(16) /* bodies up to this size are copied behind their head; larger ones are taken over */
+
+struct connection {
+	struct watch watch;
+	struct timer timer;
+	struct loop_task flush;
+	struct worker *worker;
+	const struct codec *codec; /* NULL until the first bytes tell */
+	void *codec_state;
+	struct tls_session *tls;   /* NULL in clear */
+	struct buffer in;          /* in.ptr[in_at .. in.len) is unread */
+	size_t in_at;
+	struct buffer out;         /* small pieces, gathered */
+	size_t out_at;
+	struct out_chunk *chunks;  /* large pieces behind `out` (in order) */
+	size_t out_waiting;        /* bytes in out and chunks */
+	bool is_eof, is_closing, is_read_paused, wants_write, is_closed;
+	int64_t last_progress_ns;
+	char peer[64];             /* "127.0.0.1:41234", "unix" */
+	struct connection *next, *previous; /* of the worker */
+};
+
+static inline struct span connection_unread(const struct connection *c)
+{
+	return (struct span){ c->in.ptr + c->in_at, c->in.len - c->in_at };
+}
+void connection_consume(struct connection *c, size_t n);
+/* Room for `n` unread bytes in all without moving again (a body of known length). */
+void connection_expect(struct connection *c, size_t n);
+void connection_pause_read(struct connection *c);
+void connection_resume_read(struct connection *c); /* calls codec->receive() in this turn if bytes wait */
+
+void connection_write(struct connection *c, struct span bytes);
+char *connection_write_reserve(struct connection *c, size_t n); /* n writable bytes; then connection_write_commit */
+void connection_write_commit(struct connection *c, size_t n);
+void connection_write_buffer(struct connection *c, struct buffer *b); /* leaves *b empty */
+void connection_flush(struct connection *c);
+
+/* Closes when everything written is sent. abort: at once. Both are safe inside codec callbacks: freed at the turn's end. */
+void connection_close(struct connection *c);
+void connection_abort(struct connection *c);
+void connection_timeout(struct connection *c, int64_t at_ns); /* 0 clears */
+
+/* ---- worker: what a loop's thread owns ------------------------------------------------------------------------------ */
+
+struct worker {
+	struct server *server;
+	struct loop *loop;
+	unsigned index;
+	struct connection *connections;
+	size_t connection_count;
+	struct request *free_requests;
+	bool is_draining;
+	char date[40];   /* "Date: ...\r\n", renewed each second */
+	size_t date_len;
+	int64_t date_ns;
+	/* more, private to server.c */
+	struct worker_private *more;
+};
+
+/* The server's settings, seen from inside. */
+const struct server_config *worker_config(const struct worker *w);
+struct pool *worker_pool(const struct worker *w);
+struct span worker_date(struct worker *w); /* the Date header line, with CRLF */
+
+/* ---- request: the codec's side -------------------------------------------------------------------------------------- */
+
+struct stream_ops {
+	/* The answer (or, with is_last false, one part of it) is in req->answer and req->out: turn it to bytes. */
+	void (*respond)(struct request *req, bool is_last);
+	/* The request is over (answered and, if offloaded, the compute thread is done): the codec forgets it, then it is recycled. */
+	void (*finished)(struct request *req);
+};
+
+/* Embedded first in a codec's own per-request struct. */
+struct request_stream {
+	const struct stream_ops *ops;
+	struct connection *connection;
+	struct request *request;
+};
+
+/* A cleared request from the worker's free list, with arena and out ready. */
+struct request *request_new(struct worker *w, struct request_stream *stream);
+
+/*
+ * All the head's fields are set: splits the target, makes the id and trace context, finds the route and checks what can be
+ * checked before the body. False: an answer has been sent already (404, 405, 501 ...); the codec then discards the body.
+ */
+bool request_begin(struct request *req);
+
+/* The body (or message) is whole: undoes content coding and calls the handler. Arms the deadline. */
+void request_dispatch(struct request *req);
+
+/* The client is gone, or the codec gives up: nothing more can be sent. Frees when the handler allows. */
+void request_abandon(struct request *req);
+
+/* Counts, access log, metrics: called by respond's caller, once, with the bytes sent. Private to request.c. */
