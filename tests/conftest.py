@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: the program, servers on free ports, models made once by seeded scripts, real data when it is beside the checkout."""
+import os
+import pathlib
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROGRAM = pathlib.Path(os.environ.get("HYTHE", ROOT / "build" / "hythe"))
+SANITIZED = bool(os.environ.get("HYTHE_SANITIZED"))
+DEADLINE = 120 if SANITIZED else 30
+
+
+class Server:
+    """`hythe serve` on a free port of 127.0.0.1. Output is kept in .log."""
+
+    def __init__(self, arguments, listen="127.0.0.1:0", env=None, cwd=None):
+        self.log_path = None
+        command = [str(PROGRAM), "serve", *map(str, arguments)]
+        if listen:
+            command += ["--listen", listen]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd,
+                                        env={**os.environ, **(env or {})})
+        os.set_blocking(self.process.stdout.fileno(), False)
+        self.output = b""
+        self.url = self._wait_for(rb"(https?://[^\s/'\"]+|unix:[^\s'\"]+)").decode()
+        found = re.search(r"://([^:/\[]+|\[[^\]]+\]):(\d+)", self.url)
+        self.host = found.group(1) if found else None
+        self.port = int(found.group(2)) if found else None
+
+    def read(self, timeout=0.0):
+        """What has been printed so far, as text."""
+        end = time.monotonic() + timeout
+        while True:
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
+            chunk = self.process.stdout.read() if ready else None
+            if chunk:
+                self.output += chunk
+            if not chunk or time.monotonic() >= end:
+                return self.output.decode(errors="replace")
+
+    def _wait_for(self, pattern, deadline=DEADLINE):
+        end = time.monotonic() + deadline
+        while time.monotonic() < end:
+            ready, _, _ = select.select([self.process.stdout], [], [], 0.2)
+            chunk = self.process.stdout.read() if ready else None
+            if chunk:
+                self.output += chunk
+            found = re.search(pattern, self.output)
+            if found:
+                return found.group(0)
+            if self.process.poll() is not None:
+                self.output += self.process.stdout.read() or b""
+                break
+        raise RuntimeError(f"hythe serve printed no {pattern!r}; it said:\n{self.output.decode(errors='replace')}")
+
+    def wait_for(self, text, deadline=DEADLINE):
+        return self._wait_for(re.escape(text.encode()), deadline).decode()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def stop(self, number=signal.SIGTERM):
+        """Ends the server and returns its exit code; a sanitizer's report or a crash shows in the code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+            try:
+                self.process.wait(DEADLINE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise
+        self.read()
+        return self.process.returncode
+
+
+@pytest.fixture(scope="session")
+def hythe():
+    """Path of the program under test."""
+    return str(PROGRAM)
+
+
+def _resolve(models, folder):
+    models = [models] if isinstance(models, (str, pathlib.Path)) else list(models)
+    out = []
+    for model in models:
+        name, equals, path = str(model).rpartition("=")
+        made = folder / path
+        out.append(name + equals + (str(made) if made.exists() else path))
+    return out
+
+
+@pytest.fixture
+def serve(models_dir):
+    """serve(models, *flags): a running server; `models` are names of models_dir, paths, or NAME=PATH; stopped at the end."""
+    servers = []
+
+    def start(models, *flags, **options):
+        server = Server(_resolve(models, models_dir) + list(flags), **options)
+        servers.append(server)
+        return server
+
+    yield start
+    codes = [(server.stop(), server) for server in servers]
+    for code, server in codes:
+        assert code in (0, -signal.SIGKILL), f"hythe ended with {code}:\n{server.output.decode(errors='replace')[-4000:]}"
+
+
+@pytest.fixture(scope="session")
+def models_dir():
+    """Models for tests, made by tests/make_models.py once per content of that script."""
+    import hashlib
+
+    script = pathlib.Path(__file__).with_name("make_models.py")
+    key = hashlib.sha256(script.read_bytes()).hexdigest()[:16]
+    folder = ROOT / ".cache" / f"models-{key}"
+    if not (folder / "complete").exists():
+        subprocess.run([sys.executable, str(script), str(folder)], check=True)
+        (folder / "complete").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Real data that is not part of the project: present in its developers' checkouts only."""
+    folder = ROOT.parent / "shared" / "data"
+    if not (folder / "games-expand.csv").exists():
+        pytest.skip("games-expand.csv: real data that cannot be shipped (no licence stated); not beside this checkout")
+    return folder

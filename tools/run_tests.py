@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the suites and adds up what the test runners say: the last line is 'N passed, N failed, N skipped'."""
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SUITES = ["lint", "unit", "fuzz", "whole", "san", "tsan"]
+TSAN_TESTS = ["loop_test", "pool_test", "server_test", "metrics_test", "repository_test"]
+
+
+class Totals:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.lines = []
+
+    def add(self, name, passed, failed, skipped=0, seconds=0.0):
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+        self.lines.append(f"{name:28s} {passed:6d} passed {failed:4d} failed {skipped:4d} skipped {seconds:7.1f} s")
+
+
+def run(command, **options):
+    print("+", " ".join(map(str, command)), flush=True)
+    return subprocess.run([str(c) for c in command], cwd=ROOT, **options)
+
+
+def ninja(folder, jobs, *targets):
+    done = run(["ninja", "-C", folder, "-j", jobs, *targets], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        print(done.stdout[-6000:])
+    return done.returncode == 0
+
+
+def configure(folder, env=None, *options):
+    if not (ROOT / folder / "build.ninja").exists():
+        run(["meson", "setup", folder, *options], check=True, stdout=subprocess.DEVNULL, env={**os.environ, **(env or {})})
+
+
+def meson_tests(totals, title, folder, jobs, suites=(), names=(), env=None):
+    """Counts cmocka's own tests inside each program, so that the sum says how many things were checked."""
+    start = time.monotonic()
+    log = ROOT / folder / "meson-logs" / "testlog.txt"
+    command = ["meson", "test", "-C", folder, "--no-rebuild", "--num-processes", jobs, *[f"--suite={s}" for s in suites], *names]
+    done = run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(env or {})})
+    text = log.read_text(errors="replace") if log.exists() else ""
+    passed = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+) test", text)) + len(re.findall(r"inputs replayed", text))
+    broken = len(re.findall(r"^result: +(?!exit status 0)", text, re.M))
+    failed = max(broken, sum(int(n) for n in re.findall(r"\[  FAILED  \] (\d+) test", text)))
+    if done.returncode and not failed:
+        failed = 1
+    if failed:
+        print(done.stdout[-3000:])
+        for block in re.split(r"^=+ \d+/\d+ =+$", text, flags=re.M):
+            if re.search(r"^result: +(?!exit status 0)", block, re.M):
+                print(block[-4000:])
+    totals.add(title, passed, failed, 0, time.monotonic() - start)
+
+
+def pytest(totals, title, env=None, select=()):
+    start = time.monotonic()
+    done = run([ROOT / ".venv-test" / "bin" / "python", "-m", "pytest", "-q", "-ra", "--tb=short", "tests", *select],
+               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(env or {})})
+    print(done.stdout[-20000:])
+    last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
+    count = lambda word: int((re.search(rf"(\d+) {word}", last) or [0, 0])[1])
+    failed = count("failed") + count("errors?")
+    if done.returncode not in (0, 1) and not failed:
+        failed = 1
+    totals.add(title, count("passed"), failed, count("skipped"), time.monotonic() - start)
+
+
+def lint(totals):
+    start = time.monotonic()
+    failed = sum(run([sys.executable, f"tools/{name}.py"]).returncode != 0 for name in ("check_rooms", "check_words"))
+    totals.add("lint: rooms, words", 2 - failed, failed, 0, time.monotonic() - start)
+
+
+SAN_ENV = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99:detect_stack_use_after_return=1",
+           "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=98", "HYTHE_SANITIZED": "1"}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("suites", nargs="*", help=" ".join(SUITES))
+    parser.add_argument("--jobs", default="2")
+    parser.add_argument("--fuzz-seconds", type=int, default=10)
+    args = parser.parse_args()
+    suites = args.suites or SUITES
+    unknown = set(suites) - set(SUITES)
+    if unknown:
+        sys.exit(f"unknown suite: {' '.join(unknown)}; known: {' '.join(SUITES)}")
+    totals = Totals()
+    jobs = args.jobs
+    if "lint" in suites:
+        lint(totals)
+    if "unit" in suites:
+        meson_tests(totals, "unit", "build", jobs, ["unit", "fuzz"])
+    if "fuzz" in suites:
+        start = time.monotonic()
+        configure("build-fuzz", {"CC": "clang-14"}, "-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false",
+                  "-Dbuildtype=debugoptimized")
+        if ninja("build-fuzz", jobs):
+            totals.add("build: clang -Werror", 1, 0, 0, time.monotonic() - start)
+            start = time.monotonic()
+            done = run([sys.executable, "tools/fuzz.py", "--seconds", args.fuzz_seconds, "--jobs", jobs], stdout=subprocess.PIPE, text=True)
+            print(done.stdout, flush=True)
+            found = re.search(r"fuzz: (\d+) passed, (\d+) failed", done.stdout)
+            totals.add(f"fuzz, {args.fuzz_seconds} s each", int(found[1]) if found else 0, int(found[2]) if found else 1, 0,
+                       time.monotonic() - start)
+        else:
+            totals.add("build: clang -Werror", 0, 1)
+    if "whole" in suites:
+        pytest(totals, "whole program")
+    if "san" in suites:
+        configure("build-san", None, "-Db_sanitize=address,undefined", "-Dbuildtype=debugoptimized")
+        if ninja("build-san", jobs):
+            meson_tests(totals, "unit, ASan + UBSan", "build-san", jobs, ["unit", "fuzz"], env=SAN_ENV)
+            pytest(totals, "whole, ASan + UBSan", {**SAN_ENV, "HYTHE": str(ROOT / "build-san" / "hythe")})
+        else:
+            totals.add("build: ASan + UBSan", 0, 1)
+    if "tsan" in suites:
+        configure("build-tsan", None, "-Db_sanitize=thread", "-Dbuildtype=debugoptimized")
+        listed = subprocess.run(["meson", "test", "-C", "build-tsan", "--list"], cwd=ROOT, capture_output=True, text=True).stdout
+        names = [name for name in TSAN_TESTS if name in listed]
+        if ninja("build-tsan", jobs):
+            meson_tests(totals, "threads, TSan", "build-tsan", jobs, [], names, {"TSAN_OPTIONS": "halt_on_error=1:exitcode=97"})
+        else:
+            totals.add("build: TSan", 0, 1)
+    print()
+    for line in totals.lines:
+        print(line)
+    print(f"{totals.passed} passed, {totals.failed} failed, {totals.skipped} skipped")
+    return 1 if totals.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
