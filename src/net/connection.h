@@ -100,33 +100,58 @@ struct span worker_date(struct worker *w); /* the Date header line, with CRLF */
 
 /* ---- request: the codec's side -------------------------------------------------------------------------------------- */
 
+/* The server's compiled routes, shared by its workers. */
+struct routes;
+const struct routes *worker_routes(const struct worker *w);
+
+/* Called by the server on the worker's thread: before its first request, and after its last. */
+void worker_requests_init(struct worker *w);
+void worker_requests_done(struct worker *w);
+
 struct stream_ops {
-	/* The answer (or, with is_last false, one part of it) is in req->answer and req->out: turn it to bytes. */
+	/*
+	 * The answer (or, with is_last false, one part of it) is in req->answer and req->out: turn it to bytes; the codec may
+	 * take req->out's memory and leave another (or an empty) buffer. Of `req` it uses answer, out, method and stream only:
+	 * when a deadline passes while a compute thread has the request, another request stands in to carry the answer.
+	 */
 	void (*respond)(struct request *req, bool is_last);
-	/* The request is over (answered and, if offloaded, the compute thread is done): the codec forgets it, then it is recycled. */
+	/*
+	 * The request is over: answered or abandoned and, if offloaded, the compute thread is done. Until now the memory its
+	 * spans point to (head, body) had to stay, even with the connection gone. The codec forgets it; then it is recycled.
+	 */
 	void (*finished)(struct request *req);
+	/* Streaming calls: the message is handled, the next one may be dispatched. NULL where there are none. */
+	void (*ready)(struct request *req);
 };
 
 /* Embedded first in a codec's own per-request struct. */
 struct request_stream {
 	const struct stream_ops *ops;
-	struct connection *connection;
+	struct connection *connection; /* for the peer's name in the access log; NULL once it is gone */
 	struct request *request;
 };
 
-/* A cleared request from the worker's free list, with arena and out ready. */
+/* A cleared request from the worker's free list, with arena and out ready; sets stream->request. */
 struct request *request_new(struct worker *w, struct request_stream *stream);
 
 /*
- * All the head's fields are set: splits the target, makes the id and trace context, finds the route and checks what can be
- * checked before the body. False: an answer has been sent already (404, 405, 501 ...); the codec then discards the body.
+ * All the head's fields are set (method, method_text, target, authority, headers, content_type, http_major, received_ns;
+ * deadline_ns when the client names one, is_grpc): splits the target, makes the id, finds the route and checks what can be
+ * checked before the body. False: it has been answered already (404, 405, 501 ...) and `finished` was called; the codec then
+ * discards the body.
  */
 bool request_begin(struct request *req);
 
-/* The body (or message) is whole: undoes content coding and calls the handler. Arms the deadline. */
+/*
+ * The body (or message) is whole and in req->body: undoes content coding and calls the handler. When it returns the answer
+ * may have been given (and `finished` called), or comes later from the loop.
+ */
 void request_dispatch(struct request *req);
 
-/* The client is gone, or the codec gives up: nothing more can be sent. Frees when the handler allows. */
-void request_abandon(struct request *req);
+/* Answers with an error that the codec found (a body over its limit, a slow client), then `finished`. Not while a handler has
+ * the request (between request_dispatch() and `finished` or `ready`). */
+void request_refuse(struct request *req, const struct error *err);
 
-/* Counts, access log, metrics: called by respond's caller, once, with the bytes sent. Private to request.c. */
+/* The client is gone, or the codec gives up: nothing more can be sent. `finished` comes now, or when the compute thread is
+ * done with it. */
+void request_abandon(struct request *req);

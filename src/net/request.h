@@ -86,29 +86,40 @@ struct request {
 	const struct route *route;
 	struct span params[ROUTE_PARAMS_MAX];
 	void *context;      /* server_config.context */
-	void *state;        /* a streaming handler's own, NULL at first; cut it from the arena */
+	void *state;        /* a streaming handler's own, NULL at first; cut it from call_arena */
 	char id[64];        /* request id: the caller's X-Request-Id if sane, else made here */
 	size_t id_len;
-	char traceparent[56]; /* W3C trace context of this request (a child of the caller's, or new) */
+	char traceparent[56]; /* empty until request_traceparent() */
 	int64_t received_ns; /* first byte of the head, monotonic */
 	int64_t deadline_ns; /* when the answer is no longer wanted; INT64_MAX without */
-	struct arena arena;
+	struct arena arena;      /* streaming calls: cleared after each message */
+	struct arena call_arena; /* streaming calls: lives as long as the call */
 
 	/* The answer. */
 	struct buffer out; /* the body is written here */
 
 	/* Private to net. */
 	struct {
-		int status;
+		int status; /* gRPC: its status number */
 		struct span content_type;
-		struct header headers[12];
+		struct header headers[16]; /* names in lower case */
 		size_t header_count;
+		const struct error *failure; /* gRPC: what grpc-message says; NULL when OK */
 		bool is_answered;
+		bool is_coded; /* gRPC: out is compressed (gzip) */
 	} answer;
-	struct request_stream *stream; /* NULL once the client is gone */
+	struct request_stream *stream;
 	struct worker *worker;
-	struct work *work;             /* while offloaded */
-	bool is_abandoned;             /* client gone or deadline passed while a compute thread still works */
+	const struct surface *surface; /* whose errors and counters: the route's, or the nearest route's */
+	const struct span *param_names;
+	struct request_end *ends;
+	unsigned surface_index;
+	uint8_t phase;
+	uint8_t coding;     /* gRPC: of this message's body (enum coding) */
+	bool is_grpc;       /* asked as gRPC: answers in its form */
+	bool grpc_compress; /* answers may be compressed: the client compresses, and reads gzip */
+	bool had_id;        /* the id is the caller's */
+	bool is_abandoned;  /* client gone or deadline passed while a compute thread still works */
 	struct request *next;
 };
 
@@ -123,7 +134,7 @@ struct span request_param(const struct request *req, const char *name);
 bool request_query(struct request *req, struct span name, struct span *ret);
 bool form_next(struct span *rest, struct arena *arena, struct span *ret_name, struct span *ret_value);
 
-/* Headers of the answer; the spans must live as long as the request. Twelve at most. */
+/* Headers of the answer; names in lower case; the spans must live as long as the request (and its arena). Ten at most. */
 void request_set_header(struct request *req, struct span name, struct span value);
 
 /* Sends what is in req->out with this status. An empty content type sends none. Once per request. */
@@ -142,7 +153,18 @@ void request_fail(struct request *req, const struct error *err);
 void request_offload(struct request *req, void (*fn)(struct request *req));
 #define REQUEST_INLINE_NS    (500 * 1000)   /* estimated work that may run on the loop */
 #define REQUEST_INLINE_BYTES (128 * 1024)   /* body that may be decoded on the loop */
-bool request_is_offloaded(const struct request *req);
+bool request_is_offloaded(const struct request *req); /* asked inside a handler: am I on a compute thread? */
+
+/* W3C trace context of this request: a child of the caller's, or new. Made at the first call. */
+struct span request_traceparent(struct request *req);
+
+/* Runs `run` on the loop when req->arena is about to be cleared: the request is over (streaming: the message is handled). For
+ * references held meanwhile. The struct is cut from req->arena, or embedded in what is. */
+struct request_end {
+	struct request_end *next;
+	void (*run)(struct request_end *end);
+};
+void request_at_end(struct request *req, struct request_end *end, void (*run)(struct request_end *end));
 
 /* {"error": "..."}: the surface of paths that belong to nobody, and of most protocols. */
 void fail_as_json_error(struct request *req, const struct error *err);
