@@ -43,14 +43,19 @@ bool error_set(struct error *err, enum error_code code, const char *format, ...)
 bool error_wrap(struct error *err, const char *format, ...)
 {
 	struct error old = *err;
+	size_t len, more;
 	va_list args;
-	int len;
 
 	va_start(args, format);
-	len = vsnprintf(err->message, sizeof(err->message), format, args);
+	vsnprintf(err->message, sizeof(err->message), format, args);
 	va_end(args);
-	if (len >= 0 && (size_t)len < sizeof(err->message))
-		snprintf(err->message + len, sizeof(err->message) - (size_t)len, ": %s", old.message);
+	len = strlen(err->message);
+	if (len + 3 < sizeof(err->message)) {
+		memcpy(err->message + len, ": ", 2);
+		more = strnlen(old.message, sizeof(err->message) - len - 3); /* the end of a long message is cut */
+		memcpy(err->message + len + 2, old.message, more);
+		err->message[len + 2 + more] = 0;
+	}
 	end_at_character(err->message);
 	return false;
 }
