@@ -16,7 +16,13 @@
 
 struct loop;
 
-enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 }; /* HANGUP is delivered, never asked for */
+enum {
+	LOOP_READ = 1,
+	LOOP_WRITE = 2,
+	LOOP_HANGUP = 4, /* delivered, never asked for: both directions are closed, or an error */
+	LOOP_SHARED =
+	    8, /* asked for with loop_watch(): of several loops that watch this descriptor, few wake, not all */
+};
 
 struct watch {
 	void (*ready)(struct watch *w, unsigned events);
@@ -27,8 +33,8 @@ struct watch {
 
 struct timer {
 	void (*fire)(struct timer *t);
-	int64_t at_ns;    /* monotonic */
-	size_t position;  /* private: place in the heap, 0 when not armed */
+	int64_t at_ns;   /* monotonic */
+	size_t position; /* private: place in the heap, 0 when not armed */
 };
 
 struct loop *loop_new(void);
@@ -75,4 +81,5 @@ void loop_defer(struct loop *l, struct loop_task *t);
 
 /* Signals, taken through a signalfd on this loop; the caller has blocked them in every thread (loop_signals_block). */
 void loop_signals_block(const int *signals, size_t count);
-void loop_on_signal(struct loop *l, const int *signals, size_t count, void (*caught)(int signal, void *context), void *context);
+void loop_on_signal(struct loop *l, const int *signals, size_t count, void (*caught)(int signal, void *context),
+		    void *context);

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "loop/loop.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define EVENTS_PER_TURN 256
+#define SLEEP_MAX_MS    (60 * 60 * 1000)
+
+/* The key beside the pointer: sifting touches no timer but those it moves. */
+struct heap_entry {
+	int64_t at_ns;
+	struct timer *timer;
+};
+
+struct signal_source {
+	struct watch watch;
+	void (*caught)(int signal, void *context);
+	void *context;
+	struct signal_source *next;
+};
+
+struct loop {
+	int epoll_fd, wake_fd;
+	int64_t now_ns;
+	/* Set by any thread (release), read by the loop each turn (acquire). */
+	_Atomic bool is_stopping;
+	/* Messages from other threads, newest first: pushed by compare-and-swap (release), taken whole (acquire). */
+	_Atomic(struct loop_message *) inbox;
+	struct watch wake;
+	struct heap_entry *heap; /* heap[1..timer_count]: a binary heap, earliest first */
+	size_t timer_count, timer_cap;
+	struct loop_task *tasks, **tasks_tail;
+	struct signal_source *signals;
+	int event_count, event_next; /* of `events`, while a turn delivers them */
+	struct epoll_event events[EVENTS_PER_TURN];
+};
+
+static _Thread_local struct loop *current;
+
+struct loop *loop_current(void)
+{
+	return current;
+}
+
+int64_t loop_now(const struct loop *l)
+{
+	return l->now_ns;
+}
+
+/* ---- descriptors ---- */
+
+static uint32_t epoll_bits(unsigned events)
+{
+	return (events & LOOP_READ ? (uint32_t)EPOLLIN : 0) | (events & LOOP_WRITE ? (uint32_t)EPOLLOUT : 0) |
+	       (events & LOOP_SHARED ? (uint32_t)EPOLLEXCLUSIVE : 0);
+}
+
+static unsigned loop_bits(uint32_t bits)
+{
+	return (bits & EPOLLIN ? LOOP_READ : 0u) | (bits & EPOLLOUT ? LOOP_WRITE : 0u) |
+	       (bits & (EPOLLHUP | EPOLLERR) ? LOOP_HANGUP : 0u);
+}
+
+static void control(struct loop *l, int operation, struct watch *w, uint32_t bits)
+{
+	struct epoll_event event = { .events = bits, .data.ptr = w };
+
+	ASSERT(epoll_ctl(l->epoll_fd, operation, w->fd, &event) == 0);
+}
+
+void loop_watch(struct loop *l, struct watch *w, int fd, unsigned events, void (*ready)(struct watch *, unsigned))
+{
+	LOOP_ASSERT(l);
+	*w = (struct watch){ .ready = ready, .fd = fd, .events = events };
+	control(l, EPOLL_CTL_ADD, w, epoll_bits(events));
+}
+
+void loop_watch_change(struct loop *l, struct watch *w, unsigned events)
+{
+	if (w->events == events)
+		return;
+	w->events = events;
+	control(l, EPOLL_CTL_MOD, w, epoll_bits(events));
+}
+
+void loop_unwatch(struct loop *l, struct watch *w)
+{
+	LOOP_ASSERT(l);
+	control(l, EPOLL_CTL_DEL, w, 0);
+	/* Events of this turn that still wait must not reach memory the caller is about to free. */
+	for (int i = l->event_next; i < l->event_count; i++) {
+		if (l->events[i].data.ptr == w)
+			l->events[i].data.ptr = NULL;
+	}
+}
+
+static void deliver(struct loop *l, int count)
+{
+	l->event_count = count;
+	l->event_next = 0;
+	while (l->event_next < l->event_count) {
+		struct epoll_event *event = &l->events[l->event_next++];
+		struct watch *w = event->data.ptr;
+
+		if (LIKELY(w != NULL))
+			w->ready(w, loop_bits(event->events));
+	}
+	l->event_count = l->event_next = 0;
+}
+
+/* ---- timers ---- */
+
+static void heap_put(struct loop *l, size_t i, struct heap_entry entry)
+{
+	l->heap[i] = entry;
+	entry.timer->position = i;
+}
+
+static void heap_up(struct loop *l, size_t i, struct heap_entry entry)
+{
+	for (; i > 1 && l->heap[i / 2].at_ns > entry.at_ns; i /= 2)
+		heap_put(l, i, l->heap[i / 2]);
+	heap_put(l, i, entry);
+}
+
+static void heap_down(struct loop *l, size_t i, struct heap_entry entry)
+{
+	for (;;) {
+		size_t child = 2 * i;
+
+		if (child < l->timer_count && l->heap[child + 1].at_ns < l->heap[child].at_ns)
+			child++;
+		if (child > l->timer_count || l->heap[child].at_ns >= entry.at_ns)
+			break;
+		heap_put(l, i, l->heap[child]);
+		i = child;
+	}
+	heap_put(l, i, entry);
+}
+
+void loop_timer_set(struct loop *l, struct timer *t, int64_t at_ns, void (*fire)(struct timer *))
+{
+	struct heap_entry entry = { at_ns, t };
+	int64_t before = t->at_ns;
+
+	LOOP_ASSERT(l);
+	t->fire = fire;
+	t->at_ns = at_ns;
+	if (t->position) {
+		if (at_ns < before)
+			heap_up(l, t->position, entry);
+		else
+			heap_down(l, t->position, entry);
+		return;
+	}
+	if (l->timer_count + 1 >= l->timer_cap) {
+		l->timer_cap = l->timer_cap ? 2 * l->timer_cap : 32;
+		l->heap = base_realloc(l->heap, l->timer_cap * sizeof(*l->heap));
+	}
+	heap_up(l, ++l->timer_count, entry);
+}
+
+void loop_timer_clear(struct loop *l, struct timer *t)
+{
+	size_t i = t->position;
+	struct heap_entry last;
+
+	LOOP_ASSERT(l);
+	if (i == 0)
+		return;
+	ASSERT(i <= l->timer_count && l->heap[i].timer == t);
+	t->position = 0;
+	last = l->heap[l->timer_count--];
+	if (last.timer == t)
+		return;
+	if (i > 1 && l->heap[i / 2].at_ns > last.at_ns)
+		heap_up(l, i, last);
+	else
+		heap_down(l, i, last);
+}
+
+static void fire_timers(struct loop *l)
+{
+	/* Bounded: a timer that sets itself again for now waits for the next turn. */
+	for (size_t n = l->timer_count; n > 0 && l->timer_count && l->heap[1].at_ns <= l->now_ns; n--) {
+		struct timer *t = l->heap[1].timer;
+
+		loop_timer_clear(l, t);
+		t->fire(t);
+	}
+}
+
+static int sleep_ms(const struct loop *l)
+{
+	int64_t left;
+
+	if (l->tasks)
+		return 0;
+	if (!l->timer_count)
+		return -1;
+	left = l->heap[1].at_ns - l->now_ns;
+	if (left <= 0)
+		return 0;
+	left = (left + NS_PER_MS - 1) / NS_PER_MS; /* up: waking early would only mean one more turn */
+	return (int)MIN(left, SLEEP_MAX_MS);
+}
+
+/* ---- tasks and messages ---- */
+
+void loop_defer(struct loop *l, struct loop_task *t)
+{
+	LOOP_ASSERT(l);
+	if (t->is_queued)
+		return;
+	t->is_queued = true;
+	t->next = NULL;
+	*l->tasks_tail = t;
+	l->tasks_tail = &t->next;
+}
+
+static void run_tasks(struct loop *l)
+{
+	struct loop_task *t = l->tasks;
+
+	/* What these queue in turn runs after the next look at the descriptors. */
+	l->tasks = NULL;
+	l->tasks_tail = &l->tasks;
+	while (t) {
+		struct loop_task *next = t->next;
+
+		t->is_queued = false;
+		t->run(t);
+		t = next;
+	}
+}
+
+static void wake(struct loop *l)
+{
+	uint64_t one = 1;
+
+	(void)!write(l->wake_fd, &one, sizeof(one)); /* fails only when the counter is full: then it is awake */
+}
+
+void loop_send(struct loop *l, struct loop_message *m)
+{
+	struct loop_message *head = atomic_load_explicit(&l->inbox, memory_order_relaxed);
+
+	do {
+		m->next = head;
+	} while (
+	    !atomic_compare_exchange_weak_explicit(&l->inbox, &head, m, memory_order_release, memory_order_relaxed));
+	if (!head)
+		wake(l); /* who finds it filled knows that the one before has called */
+}
+
+static void run_messages(struct loop *l)
+{
+	struct loop_message *m, *ordered = NULL;
+
+	if (LIKELY(!atomic_load_explicit(&l->inbox, memory_order_relaxed)))
+		return;
+	m = atomic_exchange_explicit(&l->inbox, NULL, memory_order_acquire);
+	while (m) {
+		struct loop_message *next = m->next;
+
+		m->next = ordered;
+		ordered = m;
+		m = next;
+	}
+	while (ordered) {
+		struct loop_message *next = ordered->next; /* run() may free it */
+
+		ordered->run(ordered);
+		ordered = next;
+	}
+}
+
+static void woken(struct watch *w, unsigned events)
+{
+	/* Edge-triggered: each write is one event, so that the counter need not be read back. */
+	(void)w;
+	(void)events;
+}
+
+/* ---- signals ---- */
+
+static sigset_t signal_set(const int *signals, size_t count)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < count; i++)
+		sigaddset(&set, signals[i]);
+	return set;
+}
+
+void loop_signals_block(const int *signals, size_t count)
+{
+	sigset_t set = signal_set(signals, count);
+
+	ASSERT(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+}
+
+static void signal_ready(struct watch *w, unsigned events)
+{
+	struct signal_source *source = CONTAINER_OF(w, struct signal_source, watch);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(w->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		source->caught((int)info.ssi_signo, source->context);
+}
+
+void loop_on_signal(struct loop *l, const int *signals, size_t count, void (*caught)(int signal, void *context),
+		    void *context)
+{
+	struct signal_source *source = base_calloc(1, sizeof(*source));
+	sigset_t set = signal_set(signals, count);
+	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+
+	ASSERT(fd >= 0);
+	source->caught = caught;
+	source->context = context;
+	source->next = l->signals;
+	l->signals = source;
+	loop_watch(l, &source->watch, fd, LOOP_READ, signal_ready);
+}
+
+/* ---- life ---- */
+
+struct loop *loop_new(void)
+{
+	struct loop *l = base_calloc(1, sizeof(*l));
+
+	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ASSERT(l->epoll_fd >= 0 && l->wake_fd >= 0);
+	l->tasks_tail = &l->tasks;
+	l->now_ns = clock_monotonic_ns();
+	l->wake = (struct watch){ .ready = woken, .fd = l->wake_fd };
+	control(l, EPOLL_CTL_ADD, &l->wake, (uint32_t)EPOLLIN | (uint32_t)EPOLLET);
+	return l;
+}
+
+void loop_free(struct loop *l)
+{
+	if (!l)
+		return;
+	while (l->signals) {
+		struct signal_source *source = l->signals;
+
+		l->signals = source->next;
+		close(source->watch.fd);
+		free(source);
+	}
+	close(l->wake_fd);
+	close(l->epoll_fd);
+	free(l->heap);
+	free(l);
+}
+
+void loop_stop(struct loop *l)
+{
+	atomic_store_explicit(&l->is_stopping, true, memory_order_release);
+	wake(l);
+}
+
+void loop_run(struct loop *l)
+{
+	struct loop *outer = current;
+
+	current = l;
+	while (!atomic_load_explicit(&l->is_stopping, memory_order_acquire)) {
+		int count = epoll_wait(l->epoll_fd, l->events, EVENTS_PER_TURN, sleep_ms(l));
+
+		ASSERT(count >= 0 || errno == EINTR);
+		l->now_ns = clock_monotonic_ns();
+		deliver(l, MAX(count, 0));
+		run_messages(l);
+		fire_timers(l);
+		run_tasks(l);
+	}
+	run_messages(l); /* sent before the stop: answered, not lost */
+	run_tasks(l);
+	atomic_store_explicit(&l->is_stopping, false, memory_order_relaxed);
+	current = outer;
+}
