@@ -58,3 +58,6 @@ char *number_print_double(char *out, double value);
 char *number_print_float(char *out, float value);
 char *number_print_int64(char *out, int64_t value);
 char *number_print_uint64(char *out, uint64_t value);
+
+/* The texts of 0 to 999: up to three digits, and in the last byte how many. For loops that print many small integers. */
+extern const char number_small_text[1000][4];
