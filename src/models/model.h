@@ -46,6 +46,7 @@ struct model_info {
 	struct span *feature_names;
 	size_t feature_count;      /* F; 0 when the input is not a table */
 	bool takes_missing;        /* NaN is an ordinary value */
+	bool any_input;            /* takes tensors of any type and shape: pass them as they came, unconverted (echo) */
 
 	int score_output;          /* index of the output a caller wants by default, or 0 */
 	int label_output;          /* index of the predicted class's output, or -1 */
@@ -91,7 +92,7 @@ bool model_run(const struct model *m, const struct tensor *inputs, uint64_t want
 
 struct model_format {
 	const char *name;
-	/* How sure: 0 no, 100 certain. Sees the first KIBs of the content, NUL-safe. */
+	/* How sure: 0 no, 100 certain. Sees the first KIBs of the content, NUL-safe. NULL: builtin, found by name only. */
 	int (*probe)(struct span head);
 	/* Builds the model; `bytes` lives only during the call. */
 	struct model *(*load)(struct span bytes, const struct model_options *options, struct error *err);

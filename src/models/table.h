@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* table - the formats of this room. A format without a probe is builtin: found by name only ("builtin:echo"). */
+#include "models/model.h"
+
+extern const struct model_format format_echo;               /* echo.c */
