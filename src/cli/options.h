@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* options - what each command's flags fill in. Rows of table.c name these members. */
+#include "cli/cli.h"
+#include "net/server.h"
+
+struct model_flags {
+	struct text_list features;
+	const char *onnxruntime;
+	bool all_rounds;
+};
+
+struct serve_options {
+	struct text_list names, listen;
+	struct server_limits limits;
+	struct model_flags model;
+	size_t workers, compute_threads;
+	const char *tls_certificate, *tls_key, *tls_client_ca;
+	const char *cors_origin, *server_name;
+	bool compression;
+	size_t compression_least;
+	int access_log, log_format, log_level;
+	int64_t watch_files_ms;
+	bool quiet;
+};
+
+struct inspect_options {
+	struct model_flags model;
+	bool as_json;
+};
+
+struct predict_options {
+	struct model_flags model;
+	const char *input, *output_path, *output_name, *label_column, *separator;
+	bool keep_columns, strict, skip_bad, quiet;
+	size_t threads;
+};
+
+struct help_options {
+	bool man, markdown;
+};
+
+struct version_options {
+	bool as_json;
+};
