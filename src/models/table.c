@@ -3,4 +3,6 @@
 #include "models/table.h"
 
 const struct model_format *const model_formats[] = {
+	&format_echo,
+	NULL,
 };

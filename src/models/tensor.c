@@ -274,7 +274,21 @@ static void narrow_integers(enum dtype type, const int64_t *from, size_t n, void
 	}
 }
 
-/* An integer to a float rounds once, so it must not pass through double on its way to float or below. */
+/*
+ * A double near an integer that rounds to a small float as the integer itself would: the eleven bits that might not fit
+ * are folded into one that says whether any was set (round to odd).
+ */
+static double sticky_u64(uint64_t u)
+{
+	return u >> 53 ? (double)(u >> 11 | ((u & 0x7ff) != 0)) * 2048 : (double)u;
+}
+
+static double sticky_i64(int64_t i)
+{
+	return i < 0 ? -sticky_u64(-(uint64_t)i) : sticky_u64((uint64_t)i);
+}
+
+/* An integer to a float rounds once, so it must not pass through a rounded double. */
 #define NARROW_INTEGERS_TO_FLOATS(suffix, member)                                                                      \
 	static void narrow_##suffix(enum dtype type, const union stretch *from, size_t n, void *data)                  \
 	{                                                                                                              \
@@ -283,19 +297,12 @@ static void narrow_integers(enum dtype type, const int64_t *from, size_t n, void
 			NARROW(double, from->member[k]);                                                               \
 		case DTYPE_FP32:                                                                                       \
 			NARROW(float, from->member[k]);                                                                \
-		case DTYPE_FP16: /* all that fit in range are exact as doubles */                                      \
-			NARROW(uint16_t, small_float((double)from->member[k], 5, 10));                                 \
+		case DTYPE_FP16:                                                                                       \
+			NARROW(uint16_t, small_float(sticky_##suffix(from->member[k]), 5, 10));                        \
 		default:                                                                                               \
-			NARROW(uint16_t, bfloat_from_integer((double)from->member[k]));                                \
+			NARROW(uint16_t, small_float(sticky_##suffix(from->member[k]), 8, 7));                         \
 		}                                                                                                      \
 	}
-
-/* Over 2^53 a double has lost bits, but never enough to fake a tie of bfloat's 8 unless those bits were all zero but
- * the last: the nearest double of such a number lies on the same side or on the tie itself, 2^-45 of it away. */
-static uint16_t bfloat_from_integer(double value)
-{
-	return small_float(value, 8, 7);
-}
 
 NARROW_INTEGERS_TO_FLOATS(i64, i)
 NARROW_INTEGERS_TO_FLOATS(u64, u)

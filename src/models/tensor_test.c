@@ -102,6 +102,12 @@ static void integers_round_once_on_the_way_to_float(void **state)
 	arena_init(&arena, MIB(1));
 	assert_true(tensor_convert(&from, DTYPE_FP32, &arena, &to, &err));
 	assert_true(*(float *)to.data == 0x1.000002p+60f);
+	value = (INT64_C(1) << 60) + (INT64_C(1) << 52) + 1;
+	assert_true(tensor_convert(&from, DTYPE_BF16, &arena, &to, &err));
+	assert_true(tensor_get(&to, 0) == 0x1.02p+60);
+	value = -value;
+	assert_true(tensor_convert(&from, DTYPE_BF16, &arena, &to, &err));
+	assert_true(tensor_get(&to, 0) == -0x1.02p+60);
 	value = 300;
 	assert_false(tensor_convert(&from, DTYPE_INT8, &arena, &to, &err));
 	value = INT64_MIN;
