@@ -85,6 +85,7 @@ struct worker {
 	struct connection *connections;
 	size_t connection_count;
 	struct request *free_requests;
+	struct worker_requests *requests; /* request.c's own: ids, counters, access log */
 	bool is_draining;
 	char date[40];   /* "Date: ...\r\n", renewed each second */
 	size_t date_len;
