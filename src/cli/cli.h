@@ -3,9 +3,9 @@
 /*
  * cli - the program's commands, from one table (table.c).
  *
- * A command is a row with its flags; a flag is a row with its type, its place in the command's options struct, its default
- * and its help. The parser, the environment's names, --help, the man page, shell completion and the reference page are all
- * made from these rows.
+ * A command is a row with its flags; a flag is a row with its type, its place in the command's options struct, its
+ * default and its help. The parser, the environment's names, --help, the man page, shell completion and the reference
+ * page are all made from these rows.
  *
  * Precedence: flag, environment (HYTHE_ and the flag's name in capitals), default.
  * Threads:    start-up only; one thread.
@@ -105,11 +105,19 @@ void flag_variable(const struct flag *f, char *out, size_t size); /* "HYTHE_MAX_
 /* The nearest of `count` names to `given` ("did you mean"), or NULL when none is near. */
 const char *name_suggest(struct span given, const char *const *names, size_t count);
 
-/* ---- pages made from the table ---------------------------------------------------------------------------------------- */
+/* ---- pages made from the table --------------------------------------------------------------------------- */
+
+/*
+ * Text in the table and in topics is a list of lines: a paragraph; verbatim when it begins with two spaces; a term with
+ * its explanation when it holds a tab. Words between `backticks` are code.
+ */
+enum page_form { PAGE_TERMINAL, PAGE_MAN, PAGE_MARKDOWN };
+void page_write(FILE *out, enum page_form form, struct span text);
+unsigned page_width(FILE *out); /* columns of a terminal, or 100 */
 
 struct topic {
 	const char *name, *summary;
-	void (*write)(FILE *out);
+	void (*write)(struct buffer *out); /* in the form above */
 };
 extern const struct topic cli_topics[]; /* ends with a row without a name */
 
@@ -119,6 +127,15 @@ bool help_topic(FILE *out, struct span name);
 void man_write(FILE *out);
 void reference_write(FILE *out); /* Markdown */
 bool completion_write(FILE *out, struct span shell);
+
+/* The explanation of a flag with its choices and default, and "-i, --input FILE". */
+void flag_explain(const struct flag *f, struct buffer *out);
+void flag_usage(const struct flag *f, char *out, size_t size);
+
+/* Calls `visit` for each group of a command's flags, in the table's order. */
+void flag_groups(const struct command *command,
+		 void (*visit)(const char *group, const struct flag *const *flags, size_t count, void *context),
+		 void *context);
 
 /* What the program prints for people about failures: "hythe serve: ...". */
 void cli_complain(const struct command *command, const struct error *err);

@@ -7,7 +7,7 @@
 
 enum { LIST_ITEMS_MAX = 65536, NAMES_MAX = 128 };
 
-/* ---- values ----------------------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------------------- */
 
 struct unit {
 	struct span name;
@@ -36,20 +36,11 @@ static bool scaled_parse(struct span text, const struct unit *units, size_t unit
 bool size_parse(struct span text, size_t *ret, struct error *err)
 {
 	static const struct unit units[] = {
-		{ SPAN_INIT(""), 1 },
-		{ SPAN_INIT("b"), 1 },
-		{ SPAN_INIT("k"), 0x1p10 },
-		{ SPAN_INIT("kb"), 0x1p10 },
-		{ SPAN_INIT("kib"), 0x1p10 },
-		{ SPAN_INIT("m"), 0x1p20 },
-		{ SPAN_INIT("mb"), 0x1p20 },
-		{ SPAN_INIT("mib"), 0x1p20 },
-		{ SPAN_INIT("g"), 0x1p30 },
-		{ SPAN_INIT("gb"), 0x1p30 },
-		{ SPAN_INIT("gib"), 0x1p30 },
-		{ SPAN_INIT("t"), 0x1p40 },
-		{ SPAN_INIT("tb"), 0x1p40 },
-		{ SPAN_INIT("tib"), 0x1p40 },
+		{ SPAN_INIT(""), 1 },        { SPAN_INIT("b"), 1 },        { SPAN_INIT("k"), 0x1p10 },
+		{ SPAN_INIT("kb"), 0x1p10 }, { SPAN_INIT("kib"), 0x1p10 }, { SPAN_INIT("m"), 0x1p20 },
+		{ SPAN_INIT("mb"), 0x1p20 }, { SPAN_INIT("mib"), 0x1p20 }, { SPAN_INIT("g"), 0x1p30 },
+		{ SPAN_INIT("gb"), 0x1p30 }, { SPAN_INIT("gib"), 0x1p30 }, { SPAN_INIT("t"), 0x1p40 },
+		{ SPAN_INIT("tb"), 0x1p40 }, { SPAN_INIT("tib"), 0x1p40 },
 	};
 	uint64_t whole;
 	double value;
@@ -60,7 +51,8 @@ bool size_parse(struct span text, size_t *ret, struct error *err)
 	}
 	if (!scaled_parse(text, units, ARRAY_LEN(units), &value) || value != floor(value))
 		return error_set(err, ERROR_INVALID,
-				 "'" SPAN_FMT "' is not a size: expected a number, or one with k, m, g or t, such as 64k or 1.5g",
+				 "'" SPAN_FMT
+				 "' is not a size: expected a number, or one with k, m, g or t, such as 64k or 1.5g",
 				 SPAN_ARG(text));
 	if (value >= 0x1p63)
 		return error_set(err, ERROR_INVALID, "'" SPAN_FMT "' is too large", SPAN_ARG(text));
@@ -71,15 +63,16 @@ bool size_parse(struct span text, size_t *ret, struct error *err)
 bool duration_parse(struct span text, int64_t *ret_ms, struct error *err)
 {
 	static const struct unit units[] = {
-		{ SPAN_INIT(""), 1000 },    { SPAN_INIT("ms"), 1 },       { SPAN_INIT("s"), 1000 },
-		{ SPAN_INIT("m"), 60000 },  { SPAN_INIT("min"), 60000 },  { SPAN_INIT("h"), 3600000 },
+		{ SPAN_INIT(""), 1000 },      { SPAN_INIT("ms"), 1 },      { SPAN_INIT("s"), 1000 },
+		{ SPAN_INIT("m"), 60000 },    { SPAN_INIT("min"), 60000 }, { SPAN_INIT("h"), 3600000 },
 		{ SPAN_INIT("d"), 86400000 },
 	};
 	double value;
 
 	if (!scaled_parse(text, units, ARRAY_LEN(units), &value))
 		return error_set(err, ERROR_INVALID,
-				 "'" SPAN_FMT "' is not a duration: expected a number with ms, s, m, h or d, such as 500ms or 30s",
+				 "'" SPAN_FMT
+				 "' is not a duration: expected a number with ms, s, m, h or d, such as 500ms or 30s",
 				 SPAN_ARG(text));
 	/* A century is far past any use, and far from overflow when turned to nanoseconds. */
 	if (value > 100 * 365.25 * 86400000)
@@ -173,9 +166,9 @@ static bool onoff_parse(struct span text, bool *ret, struct error *err)
 		struct span text;
 		bool value;
 	} words[] = {
-		{ SPAN_INIT("on"), true },   { SPAN_INIT("off"), false },   { SPAN_INIT("true"), true },
-		{ SPAN_INIT("yes"), true },  { SPAN_INIT("1"), true },      { SPAN_INIT("no"), false },
-		{ SPAN_INIT("0"), false },   { SPAN_INIT("false"), false },
+		{ SPAN_INIT("on"), true },  { SPAN_INIT("off"), false },   { SPAN_INIT("true"), true },
+		{ SPAN_INIT("yes"), true }, { SPAN_INIT("1"), true },      { SPAN_INIT("no"), false },
+		{ SPAN_INIT("0"), false },  { SPAN_INIT("false"), false },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
@@ -213,13 +206,14 @@ static bool list_append(struct text_list *list, struct span text, struct arena *
 	return true;
 }
 
-/* ---- places ----------------------------------------------------------------------------------------------------------- */
+/* ---- places ---------------------------------------------------------------------------------------------- */
 
 /* Where the values of a call go, and which of its lists hold only a weaker source's items. */
 struct parse {
 	const struct command *command;
 	char *options;
-	bool *is_weak; /* for each flag: set by default or environment, to be replaced by the first from a stronger one */
+	bool *
+	    is_weak; /* for each flag: set by default or environment, to be replaced by the first from a stronger one */
 	struct arena *arena;
 };
 
@@ -305,7 +299,7 @@ static bool set_from_environment(struct parse *p, char *const *environment, stru
 	return true;
 }
 
-/* ---- the command line ------------------------------------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------------------------------ */
 
 static const struct flag *flag_find(const struct command *c, struct span name, char letter)
 {
@@ -329,8 +323,8 @@ static bool unknown_flag(const struct command *c, struct span given, struct erro
 	names[count++] = "help";
 	near = name_suggest(given, names, count);
 	if (near)
-		return error_set(err, ERROR_INVALID, "unknown flag '--" SPAN_FMT "'; did you mean '--%s'?", SPAN_ARG(given),
-				 near);
+		return error_set(err, ERROR_INVALID, "unknown flag '--" SPAN_FMT "'; did you mean '--%s'?",
+				 SPAN_ARG(given), near);
 	return error_set(err, ERROR_INVALID, "unknown flag '--" SPAN_FMT "'", SPAN_ARG(given));
 }
 
@@ -339,7 +333,8 @@ struct words {
 	const char *const *at, *const *end;
 };
 
-static bool take_value(struct parse *p, const struct flag *f, const char *attached, struct words *words, struct error *err)
+static bool take_value(struct parse *p, const struct flag *f, const char *attached, struct words *words,
+		       struct error *err)
 {
 	const char *text = attached;
 
@@ -391,11 +386,11 @@ static bool take_letters(struct parse *p, const char *letters, struct words *wor
 static bool check_count(const struct command *c, size_t count, struct error *err)
 {
 	if (count < c->least)
-		return error_set(err, ERROR_INVALID, "%s is missing: hythe %s %s", count == 0 ? "an argument" : "another argument",
-				 c->name, c->arguments);
+		return error_set(err, ERROR_INVALID, "%s is missing: hythe %s %s",
+				 count == 0 ? "an argument" : "another argument", c->name, c->arguments);
 	if (count > c->most)
-		return error_set(err, ERROR_INVALID, "%zu arguments given, at most %zu expected: hythe %s %s", count, c->most,
-				 c->name, c->arguments);
+		return error_set(err, ERROR_INVALID, "%zu arguments given, at most %zu expected: hythe %s %s", count,
+				 c->most, c->name, c->arguments);
 	return true;
 }
 
@@ -440,7 +435,7 @@ bool flags_parse(const struct command *command, const char *const *arguments, si
 	return true;
 }
 
-/* ---- "did you mean" --------------------------------------------------------------------------------------------------- */
+/* ---- "did you mean" -------------------------------------------------------------------------------------- */
 
 /* Damerau-Levenshtein distance (with adjacent swaps; optimal string alignment), up to words of WORD_MAX letters. */
 static size_t distance(struct span a, struct span b)
@@ -518,8 +513,8 @@ size_t flags_misspelt(char *const *environment, struct arena *arena, struct span
 				near = list[i];
 		}
 		if (!is_known && near)
-			ret_messages[found++] = arena_print(arena, &err, SPAN_FMT " is no setting; did you mean %s?",
-							    SPAN_ARG(name), near);
+			ret_messages[found++] =
+			    arena_print(arena, &err, SPAN_FMT " is no setting; did you mean %s?", SPAN_ARG(name), near);
 	}
 	return found;
 }

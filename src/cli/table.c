@@ -3,22 +3,30 @@
 
 #define AT(type, member) offsetof(struct type, member)
 
-/* ---- rows that several commands share --------------------------------------------------------------------------------- */
+/* ---- rows that several commands share -------------------------------------------------------------------- */
 
-#define MODEL_ROWS(type)                                                                                                \
-	{ .name = "features", .type = FLAG_LIST, .offset = AT(type, model.features), .value = "A,B,C",                     \
-	  .group = "Models",                                                                                            \
-	  .help = "names of the columns, in order, for models that know none; or @FILE, one a line" },                    \
-	{ .name = "onnxruntime", .type = FLAG_PATH, .offset = AT(type, model.onnxruntime), .value = "PATH",             \
-	  .group = "Models",                                                                                            \
-	  .help = "libonnxruntime.so, for ONNX models with operators that are not native; the usual places are looked " \
-		  "at without it" },                                                                                    \
-	{ .name = "all-rounds", .type = FLAG_SWITCH, .offset = AT(type, model.all_rounds), .group = "Models",           \
-	  .help = "use every boosting round of XGBoost and LightGBM models, not only those up to the best one" }
+#define MODEL_ROWS(options)                                                                                            \
+	{ .name = "features",                                                                                          \
+	  .type = FLAG_LIST,                                                                                           \
+	  .offset = AT(options, model.features),                                                                       \
+	  .value = "A,B,C",                                                                                            \
+	  .group = "Models",                                                                                           \
+	  .help = "names of the columns, in order, for models that know none; or @FILE, one a line" },                 \
+	    { .name = "onnxruntime",                                                                                   \
+	      .type = FLAG_PATH,                                                                                       \
+	      .offset = AT(options, model.onnxruntime),                                                                \
+	      .value = "PATH",                                                                                         \
+	      .group = "Models",                                                                                       \
+	      .help = "libonnxruntime.so, for ONNX operators that are not native; without it the usual places" },      \
+	{                                                                                                              \
+		.name = "all-rounds", .type = FLAG_SWITCH, .offset = AT(options, model.all_rounds), .group = "Models", \
+		.help = "use every boosting round of XGBoost and LightGBM models, not only up to the best one"         \
+	}
 
-/* ---- serve ------------------------------------------------------------------------------------------------------------ */
+/* ---- serve ----------------------------------------------------------------------------------------------- */
 
-/* The unit of a limit's row says how its value is written; sizes are binary multiples, times are kept in milliseconds. */
+/* The unit of a limit's row says how its value is written; sizes are binary multiples, times are kept in milliseconds.
+ */
 #define LIMIT_TYPE_size_t   FLAG_SIZE
 #define LIMIT_TYPE_int64_t  FLAG_DURATION
 #define LIMIT_UNIT_size_t   ""
@@ -27,89 +35,213 @@
 #define LIMIT_VALUE_int64_t "TIME"
 
 static const struct flag serve_flags[] = {
-	{ .name = "listen", .type = FLAG_LIST, .offset = AT(serve_options, listen), .value = "ADDRESS:PORT",
-	  .initial = "127.0.0.1:8080", .group = "Network",
-	  .help = "where to listen: \"[::1]:8080\", \":8080\" (every address), \"unix:/path\"; port 0 takes a free one; may be repeated" },
-	{ .name = "workers", .type = FLAG_COUNT, .offset = AT(serve_options, workers), .value = "N", .initial = "0",
-	  .group = "Network", .help = "threads that answer requests; 0: one for each core" },
-	{ .name = "compute-threads", .type = FLAG_COUNT, .offset = AT(serve_options, compute_threads), .value = "N",
-	  .initial = "0", .group = "Network", .help = "threads for long computations; 0: as many as cores" },
-	{ .name = "tls-cert", .type = FLAG_PATH, .offset = AT(serve_options, tls_certificate), .value = "FILE",
-	  .group = "Network", .help = "certificate chain (PEM): speak TLS; read again on SIGHUP" },
-	{ .name = "tls-key", .type = FLAG_PATH, .offset = AT(serve_options, tls_key), .value = "FILE", .group = "Network",
+	{ .name = "listen",
+	  .type = FLAG_LIST,
+	  .offset = AT(serve_options, listen),
+	  .value = "ADDRESS:PORT",
+	  .initial = "127.0.0.1:8080",
+	  .group = "Network",
+	  .help = "where to listen: \"[::1]:8080\", \":8080\" (every address), \"unix:/path\"; port 0 takes a free "
+		  "one; may be repeated" },
+	{ .name = "workers",
+	  .type = FLAG_COUNT,
+	  .offset = AT(serve_options, workers),
+	  .value = "N",
+	  .initial = "0",
+	  .group = "Network",
+	  .help = "threads that answer requests; 0: one for each core" },
+	{ .name = "compute-threads",
+	  .type = FLAG_COUNT,
+	  .offset = AT(serve_options, compute_threads),
+	  .value = "N",
+	  .initial = "0",
+	  .group = "Network",
+	  .help = "threads for long computations; 0: as many as cores" },
+	{ .name = "tls-cert",
+	  .type = FLAG_PATH,
+	  .offset = AT(serve_options, tls_certificate),
+	  .value = "FILE",
+	  .group = "Network",
+	  .help = "certificate chain (PEM): speak TLS; read again on SIGHUP" },
+	{ .name = "tls-key",
+	  .type = FLAG_PATH,
+	  .offset = AT(serve_options, tls_key),
+	  .value = "FILE",
+	  .group = "Network",
 	  .help = "private key of the certificate (PEM)" },
-	{ .name = "tls-client-ca", .type = FLAG_PATH, .offset = AT(serve_options, tls_client_ca), .value = "FILE",
-	  .group = "Network", .help = "ask clients for a certificate signed by one of these (PEM)" },
-	{ .name = "cors-origin", .type = FLAG_TEXT, .offset = AT(serve_options, cors_origin), .value = "ORIGIN",
-	  .group = "Network", .help = "let pages of this origin call from a browser; \"*\": any" },
-	{ .name = "compression", .type = FLAG_ONOFF, .offset = AT(serve_options, compression), .value = "on|off",
-	  .initial = "on", .group = "Network", .help = "compress answers (gzip, zstd) for clients that accept it" },
-	{ .name = "compression-least", .type = FLAG_SIZE, .offset = AT(serve_options, compression_least), .value = "N",
-	  .initial = "1k", .group = "Network", .help = "bytes from which an answer is worth compressing" },
-	{ .name = "server-name", .type = FLAG_TEXT, .offset = AT(serve_options, server_name), .value = "TEXT",
-	  .group = "Network", .help = "send a Server header with this text" },
+	{ .name = "tls-client-ca",
+	  .type = FLAG_PATH,
+	  .offset = AT(serve_options, tls_client_ca),
+	  .value = "FILE",
+	  .group = "Network",
+	  .help = "ask clients for a certificate signed by one of these (PEM)" },
+	{ .name = "cors-origin",
+	  .type = FLAG_TEXT,
+	  .offset = AT(serve_options, cors_origin),
+	  .value = "ORIGIN",
+	  .group = "Network",
+	  .help = "let pages of this origin call from a browser; \"*\": any" },
+	{ .name = "compression",
+	  .type = FLAG_ONOFF,
+	  .offset = AT(serve_options, compression),
+	  .value = "on|off",
+	  .initial = "on",
+	  .group = "Network",
+	  .help = "compress answers (gzip, zstd) for clients that accept it" },
+	{ .name = "compression-least",
+	  .type = FLAG_SIZE,
+	  .offset = AT(serve_options, compression_least),
+	  .value = "N",
+	  .initial = "1k",
+	  .group = "Network",
+	  .help = "bytes from which an answer is worth compressing" },
+	{ .name = "server-name",
+	  .type = FLAG_TEXT,
+	  .offset = AT(serve_options, server_name),
+	  .value = "TEXT",
+	  .group = "Network",
+	  .help = "send a Server header with this text" },
 
-	{ .name = "name", .type = FLAG_LIST, .offset = AT(serve_options, names), .value = "NAME", .group = "Models",
+	{ .name = "name",
+	  .type = FLAG_LIST,
+	  .offset = AT(serve_options, names),
+	  .value = "NAME",
+	  .group = "Models",
 	  .help = "name of the model, in the order of the models; without it, the file's name without its ending" },
 	MODEL_ROWS(serve_options),
-	{ .name = "watch-files", .type = FLAG_DURATION, .offset = AT(serve_options, watch_files_ms), .value = "TIME",
-	  .initial = "1s", .group = "Models", .help = "how often to look for changed model files; 0: never" },
+	{ .name = "watch-files",
+	  .type = FLAG_DURATION,
+	  .offset = AT(serve_options, watch_files_ms),
+	  .value = "TIME",
+	  .initial = "1s",
+	  .group = "Models",
+	  .help = "how often to look for changed model files; 0: never" },
 
-	{ .name = "access-log", .type = FLAG_CHOICE, .offset = AT(serve_options, access_log), .value = "FORM",
-	  .choices = "off,text,json", .initial = "off", .group = "Logs", .help = "one line for each request, to stdout" },
-	{ .name = "log-format", .type = FLAG_CHOICE, .offset = AT(serve_options, log_format), .value = "FORM",
-	  .choices = "text,json", .initial = "text", .group = "Logs", .help = "form of log lines, on stderr" },
-	{ .name = "log-level", .type = FLAG_CHOICE, .offset = AT(serve_options, log_level), .value = "LEVEL",
-	  .choices = "error,warn,info,debug", .initial = "info", .group = "Logs", .help = "least important lines to log" },
-	{ .name = "quiet", .letter = 'q', .type = FLAG_SWITCH, .offset = AT(serve_options, quiet), .group = "Logs",
+	{ .name = "access-log",
+	  .type = FLAG_CHOICE,
+	  .offset = AT(serve_options, access_log),
+	  .value = "FORM",
+	  .choices = "off,text,json",
+	  .initial = "off",
+	  .group = "Logs",
+	  .help = "one line for each request, to stdout" },
+	{ .name = "log-format",
+	  .type = FLAG_CHOICE,
+	  .offset = AT(serve_options, log_format),
+	  .value = "FORM",
+	  .choices = "text,json",
+	  .initial = "text",
+	  .group = "Logs",
+	  .help = "form of log lines, on stderr" },
+	{ .name = "log-level",
+	  .type = FLAG_CHOICE,
+	  .offset = AT(serve_options, log_level),
+	  .value = "LEVEL",
+	  .choices = "error,warn,info,debug",
+	  .initial = "info",
+	  .group = "Logs",
+	  .help = "least important lines to log" },
+	{ .name = "quiet",
+	  .letter = 'q',
+	  .type = FLAG_SWITCH,
+	  .offset = AT(serve_options, quiet),
+	  .group = "Logs",
 	  .help = "print nothing but the addresses" },
 
-#define LIMIT_ROW(member, type_, value_, flag, unit, help_)                                                             \
-	{ .name = flag, .type = LIMIT_TYPE_##type_, .offset = AT(serve_options, limits.member),                         \
-	  .value = LIMIT_VALUE_##type_, .initial = #value_ LIMIT_UNIT_##type_, .group = "Limits", .help = help_ },
+#define LIMIT_ROW(member, type_, value_, flag, unit, help_)                                                            \
+	{ .name = flag,                                                                                                \
+	  .type = LIMIT_TYPE_##type_,                                                                                  \
+	  .offset = AT(serve_options, limits.member),                                                                  \
+	  .value = LIMIT_VALUE_##type_,                                                                                \
+	  .initial = #value_ LIMIT_UNIT_##type_,                                                                       \
+	  .group = "Limits",                                                                                           \
+	  .help = help_ },
 #include "net/limits.def"
 #undef LIMIT_ROW
 };
 
-/* ---- the others ------------------------------------------------------------------------------------------------------- */
+/* ---- the others ------------------------------------------------------------------------------------------ */
 
 static const struct flag inspect_flags[] = {
-	{ .name = "json", .type = FLAG_SWITCH, .offset = AT(inspect_options, as_json), .help = "print one JSON object" },
+	{ .name = "json",
+	  .type = FLAG_SWITCH,
+	  .offset = AT(inspect_options, as_json),
+	  .help = "print one JSON object" },
 	MODEL_ROWS(inspect_options),
 };
 
 static const struct flag predict_flags[] = {
-	{ .name = "input", .letter = 'i', .type = FLAG_PATH, .offset = AT(predict_options, input), .value = "FILE",
-	  .initial = "-", .help = "CSV file to score; \"-\": standard input" },
-	{ .name = "output", .letter = 'o', .type = FLAG_PATH, .offset = AT(predict_options, output_path), .value = "FILE",
-	  .initial = "-", .help = "where the scores go; \"-\": standard output" },
-	{ .name = "output-name", .type = FLAG_TEXT, .offset = AT(predict_options, output_name), .value = "NAME",
+	{ .name = "input",
+	  .letter = 'i',
+	  .type = FLAG_PATH,
+	  .offset = AT(predict_options, input),
+	  .value = "FILE",
+	  .initial = "-",
+	  .help = "CSV file to score; \"-\": standard input" },
+	{ .name = "output",
+	  .letter = 'o',
+	  .type = FLAG_PATH,
+	  .offset = AT(predict_options, output_path),
+	  .value = "FILE",
+	  .initial = "-",
+	  .help = "where the scores go; \"-\": standard output" },
+	{ .name = "output-name",
+	  .type = FLAG_TEXT,
+	  .offset = AT(predict_options, output_name),
+	  .value = "NAME",
 	  .help = "output of the model to write; without it, the one that holds the scores" },
-	{ .name = "keep-columns", .letter = 'k', .type = FLAG_SWITCH, .offset = AT(predict_options, keep_columns),
+	{ .name = "keep-columns",
+	  .letter = 'k',
+	  .type = FLAG_SWITCH,
+	  .offset = AT(predict_options, keep_columns),
 	  .help = "write the columns of the input in front of the scores" },
-	{ .name = "label-column", .type = FLAG_TEXT, .offset = AT(predict_options, label_column), .value = "NAME",
+	{ .name = "label-column",
+	  .type = FLAG_TEXT,
+	  .offset = AT(predict_options, label_column),
+	  .value = "NAME",
 	  .help = "a column that is in the file and not the model's, also with --strict" },
-	{ .name = "strict", .type = FLAG_SWITCH, .offset = AT(predict_options, strict),
+	{ .name = "strict",
+	  .type = FLAG_SWITCH,
+	  .offset = AT(predict_options, strict),
 	  .help = "columns that the model does not know are errors" },
-	{ .name = "skip-bad", .type = FLAG_SWITCH, .offset = AT(predict_options, skip_bad),
+	{ .name = "skip-bad",
+	  .type = FLAG_SWITCH,
+	  .offset = AT(predict_options, skip_bad),
 	  .help = "leave rows out that cannot be read, and count them, instead of stopping" },
-	{ .name = "separator", .type = FLAG_TEXT, .offset = AT(predict_options, separator), .value = "CHAR", .initial = ",",
+	{ .name = "separator",
+	  .type = FLAG_TEXT,
+	  .offset = AT(predict_options, separator),
+	  .value = "CHAR",
+	  .initial = ",",
 	  .help = "between fields; \"tab\" stands for a tab" },
-	{ .name = "threads", .letter = 't', .type = FLAG_COUNT, .offset = AT(predict_options, threads), .value = "N",
-	  .initial = "0", .help = "threads that compute; 0: one for each core" },
-	{ .name = "quiet", .letter = 'q', .type = FLAG_SWITCH, .offset = AT(predict_options, quiet),
+	{ .name = "threads",
+	  .letter = 't',
+	  .type = FLAG_COUNT,
+	  .offset = AT(predict_options, threads),
+	  .value = "N",
+	  .initial = "0",
+	  .help = "threads that compute; 0: one for each core" },
+	{ .name = "quiet",
+	  .letter = 'q',
+	  .type = FLAG_SWITCH,
+	  .offset = AT(predict_options, quiet),
 	  .help = "no progress and no closing line" },
 	MODEL_ROWS(predict_options),
 };
 
 static const struct flag help_flags[] = {
 	{ .name = "man", .type = FLAG_SWITCH, .offset = AT(help_options, man), .help = "print the man page (troff)" },
-	{ .name = "markdown", .type = FLAG_SWITCH, .offset = AT(help_options, markdown),
+	{ .name = "markdown",
+	  .type = FLAG_SWITCH,
+	  .offset = AT(help_options, markdown),
 	  .help = "print the reference page (Markdown)" },
 };
 
 static const struct flag version_flags[] = {
-	{ .name = "json", .type = FLAG_SWITCH, .offset = AT(version_options, as_json), .help = "print one JSON object" },
+	{ .name = "json",
+	  .type = FLAG_SWITCH,
+	  .offset = AT(version_options, as_json),
+	  .help = "print one JSON object" },
 };
 
 const struct flag cli_common_flags[] = {
@@ -121,58 +253,98 @@ const size_t cli_common_flag_count = ARRAY_LEN(cli_common_flags);
 #define ANY_NUMBER  SIZE_MAX
 
 const struct command cli_commands[] = {
-	{ .name = "serve", .arguments = "MODEL...", .summary = "serve models to HTTP and gRPC clients",
+	{ .name = "serve",
+	  .arguments = "MODEL...",
+	  .summary = "serve models to HTTP and gRPC clients",
+	  .description = "Serves model files on one port: HTTP/1.1, HTTP/2 and gRPC, in all protocols at once (see "
+			 "`hythe help protocols`). "
+			 "The format of a file is found from its content (see `hythe help formats`). Paths without a "
+			 "model's name belong to "
+			 "the first model.\n"
+			 "A model may be written NAME=PATH. Files are watched: a changed one is loaded and swapped in "
+			 "without losing a "
+			 "request; one that cannot be loaded leaves the old model in service.\n"
+			 "SIGTERM and SIGINT drain: listeners close, what was accepted is answered; a second one ends "
+			 "at once. SIGHUP reads "
+			 "certificates and models again.\n"
+			 "  hythe serve model.onnx\n"
+			 "  hythe serve churn=model.json prices.txt --listen :8080 --access-log json\n"
+			 "  hythe serve model.onnx --tls-cert cert.pem --tls-key key.pem --listen 0.0.0.0:8443",
+	  FLAGS(serve_flags),
+	  .options_size = sizeof(struct serve_options),
+	  .positional = POSITIONAL_FILE,
+	  .least = 1,
+	  .most = ANY_NUMBER,
+	  .run = serve_run },
+	{ .name = "predict",
+	  .arguments = "MODEL [CSV]",
+	  .summary = "score a CSV file of any length",
 	  .description =
-		  "Serves model files on one port: HTTP/1.1, HTTP/2 and gRPC, in all protocols at once (see `hythe help protocols`). "
-		  "The format of a file is found from its content (see `hythe help formats`). Paths without a model's name belong to "
-		  "the first model.\n"
-		  "A model may be written NAME=PATH. Files are watched: a changed one is loaded and swapped in without losing a "
-		  "request; one that cannot be loaded leaves the old model in service.\n"
-		  "SIGTERM and SIGINT drain: listeners close, what was accepted is answered; a second one ends at once. SIGHUP reads "
-		  "certificates and models again.\n"
-		  "  hythe serve model.onnx\n"
-		  "  hythe serve churn=model.json prices.txt --listen :8080 --access-log json\n"
-		  "  hythe serve model.onnx --tls-cert cert.pem --tls-key key.pem --listen 0.0.0.0:8443",
-	  FLAGS(serve_flags), .options_size = sizeof(struct serve_options), .positional = POSITIONAL_FILE, .least = 1,
-	  .most = ANY_NUMBER, .run = serve_run },
-	{ .name = "predict", .arguments = "MODEL [CSV]", .summary = "score a CSV file of any length",
-	  .description =
-		  "Reads rows of a CSV file, runs the model on them with every core, and writes the scores as CSV, in the order of "
-		  "the rows. Columns are matched by name when the file has a header and the model (or --features) names them; extra "
-		  "columns are passed over, missing ones are errors. Without a header columns are taken by position.\n"
-		  "Two classes and regression give one column, \"response\" (the probability of the second class, or the value); "
-		  "more classes give one column each. On a terminal a progress line is shown.\n"
-		  "  hythe predict model.onnx -i data.csv -o scores.csv\n"
-		  "  zcat data.csv.gz | hythe predict model.json --keep-columns > scored.csv",
-	  FLAGS(predict_flags), .options_size = sizeof(struct predict_options), .positional = POSITIONAL_FILE, .least = 1,
-	  .most = 2, .run = predict_run },
-	{ .name = "inspect", .arguments = "MODEL...", .summary = "tell what a model file holds",
-	  .description =
-		  "Loads model files and prints what is in them: kind, inputs and outputs with types and shapes, columns, classes, size "
-		  "in memory and measured cost of a row.\n"
-		  "  hythe inspect model.onnx\n"
-		  "  hythe inspect --json model.txt",
-	  FLAGS(inspect_flags), .options_size = sizeof(struct inspect_options), .positional = POSITIONAL_FILE, .least = 1,
-	  .most = ANY_NUMBER, .run = inspect_run },
-	{ .name = "help", .arguments = "[COMMAND|TOPIC]", .summary = "explain a command or a topic",
+	      "Reads rows of a CSV file, runs the model on them with every core, and writes the scores as CSV, in the "
+	      "order of "
+	      "the rows. Columns are matched by name when the file has a header and the model (or --features) names "
+	      "them; extra "
+	      "columns are passed over, missing ones are errors. Without a header columns are taken by position.\n"
+	      "Two classes and regression give one column, \"response\" (the probability of the second class, or the "
+	      "value); "
+	      "more classes give one column each. On a terminal a progress line is shown.\n"
+	      "  hythe predict model.onnx -i data.csv -o scores.csv\n"
+	      "  zcat data.csv.gz | hythe predict model.json --keep-columns > scored.csv",
+	  FLAGS(predict_flags),
+	  .options_size = sizeof(struct predict_options),
+	  .positional = POSITIONAL_FILE,
+	  .least = 1,
+	  .most = 2,
+	  .run = predict_run },
+	{ .name = "inspect",
+	  .arguments = "MODEL...",
+	  .summary = "tell what a model file holds",
+	  .description = "Loads model files and prints what is in them: kind, inputs and outputs with types and "
+			 "shapes, columns, classes, size "
+			 "in memory and measured cost of a row.\n"
+			 "  hythe inspect model.onnx\n"
+			 "  hythe inspect --json model.txt",
+	  FLAGS(inspect_flags),
+	  .options_size = sizeof(struct inspect_options),
+	  .positional = POSITIONAL_FILE,
+	  .least = 1,
+	  .most = ANY_NUMBER,
+	  .run = inspect_run },
+	{ .name = "help",
+	  .arguments = "[COMMAND|TOPIC]",
+	  .summary = "explain a command or a topic",
 	  .description = "Prints the page of a command or a topic; without one, the overview.\n"
 			 "  hythe help serve\n"
 			 "  hythe help protocols",
-	  FLAGS(help_flags), .options_size = sizeof(struct help_options), .positional = POSITIONAL_TOPIC, .most = 1,
+	  FLAGS(help_flags),
+	  .options_size = sizeof(struct help_options),
+	  .positional = POSITIONAL_TOPIC,
+	  .most = 1,
 	  .run = help_run },
-	{ .name = "man", .arguments = "", .summary = "print the man page",
+	{ .name = "man",
+	  .arguments = "",
+	  .summary = "print the man page",
 	  .description = "Prints the man page of the program, in troff.\n"
 			 "  hythe man | man -l -",
 	  .run = man_run },
-	{ .name = "completion", .arguments = "bash|zsh|fish", .summary = "print a completion script for a shell",
+	{ .name = "completion",
+	  .arguments = "bash|zsh|fish",
+	  .summary = "print a completion script for a shell",
 	  .description = "Prints a script that completes commands, flags and their values.\n"
 			 "  source <(hythe completion bash)\n"
 			 "  hythe completion zsh > \"${fpath[1]}/_hythe\"\n"
 			 "  hythe completion fish > ~/.config/fish/completions/hythe.fish",
-	  .positional = POSITIONAL_SHELL, .least = 1, .most = 1, .run = completion_run },
-	{ .name = "version", .arguments = "", .summary = "print the version, and what it was built with",
-	  .description = "Prints the version of the program and of the libraries it uses.", FLAGS(version_flags),
-	  .options_size = sizeof(struct version_options), .run = version_run },
+	  .positional = POSITIONAL_SHELL,
+	  .least = 1,
+	  .most = 1,
+	  .run = completion_run },
+	{ .name = "version",
+	  .arguments = "",
+	  .summary = "print the version, and what it was built with",
+	  .description = "Prints the version of the program and of the libraries it uses.",
+	  FLAGS(version_flags),
+	  .options_size = sizeof(struct version_options),
+	  .run = version_run },
 	{ .name = NULL },
 };
 
