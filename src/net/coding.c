@@ -9,12 +9,13 @@
 enum {
 	DEFLATE_LEVEL = 1,
 	ZSTD_LEVEL = 1,
-	ZSTD_WINDOW_LOG_MOST = 23,   /* 8 MiB: RFC 9659 asks senders for no more */
-	DEFLATE_RATIO_MOST = 1032,   /* the format can not do better: a declared size over it is a lie */
+	ZSTD_WINDOW_LOG_MOST = 23, /* 8 MiB: RFC 9659 asks senders for no more */
+	DEFLATE_RATIO_MOST = 1032, /* the format can not do better: a declared size over it is a lie */
 	FIRST_ROOM = 4096,
 };
 
-/* ---- contexts, one set a thread ------------------------------------------------------------------------------------ */
+/* ---- contexts, one set a thread ------------------------------------------------------------------------------------
+ */
 
 struct contexts {
 	struct libdeflate_compressor *deflate;
@@ -65,7 +66,8 @@ static struct libdeflate_decompressor *inflater(void)
 	return x->inflate;
 }
 
-/* ---- names ----------------------------------------------------------------------------------------------------------- */
+/* ---- names
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static const struct {
 	struct span name;
@@ -192,14 +194,15 @@ bool coding_list_has(struct span list, enum coding c)
 	return false;
 }
 
-/* ---- decoding -------------------------------------------------------------------------------------------------------- */
+/* ---- decoding
+ * -------------------------------------------------------------------------------------------------------- */
 
 static bool over_limit(struct buffer *out, size_t start, const char *limit_flag, struct error *err)
 {
 	buffer_clear(out);
 	out->len = start;
-	return error_set(err, ERROR_TOO_LARGE, "the body, decompressed, is over the limit of %zu bytes (%s)", out->limit,
-			 limit_flag);
+	return error_set(err, ERROR_TOO_LARGE, "the body, decompressed, is over the limit of %zu bytes (%s)",
+			 out->limit, limit_flag);
 }
 
 /* Makes room for `want` bytes, or what is left under the limit; 0 at the limit. */
@@ -212,7 +215,8 @@ static size_t room_make(struct buffer *out, size_t want)
 	return out->cap - out->len;
 }
 
-/* RFC 1952 2.3.1: a member ends with its size modulo 2^32. Right for the usual single member; else only a first guess. */
+/* RFC 1952 2.3.1: a member ends with its size modulo 2^32. Right for the usual single member; else only a first guess.
+ */
 static size_t gzip_size_guess(struct span in)
 {
 	uint32_t size = 0;
@@ -226,8 +230,8 @@ static size_t gzip_size_guess(struct span in)
 	return MIN((size_t)size, most);
 }
 
-typedef enum libdeflate_result inflate_fn(struct libdeflate_decompressor *, const void *, size_t, void *, size_t, size_t *,
-					  size_t *);
+typedef enum libdeflate_result inflate_fn(struct libdeflate_decompressor *, const void *, size_t, void *, size_t,
+					  size_t *, size_t *);
 
 /* One member or stream, growing the room until it fits. False without an error set: the input is damaged. */
 static bool inflate_one(inflate_fn *inflate, struct span *in, struct buffer *out, size_t guess, bool *ret_is_large)
@@ -240,8 +244,8 @@ static bool inflate_one(inflate_fn *inflate, struct span *in, struct buffer *out
 		enum libdeflate_result result = LIBDEFLATE_INSUFFICIENT_SPACE;
 
 		if (room || out->limit == out->len)
-			result = inflate(inflater(), in->ptr, in->len, out->ptr ? out->ptr + out->len : (char *)&used, room, &used,
-					 &made);
+			result = inflate(inflater(), in->ptr, in->len, out->ptr ? out->ptr + out->len : (char *)&used,
+					 room, &used, &made);
 		if (result == LIBDEFLATE_SUCCESS) {
 			*in = span_skip(*in, used);
 			buffer_commit(out, made);
@@ -365,7 +369,8 @@ bool coding_decode(enum coding c, struct span in, struct buffer *out, const char
 	return true;
 }
 
-/* ---- encoding -------------------------------------------------------------------------------------------------------- */
+/* ---- encoding
+ * -------------------------------------------------------------------------------------------------------- */
 
 static size_t encode_gzip(struct span in, char *to, size_t room)
 {

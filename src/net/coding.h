@@ -3,8 +3,8 @@
 /*
  * coding - private to net: content codings (RFC 9110 8.4) of request and answer bodies, and gRPC's message compression.
  *
- * Whole bodies in memory, in one call: gzip and deflate by libdeflate, zstd by its own library. Contexts are kept for each
- * thread, so that the warm path allocates nothing.
+ * Whole bodies in memory, in one call: gzip and deflate by libdeflate, zstd by its own library. Contexts are kept for
+ * each thread, so that the warm path allocates nothing.
  *
  * Threads: any.
  * Errors:  INVALID for damaged input; TOO_LARGE when more than out->limit bytes would come out (nothing is kept then);

@@ -15,7 +15,7 @@ struct entry {
 
 /* A place in the tree of segments; 0 is "none" in every link, the root is 1. */
 struct node {
-	struct span text; /* the literal, or the tail behind a parameter */
+	struct span text;              /* the literal, or the tail behind a parameter */
 	uint16_t literals, tails, any; /* children: first literal, first {x}tail by falling length, {x} */
 	uint16_t sibling;
 	uint16_t entries;       /* rows that end here; 0: none */
@@ -37,7 +37,8 @@ struct routes {
 	size_t surface_count;
 };
 
-/* ---- compiling ---------------------------------------------------------------------------------------------------- */
+/* ---- compiling ----------------------------------------------------------------------------------------------------
+ */
 
 static bool surface_find(struct routes *r, const struct surface *surface, unsigned *ret, struct error *err)
 {
@@ -69,7 +70,8 @@ static bool segment_parse(struct span segment, struct span *ret_name, struct spa
 	}
 	close = span_index(segment, '}');
 	if (close == segment.len || close == 1)
-		return error_set(err, ERROR_INVALID, "segment '" SPAN_FMT "' has no name between braces", SPAN_ARG(segment));
+		return error_set(err, ERROR_INVALID, "segment '" SPAN_FMT "' has no name between braces",
+				 SPAN_ARG(segment));
 	*ret_name = (struct span){ segment.ptr + 1, close - 1 };
 	*ret_text = span_skip(segment, close + 1);
 	if (span_index(*ret_text, '{') < ret_text->len)
@@ -95,8 +97,7 @@ static uint16_t child_ensure(struct routes *r, uint16_t parent, bool is_param, s
 	}
 	ASSERT(r->node_count < NODES_MAX); /* routes_new() made room for every segment */
 	made = (uint16_t)r->node_count++;
-	r->nodes[made] =
-		(struct node){ .text = text, .sibling = *at, .surface_index = (uint16_t)surface_index };
+	r->nodes[made] = (struct node){ .text = text, .sibling = *at, .surface_index = (uint16_t)surface_index };
 	*at = made;
 	return made;
 }
@@ -132,7 +133,8 @@ static bool row_add(struct routes *r, const struct route *row, struct error *err
 	}
 	for (uint16_t i = r->nodes[at].entries; i; i = r->entries[i].next)
 		if (r->entries[i].route->methods & row->methods)
-			return error_set(err, ERROR_INVALID, "the same method and path as '%s'", r->entries[i].route->pattern);
+			return error_set(err, ERROR_INVALID, "the same method and path as '%s'",
+					 r->entries[i].route->pattern);
 	e->next = r->nodes[at].entries;
 	r->nodes[at].entries = index;
 	r->entry_count++;
@@ -216,7 +218,8 @@ const struct surface *routes_surface(const struct routes *r, size_t index)
 	return r->surfaces[index];
 }
 
-/* ---- look-up ------------------------------------------------------------------------------------------------------ */
+/* ---- look-up ------------------------------------------------------------------------------------------------------
+ */
 
 static bool entries_match(const struct routes *r, uint16_t first, enum method method, struct route_match *m)
 {
@@ -299,7 +302,8 @@ void routes_find(const struct routes *r, enum method method, struct span path, s
 	size_t count = 0;
 
 	*ret = (struct route_match){ .route = NULL };
-	for (size_t slot = (size_t)hash & r->literal_mask; r->literals[slot].entries; slot = (slot + 1) & r->literal_mask) {
+	for (size_t slot = (size_t)hash & r->literal_mask; r->literals[slot].entries;
+	     slot = (slot + 1) & r->literal_mask) {
 		const struct literal *l = &r->literals[slot];
 
 		if (l->hash == hash && span_equal(l->path, path)) {

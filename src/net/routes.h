@@ -3,8 +3,9 @@
 /*
  * routes - private to net: the route tables of all surfaces, compiled for look-up.
  *
- * A path of literal segments is found by one hash; one with parameters by walking a tree of segments: a literal one first,
- * then `{name}tail` with the longest tail, then `{name}`. Looking back is bounded by the tables, not by the path.
+ * A path of literal segments is found by one hash; one with parameters by walking a tree of segments: a literal one
+ * first, then `{name}tail` with the longest tail, then `{name}`. Looking back is bounded by the tables, not by the
+ * path.
  *
  * Threads: immutable once made; any thread may look up.
  * Errors:  INVALID from routes_new() for a malformed pattern, or two rows for the same method and path.
@@ -24,10 +25,10 @@ size_t routes_surface_count(const struct routes *r);
 const struct surface *routes_surface(const struct routes *r, size_t index);
 
 struct route_match {
-	const struct route *route;      /* NULL: not found, or not with this method */
-	const struct span *param_names; /* as many as the pattern has */
-	unsigned allowed;               /* methods the path has; 0: the path is unknown */
-	unsigned surface_index;         /* the route's, or that of the nearest route */
+	const struct route *route;            /* NULL: not found, or not with this method */
+	const struct span *param_names;       /* as many as the pattern has */
+	unsigned allowed;                     /* methods the path has; 0: the path is unknown */
+	unsigned surface_index;               /* the route's, or that of the nearest route */
 	struct span params[ROUTE_PARAMS_MAX]; /* in the pattern's order; into the segments given */
 };
 
