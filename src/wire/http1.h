@@ -5,7 +5,8 @@
  *
  * Strict where leniency lets requests be smuggled: a bare CR or NUL anywhere, space before a colon, obsolete folding,
  * Content-Length with Transfer-Encoding, several differing Content-Lengths, "chunked" not last or not alone, control
- * characters in values, a missing or repeated Host in HTTP/1.1 are all refused. A bare LF ends a line (RFC 9112 2.2).
+ * characters in values, a missing or repeated Host in HTTP/1.1 are all refused. A bare LF ends a line of a head
+ * (RFC 9112 2.2), but never one of a chunked body.
  */
 #include "base/base.h"
 
@@ -18,21 +19,21 @@ struct header {
 
 struct http1_head {
 	struct span method, target;
-	int minor;                        /* HTTP/1.<minor>: 0 or 1 */
+	int minor; /* HTTP/1.<minor>: 0 or 1 */
 	struct header headers[HTTP1_HEADERS_MAX];
 	size_t header_count;
 	uint64_t content_length;
 	bool has_length, is_chunked, keep_alive, expects_continue, has_upgrade;
-	struct span host, content_type, content_encoding; /* ptr NULL when absent: found while parsing, the hot path asks often */
+	struct span host, content_type, content_encoding; /* ptr NULL when absent: the hot path asks often */
 };
 
 enum http1_result { HTTP1_DONE, HTTP1_MORE, HTTP1_FAILED };
 
 /*
- * Parses one request head at the start of `in`. Header names are lowered in place, which is why `in` is writable memory.
- * `*seen` is the count of bytes looked at in earlier calls (0 at first): a slow client costs no quadratic time.
+ * Parses one request head at the start of `in`. Header names are lowered in place, which is why `in` is writable
+ * memory. `*seen` is the count of bytes looked at in earlier calls (0 at first): a slow client costs no quadratic time.
  * DONE: *ret_len is the head's length, with the empty line. FAILED: err is INVALID (400), or HEADERS_TOO_LARGE for too
- * many fields, or UNIMPLEMENTED (501) for an unknown transfer coding, or a version error (505 as INVALID's message says).
+ * many fields, or UNIMPLEMENTED (501) for an unknown transfer coding, or HTTP_VERSION (505).
  * Empty lines before the request line are passed over (RFC 9112 2.2), two at most.
  */
 enum http1_result http1_parse_head(char *in, size_t len, size_t *seen, struct http1_head *ret, size_t *ret_len,
@@ -40,11 +41,11 @@ enum http1_result http1_parse_head(char *in, size_t len, size_t *seen, struct ht
 
 /* Decodes a chunked body in place: reads at `in`, moves data down to `*out_len` at the start of `body`. */
 struct http1_chunked {
-	uint64_t left;      /* bytes of the current chunk still to come */
+	uint64_t left; /* bytes of the current chunk still to come */
 	int state;
-	size_t line;        /* bytes of the size line or trailer seen, bounded */
+	size_t line; /* bytes of the size line or trailer seen, bounded */
 };
-#define HTTP1_CHUNK_LINE_MAX 4096  /* a size line with extensions, or a trailer field */
+#define HTTP1_CHUNK_LINE_MAX 4096 /* a size line with extensions, or a trailer field */
 /* Consumes from in[0..len): *ret_used bytes, of which data goes to out (may overlap in, out <= in), *ret_data of it. */
 enum http1_result http1_chunked_feed(struct http1_chunked *c, const char *in, size_t len, char *out, size_t *ret_used,
 				     size_t *ret_data, struct error *err);
