@@ -45,6 +45,10 @@ bool inference_unload(struct inference *inf, struct span name, struct error *err
 /* How many names there are. */
 size_t inference_count(struct inference *inf);
 
+/* Calls `visit` for each, in the order added; what it is given lives until it returns. It changes nothing and is not on a loop. */
+struct served;
+void inference_each(struct inference *inf, void (*visit)(const struct served *s, void *context), void *context);
+
 /* Reloads those whose file changed since; true when anything was. Called on a timer by whoever runs the program, never on a
  * loop. A file that changed in the last 100 ms may still be being written and is left for the next time. A file that cannot
  * be loaded leaves the old model serving, and one line in the log for each change. */

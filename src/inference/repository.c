@@ -350,6 +350,19 @@ size_t inference_count(struct inference *inf)
 	return count;
 }
 
+void inference_each(struct inference *inf, void (*visit)(const struct served *s, void *context), void *context)
+{
+	struct snapshot *s;
+
+	pthread_mutex_lock(&inf->lock);
+	s = inf->current;
+	snapshot_ref(s);
+	pthread_mutex_unlock(&inf->lock);
+	for (size_t i = 0; i < s->count; i++)
+		visit(s->items[i], context);
+	snapshot_unref(s);
+}
+
 /* ---- loading --------------------------------------------------------------------------------------------------------
  */
 
