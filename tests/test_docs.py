@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The how-to pages work as printed.
+
+Every ```sh block of a page is run by bash in one empty folder that has `examples/` in it; a block that starts with `hythe serve` runs in the
+background until the page ends. A ```text block says what the sh block before it prints; `…` stands for anything.
+"""
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import DEADLINE, PROGRAM, ROOT
+
+PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.M | re.S)
+
+
+def environment(folder):
+    tools = folder / "bin"
+    tools.mkdir()
+    (tools / "hythe").symlink_to(PROGRAM)
+    return {**os.environ, "PATH": f"{tools}:{ROOT / '.venv-test' / 'bin'}:{os.environ['PATH']}", "HOME": str(folder)}
+
+
+def start(block, folder, env):
+    log = folder / f"server-{time.monotonic_ns()}.log"
+    with open(log, "w") as out:
+        server = subprocess.Popen(["bash", "-c", "exec " + block.strip()], cwd=folder, env=env, stdout=out, stderr=subprocess.STDOUT)
+    end = time.monotonic() + DEADLINE
+    while not re.search(r"https?://|unix:", log.read_text()):
+        assert server.poll() is None and time.monotonic() < end, f"{block}\n{log.read_text()}"
+        time.sleep(0.01)
+    return server, log
+
+
+def says(expected, printed):
+    pattern = ".*".join(re.escape(part) for part in expected.strip().split("…"))
+    return re.search(pattern, printed, re.S)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_the_page_works_as_printed(page, tmp_path):
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    env = environment(tmp_path)
+    servers, printed = [], ""
+    try:
+        for kind, block in BLOCK.findall(page.read_text()):
+            if kind == "text":
+                assert says(block, printed), f"the page promises:\n{block}\nit printed:\n{printed}"
+            elif block.startswith("hythe serve"):
+                server, log = start(block, tmp_path, env)
+                servers.append((server, block))
+                printed = log.read_text()
+            else:
+                done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", block], cwd=tmp_path, env=env, text=True, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, timeout=300)
+                printed = done.stdout
+                assert done.returncode == 0, f"{block}\n{printed}"
+    finally:
+        for server, block in servers:
+            if server.poll() is None:
+                server.send_signal(signal.SIGTERM)
+            assert server.wait(DEADLINE) == 0, block
+
+
+def test_the_reference_is_what_the_program_says(hythe):
+    page = ROOT / "docs" / "reference" / "commands.md"
+    printed = subprocess.run([hythe, "help", "--markdown"], capture_output=True, text=True, check=True).stdout
+    assert page.read_text() == printed, "docs/reference/commands.md: run `build/hythe help --markdown > docs/reference/commands.md`"
+
+
+def test_links_between_pages_lead_somewhere():
+    broken = []
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in target and not (page.parent / target).exists():
+                broken.append(f"{page.relative_to(ROOT)}: {target}")
+    assert not broken
