@@ -50,7 +50,13 @@ struct connection {
 	struct out_chunk *chunks;  /* large pieces behind `out` (in order) */
 	size_t out_waiting;        /* bytes in out and chunks */
 	bool is_eof, is_closing, is_read_paused, wants_write, is_closed;
-	int64_t last_progress_ns;
+	bool is_lingering;         /* our side is shut down; what still comes is read and dropped, so that no reset is sent */
+	bool is_settled;           /* set by the codec: the client sends no more (it asked to close), lingering is needless */
+	bool has_started;          /* bytes have come */
+	size_t expected;           /* connection_expect() */
+	int64_t last_progress_ns;  /* when bytes were sent last */
+	int64_t codec_timeout_ns;  /* connection_timeout(); 0: none. The timer itself is set rarely and looks here when it fires */
+	int64_t own_timeout_ns;    /* the transport's: first bytes, handshake, lingering */
 	char peer[64];             /* "127.0.0.1:41234", "unix" */
 	struct connection *next, *previous; /* of the worker */
 };
@@ -60,7 +66,7 @@ static inline struct span connection_unread(const struct connection *c)
 	return (struct span){ c->in.ptr + c->in_at, c->in.len - c->in_at };
 }
 void connection_consume(struct connection *c, size_t n);
-/* Room for `n` unread bytes in all without moving again (a body of known length). */
+/* `n` unread bytes in all will be wanted (a body of known length): the buffer grows towards that as they come. 0: unknown. */
 void connection_expect(struct connection *c, size_t n);
 void connection_pause_read(struct connection *c);
 void connection_resume_read(struct connection *c); /* calls codec->receive() in this turn if bytes wait */
@@ -84,8 +90,10 @@ struct worker {
 	unsigned index;
 	struct connection *connections;
 	size_t connection_count;
+	size_t request_count; /* taken by request_new() and not yet recycled: the loop runs until there are none */
 	struct request *free_requests;
 	struct worker_requests *requests; /* request.c's own: ids, counters, access log */
+	struct http2_stream *free_streams; /* http2.c's own */
 	bool is_draining;
 	char date[40];   /* "Date: ...\r\n", renewed each second */
 	size_t date_len;
@@ -108,6 +116,7 @@ const struct routes *worker_routes(const struct worker *w);
 /* Called by the server on the worker's thread: before its first request, and after its last. */
 void worker_requests_init(struct worker *w);
 void worker_requests_done(struct worker *w);
+void worker_http2_done(struct worker *w); /* called by the above */
 
 struct stream_ops {
 	/*
@@ -131,6 +140,9 @@ struct request_stream {
 	struct connection *connection; /* for the peer's name in the access log; NULL once it is gone */
 	struct request *request;
 };
+
+/* METHOD_OTHER for one that is not known. */
+enum method method_parse(struct span text);
 
 /* A cleared request from the worker's free list, with arena and out ready; sets stream->request. */
 struct request *request_new(struct worker *w, struct request_stream *stream);

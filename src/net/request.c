@@ -146,6 +146,7 @@ void worker_requests_done(struct worker *w)
 		w->free_requests = req->next;
 		slot_free(slot_of(req));
 	}
+	worker_http2_done(w);
 	if (!wr)
 		return;
 	log_flush_now(wr);
@@ -184,6 +185,7 @@ struct request *request_new(struct worker *w, struct request_stream *stream)
 	} else {
 		req = &slot_new(w)->request;
 	}
+	w->request_count++;
 	req->deadline_ns = INT64_MAX;
 	req->context = worker_config(w)->context;
 	req->stream = stream;
@@ -226,6 +228,7 @@ static void request_recycle(struct request *req)
 	struct slot *s = slot_of(req);
 	size_t keep = wr->free_count < FREE_LARGE ? BUFFER_KEEP : 0;
 
+	req->worker->request_count--;
 	ends_run(req);
 	if (wr->free_count >= FREE_MOST) {
 		slot_free(s);
@@ -745,6 +748,24 @@ const struct surface surface_plain = { "plain", fail_as_json_error };
 
 /* ---- begin: target, route
  * ---------------------------------------------------------------------------------------------- */
+
+enum method method_parse(struct span text)
+{
+	static const struct {
+		struct span name;
+		enum method method;
+	} rows[] = {
+		{ SPAN_INIT("POST"), METHOD_POST },       { SPAN_INIT("GET"), METHOD_GET },
+		{ SPAN_INIT("HEAD"), METHOD_HEAD },       { SPAN_INIT("PUT"), METHOD_PUT },
+		{ SPAN_INIT("DELETE"), METHOD_DELETE },   { SPAN_INIT("PATCH"), METHOD_PATCH },
+		{ SPAN_INIT("OPTIONS"), METHOD_OPTIONS },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (span_equal(text, rows[i].name))
+			return rows[i].method;
+	return METHOD_OTHER;
+}
 
 static int hex_value(char c)
 {
