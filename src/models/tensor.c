@@ -443,6 +443,7 @@ double tensor_get(const struct tensor *t, size_t i)
 
 	if (t->dtype == DTYPE_BYTES)
 		return NAN;
+	s.u[0] = 0; /* gcc at -O3 does not see that widen() fills it */
 	widen(t->dtype, (const char *)t->data + i * dtypes[t->dtype].size, 1, &s);
 	switch (traits[t->dtype].wide) {
 	case WIDE_I64:
