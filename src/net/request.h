@@ -137,7 +137,8 @@ bool form_next(struct span *rest, struct arena *arena, struct span *ret_name, st
 /* Headers of the answer; names in lower case; the spans must live as long as the request (and its arena). Ten at most. */
 void request_set_header(struct request *req, struct span name, struct span value);
 
-/* Sends what is in req->out with this status. An empty content type sends none. Once per request. */
+/* Sends what is in req->out with this status. An empty content type sends none. Once per request. In a streaming call it sends
+ * a last message, unless out is empty, and ends the call. */
 void request_send(struct request *req, int status, struct span content_type);
 
 /* Sends what is in req->out as one message of a streaming call, and clears it. */
