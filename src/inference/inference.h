@@ -132,6 +132,9 @@ int64_t call_estimate_ns(const struct call *call);
 /* The number of rows: dimension 0 of the first input; 1 for a single row without a batch dimension. */
 size_t call_rows(const struct call *call);
 
+/* The registry given at birth. */
+struct metrics *inference_metrics(const struct inference *inf);
+
 /*
  * Which output a caller means by a name: its own, or "predict" (the label; without one the score) and "predict_proba" (the score
  * of a classifier), which scikit-learn's users ask MLServer for. INVALID lists the names.

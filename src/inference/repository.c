@@ -340,6 +340,11 @@ void inference_free(struct inference *inf)
 	free(inf);
 }
 
+struct metrics *inference_metrics(const struct inference *inf)
+{
+	return inf->config.metrics;
+}
+
 size_t inference_count(struct inference *inf)
 {
 	size_t count;

@@ -82,3 +82,17 @@ struct span v2_state_name(enum served_state state); /* "READY" */
 /* Parameters of a load: `config` must be sound; `file:...` is refused. */
 bool v2_check_config(struct span config, struct arena *arena, struct error *err);
 bool v2_refuse_file(struct span key, struct error *err);
+
+/* ---- v2_protobuf.c --------------------------------------------------------------------------------------------------- */
+
+/* A ModelInferRequest as it came: which model, and then its tensors. */
+struct v2_message {
+	struct span model_name, model_version;
+	bool is_raw; /* tensors came as raw_input_contents: the answer goes out so too */
+	struct v2_infer infer;
+};
+
+bool v2_message_read(struct span body, struct arena *arena, struct v2_message *ret, struct error *err);
+
+/* Appends a ModelInferResponse. */
+bool v2_message_write(struct buffer *out, const struct v2_message *m, struct error *err);
