@@ -268,7 +268,7 @@ static bool walk_from(struct walk *w, uint16_t at, size_t depth, size_t param)
 	const struct node *nodes = w->routes->nodes;
 	const struct node *n = &nodes[at];
 
-	if (depth > w->nearest && !w->match->allowed) {
+	if (depth > w->nearest && n->text.len && !w->match->allowed) {
 		w->nearest = depth;
 		w->match->surface_index = n->surface_index;
 	}
