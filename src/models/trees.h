@@ -27,8 +27,10 @@
 struct trees;
 struct tree_builder;
 
-#define TREE_TARGETS_MAX ((size_t)1 << 16)
-#define TREE_COUNT_MAX   ((size_t)1 << 24)
+#define TREE_TARGETS_MAX   ((size_t)1 << 16)
+#define TREE_COUNT_MAX     ((size_t)1 << 24)
+#define TREE_SET_WORDS_MAX 2048 /* of one set: categories up to 65,535 */
+#define TREE_SET_WORDS_SUM ((size_t)1 << 26)
 
 /* When a row takes the `yes` side of a node. */
 enum tree_mode {
@@ -73,6 +75,7 @@ struct tree_config {
 	enum tree_aggregate aggregate;
 	const double *base;   /* a number for each target, or NULL for zeros; copied */
 	bool base_first;      /* sums start from base; else base is added when all trees are (and the average taken) */
+	bool plain;           /* for tests: keep to the reference form, node by node with thresholds as given */
 	bool allow_unreached; /* nodes that no path reaches are skipped, not an error (XGBoost leaves pruned ones in
 				 files) */
 };
@@ -116,20 +119,17 @@ void trees_describe(const struct trees *t, struct trees_facts *ret);
 
 /*
  * Sums of `rows` rows. `x` is rows x features, row-major, float or double as configured; `out` is rows x targets, float
- * or double as configured. Scratch memory comes from the arena (some tens of KiB, whatever the number of rows). Fails
- * only when the arena's limit is passed.
+ * or double as configured. Scratch memory comes from the arena: 4 bytes a tree or some 128 bytes a feature, whatever
+ * the number of rows. Fails only when the arena's limit is passed.
  */
 bool trees_run(const struct trees *t, const void *x, size_t rows, void *out, struct arena *scratch,
 	       struct error *err) MUST_CHECK;
 
-/* For tests and comparisons: the same by one way only. Those that a machine or model can't do fall back to TREES_PLAIN.
- */
+/* For tests and comparisons: the same, by one way. False when this machine or ensemble cannot go it. */
 enum trees_path {
-	TREES_AUTO,
-	TREES_PLAIN, /* node by node, thresholds as given: the reference */
-	TREES_WALK,  /* ranks, several trees of a row at a time */
-	TREES_SCAN,  /* ranks, many rows a tree, vectors of the baseline */
-	TREES_SCAN_AVX2,
+	TREES_WALK,      /* several trees of a row at a time */
+	TREES_SCAN,      /* many rows a tree, in vectors of the baseline */
+	TREES_SCAN_AVX2, /* the same with AVX2 */
 };
 bool trees_run_path(const struct trees *t, enum trees_path path, const void *x, size_t rows, void *out,
 		    struct arena *scratch, struct error *err) MUST_CHECK;

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * trees_private - what the parts of the tree engine share: builder (trees_builder.c), compiler (trees_compile.c),
+ * running (trees_run.c, with the vector kernels of trees_scan.h).
+ */
+#include "models/trees.h"
+
+/* ---- as built ------------------------------------------------------------------------------------------------- */
+
+#define TREE_NONE UINT32_MAX /* no index */
+
+enum tree_node_kind { TREE_NODE_NEW, TREE_NODE_SPLIT, TREE_NODE_LEAF };
+
+/* Indices are into the builder's arrays; children are nodes of all trees. */
+struct tree_node {
+	double threshold;
+	uint32_t feature;
+	uint32_t yes, no;
+	uint32_t set_first, set_words;  /* TREE_SET: in `sets` */
+	uint32_t pair_first, pair_last; /* leaf: a list in `pairs`, or TREE_NONE */
+	uint32_t linear;                /* leaf: in `linears`, or TREE_NONE */
+	uint8_t kind, mode, missing;
+	bool missing_yes, set_truncates;
+};
+
+struct tree_pair {
+	double value;
+	uint32_t target, next;
+};
+
+struct tree_linear {
+	double constant;
+	uint32_t first, count; /* in `coefs` */
+};
+
+struct tree_coef {
+	double value;
+	uint32_t feature;
+};
+
+struct tree_root {
+	uint32_t root, first, count; /* nodes of this tree: [first, first + count) */
+	uint32_t depth, leaves;      /* of those reached */
+};
+
+#define TREE_VECTOR(type)                                                                                              \
+	struct {                                                                                                       \
+		type *at;                                                                                              \
+		size_t count, cap;                                                                                     \
+	}
+
+struct tree_source {
+	struct tree_config config;
+	double *base; /* config.targets numbers, or NULL */
+	TREE_VECTOR(struct tree_node) nodes;
+	TREE_VECTOR(struct tree_pair) pairs;
+	TREE_VECTOR(struct tree_linear) linears;
+	TREE_VECTOR(struct tree_coef) coefs;
+	TREE_VECTOR(uint32_t) sets;
+	TREE_VECTOR(struct tree_root) roots;
+};
+
+void tree_source_done(struct tree_source *s);
+
+/* ---- as compiled ---------------------------------------------------------------------------------------------- */
+
+#define TREE_BLOCK       128 /* rows that go through the trees together */
+#define TREE_GROUP       8   /* trees walked, or summed, at a time */
+#define TREE_SEGMENT     254 /* cuts a column of ranks can tell apart */
+#define TREE_RANK_ABSENT 255 /* rank of the missing that go right; those that go left have 0 */
+#define TREE_SCAN_LEAVES 256 /* most leaves of a tree whose leaf number fits a byte */
+#define TREE_SEARCH      16  /* cuts compared at a time */
+#define TREE_LEVELS_MAX  8
+
+/*
+ * A feature that nodes ask about. Its cuts are sorted; the rank of x is the number of cuts that are <= x. A node goes
+ * left when the rank is at most k. The search is a tree of 16: level 0 is all cuts; each higher level has every 16th of
+ * the level below, from the 16th on. Levels are padded with NaN to whole 16s.
+ */
+struct tree_slot {
+	uint32_t feature;
+	uint32_t cut_count;
+	uint32_t level_count;
+	uint32_t level_first[TREE_LEVELS_MAX]; /* in `cuts` */
+	uint32_t column_first, column_count;
+};
+
+/* One byte for each row: the rank of the slot's feature, less 254 for each segment before; `absent` for the missing. */
+struct tree_column {
+	uint16_t segment;
+	uint8_t absent;
+	bool zero_is_missing;
+};
+
+/* One byte for each row: bit `rank` of `right`, of the rank in another column. */
+struct tree_set_column {
+	uint64_t right[4];
+	uint32_t column;
+};
+
+/* Children are adjacent: a row goes to child + (rank > k). A leaf is its own child, with k 255. */
+struct tree_walk_node {
+	uint32_t child;
+	uint16_t column;
+	uint8_t k, unused;
+};
+
+/*
+ * In preorder. A row's leaf number j starts at 0 and, at a node on its path, is the first leaf under it; going right
+ * adds the number of leaves to the left. A node is on the path just when j is its first leaf: after every earlier node,
+ * j is the first leaf of the subtree where the row's path leaves what was visited. Bytes are repeated four times for
+ * cheap broadcasts.
+ */
+struct tree_scan_node {
+	uint32_t at; /* first byte of the column in a block */
+	uint32_t k, first, step;
+};
+
+enum tree_leaf_form {
+	TREE_LEAF_SCALAR,  /* one number for the tree's target */
+	TREE_LEAF_DENSE,   /* a number for each target */
+	TREE_LEAF_GENERAL, /* a list of targets and numbers, perhaps a linear function */
+};
+
+struct trees {
+	struct tree_source source; /* kept by plain ensembles; else only config, base, linears and coefs */
+	struct trees_facts facts;
+	float *base_float;
+
+	bool is_plain;
+	bool has_avx2;
+	bool has_large; /* some tree has more leaves than a scan can tell apart */
+
+	struct tree_slot *slots;
+	size_t slot_count;
+	struct tree_column *columns;
+	size_t column_count; /* without those of sets, which follow */
+	struct tree_set_column *sets;
+	size_t set_count;
+	void *cuts; /* float or double, as the input */
+
+	/* Trees in the order of summing: by target when leaves are scalar (within a target as given), else as given. */
+	size_t tree_count;
+	uint32_t *target_end; /* scalar: end of each target's run */
+	uint32_t *leaf_first; /* tree_count + 1: leaves of each tree in the tables below, left to right */
+
+	enum tree_leaf_form form;
+	void *leaf_values;    /* scalar: a number a leaf; dense: targets numbers a leaf; float or double as the sum */
+	uint32_t *pair_first; /* general: leaves + 1, in pairs */
+	struct tree_pair *pairs;
+	uint32_t *leaf_linear; /* general: leaf's linear function, or NULL when there are none */
+
+	struct tree_walk_node *walk;
+	uint32_t *walk_leaf; /* leaf number (in the tables) of each leaf node */
+	void *walk_value;    /* scalar: its value */
+	/* The walk goes by groups of trees of like depth. */
+	uint32_t *walk_root;  /* groups * TREE_GROUP */
+	uint32_t *walk_place; /* where the tree stands in the order of summing */
+	uint32_t *walk_depth; /* of the group */
+	size_t walk_groups;
+	uint32_t *tree_root, *tree_depth; /* by order of summing */
+
+	struct tree_scan_node *scan;
+	uint32_t *scan_first; /* tree_count + 1; empty for large trees */
+};
+
+/* Fills all but facts and is_plain from the source; false when the ensemble does not fit the compiled form. */
+bool tree_compile(struct trees *t);
+
+/* Whether x, not missing, takes the `yes` side of an EQ, NEQ or SET node. */
+bool tree_in_set(const struct tree_source *s, const struct tree_node *n, double x);

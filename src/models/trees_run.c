@@ -1,0 +1,631 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trees_run - rows through compiled trees: ranks, then leaves, then sums. */
+#include <math.h>
+#include <stdlib.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "base/clock.h"
+#include "models/trees_private.h"
+
+/* From so many rows on they go through a tree together (measured: 32 rows scan a tree in the time 3 to 8 walk it). */
+#define SCAN_ROWS 8
+
+/* Scratch of a one-row call that fits the stack; larger ensembles take it from the arena. */
+#define STACK_RANKS 4096
+#define STACK_TREES 2048
+
+/* ---- leaf numbers of many rows -------------------------------------------------------------------------------- */
+
+#define SCAN_NAME  base
+#define SCAN_WIDTH 16
+#define SCAN_TARGET
+#include "models/trees_scan.h"
+#undef SCAN_NAME
+#undef SCAN_WIDTH
+#undef SCAN_TARGET
+
+#if defined(__x86_64__)
+#define AVX2        __attribute__((target("avx2,popcnt")))
+#define SCAN_NAME   avx2
+#define SCAN_WIDTH  32
+#define SCAN_TARGET AVX2
+#include "models/trees_scan.h"
+#undef SCAN_NAME
+#undef SCAN_WIDTH
+#undef SCAN_TARGET
+#endif
+
+typedef void scan_function(const struct tree_scan_node *nodes, size_t count, const uint8_t *ranks, size_t rows,
+			   uint8_t *leaf);
+
+/* ---- ranks ---------------------------------------------------------------------------------------------------- */
+
+typedef void rank_function(const struct trees *t, const struct tree_slot *s, const void *x, size_t stride, size_t rows,
+			   uint32_t *rank);
+
+/* Branch-free bisection: the number of cuts <= x; NaN has 0. */
+#define DEFINE_RANK_BASE(type)                                                                                         \
+	static void rank_base_##type(const type *cuts, size_t count, const type *x, size_t stride, size_t rows,        \
+				     uint32_t *rank)                                                                   \
+	{                                                                                                              \
+		for (size_t i = 0; i < rows; i++, x += stride) {                                                       \
+			const type *low = cuts;                                                                        \
+			size_t n = count;                                                                              \
+                                                                                                                       \
+			while (n > 1) {                                                                                \
+				size_t half = n / 2;                                                                   \
+                                                                                                                       \
+				low += *x >= low[half - 1] ? half : 0;                                                 \
+				n -= half;                                                                             \
+			}                                                                                              \
+			rank[i] = (uint32_t)(low - cuts) + (n == 1 && *x >= *low);                                     \
+		}                                                                                                      \
+	}
+DEFINE_RANK_BASE(float)
+DEFINE_RANK_BASE(double)
+
+static void rank_base(const struct trees *t, const struct tree_slot *s, const void *x, size_t stride, size_t rows,
+		      uint32_t *rank)
+{
+	if (t->source.config.double_input)
+		rank_base_double((const double *)t->cuts + s->level_first[0], s->cut_count, x, stride, rows, rank);
+	else
+		rank_base_float((const float *)t->cuts + s->level_first[0], s->cut_count, x, stride, rows, rank);
+}
+
+#if defined(__x86_64__)
+/* How many of 16 cuts are <= x. */
+AVX2 static inline uint32_t count16_float(const float *cuts, float x)
+{
+	__m256 v = _mm256_set1_ps(x);
+	int low = _mm256_movemask_ps(_mm256_cmp_ps(v, _mm256_loadu_ps(cuts), _CMP_GE_OQ));
+	int high = _mm256_movemask_ps(_mm256_cmp_ps(v, _mm256_loadu_ps(cuts + 8), _CMP_GE_OQ));
+
+	return (uint32_t)_mm_popcnt_u32((uint32_t)(low | high << 8));
+}
+
+AVX2 static inline uint32_t count16_double(const double *cuts, double x)
+{
+	__m256d v = _mm256_set1_pd(x);
+	__m256i a = _mm256_castpd_si256(_mm256_cmp_pd(v, _mm256_loadu_pd(cuts), _CMP_GE_OQ));
+	__m256i b = _mm256_castpd_si256(_mm256_cmp_pd(v, _mm256_loadu_pd(cuts + 4), _CMP_GE_OQ));
+	__m256i c = _mm256_castpd_si256(_mm256_cmp_pd(v, _mm256_loadu_pd(cuts + 8), _CMP_GE_OQ));
+	__m256i d = _mm256_castpd_si256(_mm256_cmp_pd(v, _mm256_loadu_pd(cuts + 12), _CMP_GE_OQ));
+	__m256i all = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+
+	return (uint32_t)_mm_popcnt_u32((uint32_t)_mm256_movemask_epi8(all)) / 2; /* two bytes a cut */
+}
+
+#define DEFINE_RANK_AVX2(type)                                                                                         \
+	AVX2 static void rank_avx2_##type(const type *cuts, const struct tree_slot *s, const type *x, size_t stride,   \
+					  size_t rows, uint32_t *rank)                                                 \
+	{                                                                                                              \
+		const type *leaf = cuts + s->level_first[0], *root = cuts + s->level_first[s->level_count - 1];        \
+                                                                                                                       \
+		if (s->level_count == 1) {                                                                             \
+			for (size_t i = 0; i < rows; i++)                                                              \
+				rank[i] = count16_##type(leaf, x[i * stride]);                                         \
+		} else if (s->level_count == 2) {                                                                      \
+			for (size_t i = 0; i < rows; i++) {                                                            \
+				uint32_t at = count16_##type(root, x[i * stride]) * TREE_SEARCH;                       \
+                                                                                                                       \
+				rank[i] = at + count16_##type(leaf + at, x[i * stride]);                               \
+			}                                                                                              \
+		} else {                                                                                               \
+			for (size_t i = 0; i < rows; i++) {                                                            \
+				uint32_t at = 0;                                                                       \
+                                                                                                                       \
+				for (uint32_t level = s->level_count; level-- > 0;)                                    \
+					at = at * TREE_SEARCH +                                                        \
+					     count16_##type(cuts + s->level_first[level] + at * TREE_SEARCH,           \
+							    x[i * stride]);                                            \
+				rank[i] = at;                                                                          \
+			}                                                                                              \
+		}                                                                                                      \
+	}
+DEFINE_RANK_AVX2(float)
+DEFINE_RANK_AVX2(double)
+
+AVX2 static void rank_avx2(const struct trees *t, const struct tree_slot *s, const void *x, size_t stride, size_t rows,
+			   uint32_t *rank)
+{
+	if (t->source.config.double_input)
+		rank_avx2_double(t->cuts, s, x, stride, rows, rank);
+	else
+		rank_avx2_float(t->cuts, s, x, stride, rows, rank);
+}
+#endif
+
+/* What a run needs to know of the machine. */
+struct kernels {
+	scan_function *scan;
+	rank_function *rank;
+};
+
+static const struct kernels kernels_base = { scan_base, rank_base };
+
+static struct kernels kernels_best(const struct trees *t)
+{
+#if defined(__x86_64__)
+	if (t->has_avx2)
+		return (struct kernels){ scan_avx2, rank_avx2 };
+#endif
+	(void)t;
+	return kernels_base;
+}
+
+/* LightGBM's bound for "zero": its constant is a float that is compared as a double. */
+static inline bool is_zero(double x)
+{
+	return x >= -(double)1e-35f && x <= (double)1e-35f;
+}
+
+static inline double number_at(const struct trees *t, const void *x, size_t i)
+{
+	return t->source.config.double_input ? ((const double *)x)[i] : (double)((const float *)x)[i];
+}
+
+static inline uint8_t set_byte(const struct tree_set_column *set, uint8_t rank)
+{
+	return set->right[rank / 64] >> (rank % 64) & 1;
+}
+
+/* One row: one byte a column. */
+static void rank_row(const struct trees *t, const struct kernels *kernels, const void *x, uint8_t *ranks)
+{
+	size_t size = t->source.config.double_input ? sizeof(double) : sizeof(float);
+
+	for (const struct tree_slot *s = t->slots, *end = s + t->slot_count; s < end; s++) {
+		const struct tree_column *c = t->columns + s->column_first;
+		double value = number_at(t, x, s->feature);
+		bool absent = isnan(value);
+		uint32_t rank;
+
+		kernels->rank(t, s, (const char *)x + s->feature * size, 1, 1, &rank);
+		for (uint32_t i = 0; i < s->column_count; i++, c++) {
+			uint32_t before = (uint32_t)c->segment * TREE_SEGMENT;
+			uint32_t here = rank < before ? 0 : MIN(rank - before, (uint32_t)TREE_SEGMENT);
+			bool missing = absent | (c->zero_is_missing & is_zero(value));
+
+			ranks[s->column_first + i] = (uint8_t)(missing ? c->absent : here);
+		}
+	}
+	for (size_t i = 0; i < t->set_count; i++)
+		ranks[t->column_count + i] = set_byte(&t->sets[i], ranks[t->sets[i].column]);
+}
+
+/* A block of rows: TREE_BLOCK bytes a column, with the top bit turned, since vectors compare signed bytes. */
+static void rank_block(const struct trees *t, const struct kernels *kernels, const void *x, size_t rows, uint8_t *ranks)
+{
+	size_t size = t->source.config.double_input ? sizeof(double) : sizeof(float);
+	size_t features = t->source.config.features;
+	uint32_t rank[TREE_BLOCK];
+	uint8_t absent[TREE_BLOCK], zero[TREE_BLOCK];
+
+	for (const struct tree_slot *s = t->slots, *end = s + t->slot_count; s < end; s++) {
+		kernels->rank(t, s, (const char *)x + s->feature * size, features, rows, rank);
+		for (size_t i = 0; i < rows; i++) {
+			double value = number_at(t, x, i * features + s->feature);
+
+			absent[i] = (uint8_t)-isnan(value);
+			zero[i] = (uint8_t)-is_zero(value);
+		}
+		for (uint32_t k = 0; k < s->column_count; k++) {
+			const struct tree_column *c = t->columns + s->column_first + k;
+			uint8_t *to = ranks + (s->column_first + k) * (size_t)TREE_BLOCK;
+			uint32_t before = (uint32_t)c->segment * TREE_SEGMENT;
+			uint8_t zero_mask = c->zero_is_missing ? 255 : 0;
+
+			for (size_t i = 0; i < rows; i++) {
+				uint32_t here = rank[i] < before ? 0 : MIN(rank[i] - before, (uint32_t)TREE_SEGMENT);
+				uint8_t missing = absent[i] | (zero[i] & zero_mask);
+
+				to[i] = (uint8_t)((missing & c->absent) | (~missing & here)) ^ 0x80;
+			}
+		}
+	}
+	for (size_t k = 0; k < t->set_count; k++) {
+		const uint8_t *from = ranks + t->sets[k].column * (size_t)TREE_BLOCK;
+		uint8_t *to = ranks + (t->column_count + k) * (size_t)TREE_BLOCK;
+
+		for (size_t i = 0; i < rows; i++)
+			to[i] = set_byte(&t->sets[k], from[i] ^ 0x80) ^ 0x80;
+	}
+}
+
+/* ---- walking -------------------------------------------------------------------------------------------------- */
+
+static inline uint32_t step_row(const struct tree_walk_node *nodes, uint32_t at, const uint8_t *ranks)
+{
+	const struct tree_walk_node *n = &nodes[at];
+
+	return n->child + (n->k < ranks[n->column]);
+}
+
+/* Leaf nodes of all trees for one row, by the order of summing. Eight chains of loads run side by side. */
+static void walk_row(const struct trees *t, const uint8_t *ranks, uint32_t *leaf)
+{
+	const struct tree_walk_node *nodes = t->walk;
+
+	for (size_t g = 0; g < t->walk_groups; g++) {
+		const uint32_t *root = t->walk_root + g * TREE_GROUP, *place = t->walk_place + g * TREE_GROUP;
+		uint32_t a = root[0], b = root[1], c = root[2], d = root[3];
+		uint32_t e = root[4], f = root[5], h = root[6], i = root[7];
+
+		for (uint32_t depth = t->walk_depth[g]; depth > 0; depth--) {
+			a = step_row(nodes, a, ranks);
+			b = step_row(nodes, b, ranks);
+			c = step_row(nodes, c, ranks);
+			d = step_row(nodes, d, ranks);
+			e = step_row(nodes, e, ranks);
+			f = step_row(nodes, f, ranks);
+			h = step_row(nodes, h, ranks);
+			i = step_row(nodes, i, ranks);
+		}
+		leaf[place[0]] = a;
+		leaf[place[1]] = b;
+		leaf[place[2]] = c;
+		leaf[place[3]] = d;
+		leaf[place[4]] = e;
+		leaf[place[5]] = f;
+		leaf[place[6]] = h;
+		leaf[place[7]] = i;
+	}
+}
+
+/* Leaf numbers of one large tree for a block of rows. */
+static void walk_block(const struct trees *t, size_t tree, const uint8_t *ranks, size_t rows, uint32_t *leaf)
+{
+	const struct tree_walk_node *nodes = t->walk;
+	uint32_t at[TREE_GROUP];
+
+	for (size_t row = 0; row < rows; row += TREE_GROUP) {
+		size_t lanes = MIN(rows - row, (size_t)TREE_GROUP);
+		uint32_t moved = 1;
+
+		for (size_t i = 0; i < TREE_GROUP; i++)
+			at[i] = t->tree_root[tree];
+		for (uint32_t depth = t->tree_depth[tree]; depth > 0 && moved; depth--) {
+			moved = 0;
+			for (size_t i = 0; i < TREE_GROUP; i++) {
+				const struct tree_walk_node *n = &nodes[at[i]];
+				uint8_t rank = ranks[(size_t)n->column * TREE_BLOCK + row + i] ^ 0x80;
+				uint32_t next = n->child + (n->k < rank);
+
+				moved |= next ^ at[i];
+				at[i] = next;
+			}
+		}
+		for (size_t i = 0; i < lanes; i++)
+			leaf[row + i] = t->walk_leaf[at[i]];
+	}
+}
+
+/* ---- sums ----------------------------------------------------------------------------------------------------- */
+
+/* Value of a leaf with a linear function, or its constant when a feature of it is missing (LightGBM's linear trees). */
+static double linear_value(const struct trees *t, uint32_t linear, double otherwise, const void *x)
+{
+	const struct tree_linear *l = &t->source.linears.at[linear];
+	double sum = l->constant;
+
+	for (uint32_t i = 0; i < l->count; i++) {
+		const struct tree_coef *c = &t->source.coefs.at[l->first + i];
+		double value = number_at(t, x, c->feature);
+
+		if (isnan(value))
+			return otherwise;
+		sum += c->value * value;
+	}
+	return sum;
+}
+
+#define SUM_NAME float
+#define SUM_TYPE float
+#define SUM_BASE t->base_float
+#include "models/trees_sum.h"
+#undef SUM_NAME
+#undef SUM_TYPE
+#undef SUM_BASE
+
+#define SUM_NAME double
+#define SUM_TYPE double
+#define SUM_BASE t->source.base
+#include "models/trees_sum.h"
+#undef SUM_NAME
+#undef SUM_TYPE
+#undef SUM_BASE
+
+/* ---- the reference form --------------------------------------------------------------------------------------- */
+
+static bool takes_yes(const struct tree_source *s, const struct tree_node *n, double x)
+{
+	if (n->missing == TREE_MISSING_AS_ZERO && isnan(x))
+		x = 0;
+	if (isnan(x) || (n->missing == TREE_MISSING_ZERO && is_zero(x)))
+		return n->missing_yes;
+	switch ((enum tree_mode)n->mode) {
+	case TREE_LT:
+		return x < n->threshold;
+	case TREE_LEQ:
+		return x <= n->threshold;
+	case TREE_GT:
+		return x > n->threshold;
+	case TREE_GTE:
+		return x >= n->threshold;
+	default:
+		return tree_in_set(s, n, x);
+	}
+}
+
+static const struct tree_node *plain_leaf(const struct trees *t, size_t tree, const void *x)
+{
+	const struct tree_source *s = &t->source;
+	const struct tree_node *n = &s->nodes.at[s->roots.at[tree].root];
+
+	while (n->kind == TREE_NODE_SPLIT)
+		n = &s->nodes.at[takes_yes(s, n, number_at(t, x, n->feature)) ? n->yes : n->no];
+	return n;
+}
+
+/* Sums are kept in double; a float ensemble rounds after each addition, as the compiled form does. */
+static void plain_add(const struct trees *t, double *sum, bool *seen, double value)
+{
+	if (!t->source.config.double_sum)
+		value = (double)(float)value;
+	if (t->source.config.aggregate == TREE_MIN)
+		*sum = *seen ? MIN(*sum, value) : value;
+	else if (t->source.config.aggregate == TREE_MAX)
+		*sum = *seen ? MAX(*sum, value) : value;
+	else
+		*sum += value;
+	if (!t->source.config.double_sum)
+		*sum = (double)(float)*sum;
+	*seen = true;
+}
+
+static double base_of(const struct trees *t, size_t target)
+{
+	if (!t->source.base)
+		return 0;
+	return t->source.config.double_sum ? t->source.base[target] : (double)t->base_float[target];
+}
+
+static double plain_finish(const struct trees *t, double sum, size_t target)
+{
+	const struct tree_config *c = &t->source.config;
+
+	if (c->aggregate == TREE_AVERAGE && t->tree_count) {
+		sum /= (double)t->tree_count;
+		if (!c->double_sum)
+			sum = (double)(float)sum;
+	}
+	return c->base_first ? sum : sum + base_of(t, target);
+}
+
+static void plain_row(const struct trees *t, const void *x, double *sums, bool *seen)
+{
+	const struct tree_config *c = &t->source.config;
+
+	for (size_t k = 0; k < c->targets; k++) {
+		sums[k] = c->base_first ? base_of(t, k) : 0;
+		seen[k] = c->base_first;
+	}
+	for (size_t i = 0; i < t->tree_count; i++) {
+		const struct tree_node *n = plain_leaf(t, i, x);
+
+		for (uint32_t p = n->pair_first; p != TREE_NONE; p = t->source.pairs.at[p].next) {
+			const struct tree_pair *pair = &t->source.pairs.at[p];
+			double value = pair->value;
+
+			if (n->linear != TREE_NONE)
+				value = linear_value(t, n->linear, value, x);
+			plain_add(t, &sums[pair->target], &seen[pair->target], value);
+		}
+	}
+}
+
+static bool run_plain(const struct trees *t, const void *x, size_t x_size, size_t rows, void *out,
+		      struct arena *scratch, struct error *err)
+{
+	size_t targets = t->source.config.targets;
+	double *sums = ARENA_ARRAY(scratch, double, targets, err);
+	bool *seen = sums ? ARENA_ARRAY(scratch, bool, targets, err) : NULL;
+
+	if (!seen)
+		return false;
+	for (size_t i = 0; i < rows; i++) {
+		plain_row(t, (const char *)x + i * x_size, sums, seen);
+		for (size_t k = 0; k < targets; k++) {
+			double sum = plain_finish(t, sums[k], k);
+
+			if (t->source.config.double_sum)
+				((double *)out)[i * targets + k] = sum;
+			else
+				((float *)out)[i * targets + k] = (float)sum;
+		}
+	}
+	return true;
+}
+
+/* ---- entry ---------------------------------------------------------------------------------------------------- */
+
+static size_t row_size(const struct trees *t)
+{
+	return t->source.config.features * (t->source.config.double_input ? sizeof(double) : sizeof(float));
+}
+
+static size_t sum_size(const struct trees *t)
+{
+	return t->source.config.targets * (t->source.config.double_sum ? sizeof(double) : sizeof(float));
+}
+
+static bool run_walk(const struct trees *t, const struct kernels *kernels, const void *x, size_t rows, void *out,
+		     struct arena *scratch, struct error *err)
+{
+	size_t columns = t->column_count + t->set_count, trees = t->tree_count + 1;
+	uint8_t ranks_here[STACK_RANKS], *ranks = ranks_here;
+	uint32_t leaf_here[STACK_TREES], *leaf = leaf_here;
+
+	if (columns >= STACK_RANKS && !(ranks = arena_alloc(scratch, columns + 1, err)))
+		return false;
+	if (trees > STACK_TREES && !(leaf = ARENA_ARRAY(scratch, uint32_t, trees, err)))
+		return false;
+	ranks[0] = 0; /* leaf nodes look at column 0, which an ensemble of leaves does not have */
+	for (size_t i = 0; i < rows; i++) {
+		const void *row = (const char *)x + i * row_size(t);
+		void *sums = (char *)out + i * sum_size(t);
+
+		if (t->source.config.double_sum)
+			row_double(t, kernels, row, ranks, leaf, sums);
+		else
+			row_float(t, kernels, row, ranks, leaf, sums);
+	}
+	return true;
+}
+
+static bool run_scan(const struct trees *t, const struct kernels *kernels, const void *x, size_t rows, void *out,
+		     struct arena *scratch, struct error *err)
+{
+	size_t columns = t->column_count + t->set_count;
+	uint8_t *ranks = arena_alloc(scratch, (columns + 1) * TREE_BLOCK + 64, err);
+
+	if (!ranks)
+		return false;
+	ranks += -(uintptr_t)ranks & 63; /* vectors are loaded aligned */
+	for (size_t i = 0; i < rows; i += TREE_BLOCK) {
+		size_t count = MIN(rows - i, (size_t)TREE_BLOCK);
+		const void *block = (const char *)x + i * row_size(t);
+		void *sums = (char *)out + i * sum_size(t);
+
+		if (t->source.config.double_sum)
+			block_double(t, kernels, block, row_size(t), count, ranks, sums);
+		else
+			block_float(t, kernels, block, row_size(t), count, ranks, sums);
+	}
+	return true;
+}
+
+bool trees_run(const struct trees *t, const void *x, size_t rows, void *out, struct arena *scratch, struct error *err)
+{
+	struct kernels kernels;
+
+	if (t->is_plain)
+		return run_plain(t, x, row_size(t), rows, out, scratch, err);
+	kernels = kernels_best(t);
+	if (rows < SCAN_ROWS)
+		return run_walk(t, &kernels, x, rows, out, scratch, err);
+	return run_scan(t, &kernels, x, rows, out, scratch, err);
+}
+
+bool trees_run_path(const struct trees *t, enum trees_path path, const void *x, size_t rows, void *out,
+		    struct arena *scratch, struct error *err)
+{
+	struct kernels kernels = kernels_best(t);
+
+	if (t->is_plain)
+		return error_set(err, ERROR_UNIMPLEMENTED, "the ensemble has the reference form only");
+	switch (path) {
+	case TREES_WALK:
+		return run_walk(t, &kernels_base, x, rows, out, scratch, err);
+	case TREES_SCAN:
+		return run_scan(t, &kernels_base, x, rows, out, scratch, err);
+	case TREES_SCAN_AVX2:
+		break;
+	}
+	if (!t->has_avx2)
+		return error_set(err, ERROR_UNIMPLEMENTED, "this machine has no AVX2");
+	return run_scan(t, &kernels, x, rows, out, scratch, err);
+}
+
+void trees_free(struct trees *t)
+{
+	if (!t)
+		return;
+	tree_source_done(&t->source);
+	free(t->base_float);
+	free(t->slots);
+	free(t->columns);
+	free(t->sets);
+	free(t->cuts);
+	free(t->target_end);
+	free(t->leaf_first);
+	free(t->leaf_values);
+	free(t->pair_first);
+	free(t->pairs);
+	free(t->leaf_linear);
+	free(t->walk);
+	free(t->walk_leaf);
+	free(t->walk_value);
+	free(t->walk_root);
+	free(t->walk_place);
+	free(t->walk_depth);
+	free(t->tree_root);
+	free(t->tree_depth);
+	free(t->scan);
+	free(t->scan_first);
+	free(t);
+}
+
+void trees_describe(const struct trees *t, struct trees_facts *ret)
+{
+	*ret = t->facts;
+}
+
+/* ---- cost ----------------------------------------------------------------------------------------------------- */
+
+#define MEASURE_ROWS  64
+#define MEASURE_NS    (400 * NS_PER_US) /* for each of the two figures */
+#define MEASURE_BYTES MIB(64)           /* rows of more are not made up: the figures stay 0 */
+
+/* Time of the fastest of several calls: what disturbs a measurement only ever adds to it. */
+static double fastest_call(const struct trees *t, const void *x, size_t rows, size_t size, void *out,
+			   struct arena *scratch)
+{
+	int64_t start = clock_monotonic_ns(), now = start, best = INT64_MAX;
+	struct error err;
+
+	for (size_t i = 0; i < 20 && now - start < MEASURE_NS; i++) {
+		const char *row = (const char *)x + (rows == 1 ? i % MEASURE_ROWS : 0) * size;
+		int64_t before = now;
+
+		if (!trees_run(t, row, rows, out, scratch, &err))
+			return 0;
+		arena_clear(scratch);
+		now = clock_monotonic_ns();
+		best = MIN(best, now - before);
+	}
+	return (double)best;
+}
+
+void trees_measure(const struct trees *t, double *ret_ns_call, double *ret_ns_row)
+{
+	size_t count = MEASURE_ROWS * t->source.config.features, size = row_size(t);
+	uint64_t random = 0x9e3779b97f4a7c15;
+	struct arena scratch;
+	void *x, *out;
+
+	*ret_ns_call = *ret_ns_row = 0;
+	if (count > MEASURE_BYTES / sizeof(double) || sum_size(t) > MEASURE_BYTES / MEASURE_ROWS)
+		return;
+	arena_init(&scratch, 2 * MEASURE_BYTES);
+	x = base_alloc(count * sizeof(double));
+	out = base_alloc(MEASURE_ROWS * sum_size(t));
+	for (size_t i = 0; i < count; i++) {
+		double value;
+
+		random = random * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX generator */
+		value = (double)(random >> 40) * 0x1p-22 - 2;
+		if (t->source.config.double_input)
+			((double *)x)[i] = value;
+		else
+			((float *)x)[i] = (float)value;
+	}
+	*ret_ns_call = fastest_call(t, x, 1, size, out, &scratch);
+	*ret_ns_row = fastest_call(t, x, MEASURE_ROWS, size, out, &scratch) / MEASURE_ROWS;
+	free(x);
+	free(out);
+	arena_done(&scratch);
+}
