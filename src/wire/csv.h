@@ -36,8 +36,9 @@ enum csv_result csv_next(struct csv *c, struct span *fields, size_t max, size_t 
 			 struct error *err);
 
 /* Reads up to `max_rows` records of exactly `columns` numbers (empty, NA, nan, null: NaN) straight into `values`,
- * row-major. Stops at the block's end. An error names line and column, and leaves the rows before it in `values`
- * (*ret_rows says how many). The hot path of scoring a file. */
+ * row-major; *ret_rows says how many, whatever the result. CSV_RECORD: `max_rows` were read, more may stand in the
+ * block; CSV_MORE: the block holds no further whole record; CSV_END: the text is over; CSV_FAILED: the error names line
+ * and column, the rows before it are in `values`. Space around a number is passed over. The hot path of scoring a file. */
 enum csv_result csv_numbers(struct csv *c, size_t columns, float *values, size_t max_rows, size_t *ret_rows,
 			    struct error *err);
 
