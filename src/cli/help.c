@@ -295,3 +295,8 @@ int man_run(const struct cli_call *call)
 	man_write(stdout);
 	return EXIT_OK;
 }
+
+void cli_complain(const struct command *command, const struct error *err)
+{
+	fprintf(stderr, "hythe%s%s: %s\n", command ? " " : "", command ? command->name : "", err->message);
+}

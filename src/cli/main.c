@@ -6,11 +6,6 @@
 
 enum { CALL_BYTES_MAX = MIB(64) };
 
-void cli_complain(const struct command *command, const struct error *err)
-{
-	fprintf(stderr, "hythe%s%s: %s\n", command ? " " : "", command ? command->name : "", err->message);
-}
-
 static int usage_failed(const struct command *command, const struct error *err)
 {
 	cli_complain(command, err);
