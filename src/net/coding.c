@@ -66,8 +66,7 @@ static struct libdeflate_decompressor *inflater(void)
 	return x->inflate;
 }
 
-/* ---- names
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 static const struct {
 	struct span name;
@@ -194,8 +193,7 @@ bool coding_list_has(struct span list, enum coding c)
 	return false;
 }
 
-/* ---- decoding
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- decoding ---- */
 
 static bool over_limit(struct buffer *out, size_t start, const char *limit_flag, struct error *err)
 {
@@ -369,8 +367,7 @@ bool coding_decode(enum coding c, struct span in, struct buffer *out, const char
 	return true;
 }
 
-/* ---- encoding
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- encoding ---- */
 
 static size_t encode_gzip(struct span in, char *to, size_t room)
 {

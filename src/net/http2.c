@@ -114,8 +114,7 @@ static size_t out_waiting(const struct http2_stream *s)
 	return s->frame_head_left + s->out.len - s->out_at;
 }
 
-/* ---- streams
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- streams ---- */
 
 static struct http2_stream *stream_new(struct h2 *h2, int32_t id)
 {
@@ -240,8 +239,7 @@ static void stream_finished(struct request *req)
 	buffer_clear(&s->body);
 }
 
-/* ---- timer
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- timer ---- */
 
 /* One timer for all streams of a connection, armed lazily: it may fire early and looks for who is late then. */
 static void timer_need(struct h2 *h2, int64_t at_ns)
@@ -292,8 +290,7 @@ static void stream_expire(struct http2_stream *s, int64_t now_ns)
 	request_refuse(req, &err);
 }
 
-/* ---- sending
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- sending ---- */
 
 static void stream_advance(struct http2_stream *s);
 
@@ -614,8 +611,7 @@ static void stream_respond(struct request *req, bool is_last)
 		pump(s->h2);
 }
 
-/* ---- receiving
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- receiving ---- */
 
 static void stream_refuse(struct http2_stream *s, enum error_code code, const char *format, ...) PRINTF_LIKE(3, 4);
 
@@ -1080,8 +1076,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 	return 0;
 }
 
-/* ---- the codec's table
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- the codec's table ---- */
 
 static nghttp2_session_callbacks *callbacks;
 static nghttp2_option *options;

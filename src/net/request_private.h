@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * request_private - what the four files that make up a request share.
+ *
+ *	request.c  its life: birth, decoding, the handler, compute threads, deadlines, death
+ *	target.c   the question: target, route, parameters, forms
+ *	answer.c   the answer: send, fail, compression, headers
+ *	account.c  who asked and what became of it: ids, trace context, access log, counters
+ *
+ * Threads: the worker's; what an offloaded step may touch is said there.
+ */
+#include "base/clock.h"
+#include "loop/loop.h"
+#include "loop/pool.h"
+#include "metrics/metrics.h"
+#include "net/coding.h"
+#include "net/connection.h"
+#include "net/routes.h"
+#include "net/server.h"
+
+enum {
+	GRPC_CODES = 17,
+	HTTP_FIRST = 100,
+	HTTP_LAST = 599,
+	CODES = GRPC_CODES + HTTP_LAST - HTTP_FIRST + 1,
+};
+
+/* Where a request is. A handler has it in RUNNING (on the loop) and in OFFLOADED (on a compute thread). */
+enum phase { PHASE_OPEN, PHASE_RUNNING, PHASE_OFFLOADED };
+
+/* A request with what only this file knows. */
+struct slot {
+	struct request request; /* first: the two are cast to one another */
+	struct pool_job job;
+	struct timer timer;                     /* the deadline, while offloaded */
+	void (*next_step)(struct request *req); /* asked for by request_offload() */
+	void (*step)(struct request *req);      /* runs on a compute thread */
+	enum error_code failed;
+	bool is_failing; /* inside the surface's fail() */
+	bool has_parts;
+	struct error failure;
+	struct error decode_error;    /* of decode_step() */
+	struct buffer decoded, coded; /* body and answer without, and with, content coding */
+	struct buffer parts; /* messages sent by a compute thread: struct part and its bytes, again and again */
+	enum coding codings[CODING_LIST_MAX];
+	size_t coding_count;
+};
+
+struct part {
+	size_t len;
+	bool is_coded;
+};
+
+struct surface_counters {
+	struct metric_series *seconds;
+	struct metric_series *codes[CODES];
+};
+
+struct worker_requests {
+	char id_prefix[8];
+	uint32_t id_counter;
+	size_t free_count;
+	struct surface_counters *counters; /* by surface index */
+	struct metric_series *rejected[ERROR_COUNT];
+	struct worker *worker;
+	struct buffer log;
+	struct loop_task log_flush;
+	int64_t log_second;
+	char log_time[CLOCK_TEXT_SIZE];
+};
+
+static inline struct slot *slot_of(struct request *req)
+{
+	return (struct slot *)req;
+}
+
+static inline const struct server_limits *limits_of(const struct request *req)
+{
+	return &worker_config(req->worker)->limits;
+}
+
+/* ---- account.c ---- */
+
+void account_init(struct worker_requests *wr);
+void account_done(struct worker_requests *wr); /* writes what is left of the log */
+void request_identify(struct request *req);    /* takes or makes the id */
+/* Once for each request, on the loop, when its last byte is known. */
+void request_count(struct request *req, int code, size_t bytes);
+
+/* ---- answer.c ---- */
+
+void answer_clear(struct request *req);
+void answer_deliver(struct request *req); /* to the codec */
+/* Gives the codec what a compute thread sent as parts. False: they were over the limit. */
+bool parts_deliver(struct request *req);
+/* Empties it for reuse, and gives memory over `keep` bytes back. */
+void buffer_recycle(struct buffer *b, size_t keep);
+
+/* ---- target.c ---- */
+
+/* Splits the target and finds the route. False: answered. */
+bool request_route(struct request *req);
