@@ -14,8 +14,7 @@ enum {
 	FIRST_ROOM = 4096,
 };
 
-/* ---- contexts, one set a thread ------------------------------------------------------------------------------------
- */
+/* ---- contexts, one set a thread ---- */
 
 struct contexts {
 	struct libdeflate_compressor *deflate;

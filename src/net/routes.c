@@ -37,8 +37,7 @@ struct routes {
 	size_t surface_count;
 };
 
-/* ---- compiling ----------------------------------------------------------------------------------------------------
- */
+/* ---- compiling ---- */
 
 static bool surface_find(struct routes *r, const struct surface *surface, unsigned *ret, struct error *err)
 {
@@ -218,8 +217,7 @@ const struct surface *routes_surface(const struct routes *r, size_t index)
 	return r->surfaces[index];
 }
 
-/* ---- look-up ------------------------------------------------------------------------------------------------------
- */
+/* ---- look-up ---- */
 
 static bool entries_match(const struct routes *r, uint16_t first, enum method method, struct route_match *m)
 {
