@@ -41,6 +41,7 @@ struct flag {
 	const char *initial; /* default, as one would write it; NULL: none (0, NULL, off) */
 	const char *choices; /* "off,text,json" */
 	const char *help;    /* one sentence, without capital and full stop */
+	const char *unit;    /* of a limit: "bytes", "requests"; sizes in bytes are shown with k, m, g */
 	const char *group;   /* heading in help; NULL: "Flags" */
 };
 

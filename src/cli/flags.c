@@ -122,7 +122,8 @@ const char *flag_default(const struct flag *f, char *out)
 		duration_print(ms, out);
 		return out;
 	}
-	if (f->type == FLAG_SIZE && size_parse(span_of(f->initial), &n, &err)) {
+	if (f->type == FLAG_SIZE && !(f->unit && strcmp(f->unit, "bytes") != 0) &&
+	    size_parse(span_of(f->initial), &n, &err)) {
 		size_print(n, out);
 		return out;
 	}

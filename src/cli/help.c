@@ -2,7 +2,8 @@
 /* help - the pages for people, from the table: terminal, man page, Markdown. */
 #include "cli/options.h"
 
-#define TAGLINE "serves machine-learning models over HTTP and gRPC"
+#define MAN_DATE "November 21, 2026" /* of this version */
+#define TAGLINE  "serves machine-learning models over HTTP and gRPC"
 
 enum { PAGE_BYTES_MAX = MIB(4), GROUP_FLAGS_MAX = 128, GROUPS_MAX = 16 };
 
@@ -180,11 +181,11 @@ static void print_upper(FILE *out, const char *text)
 void man_write(FILE *out)
 {
 	fprintf(out,
-		".TH HYTHE 1 \"\" \"hythe %s\" \"User Commands\"\n.SH NAME\nhythe \\- %s\n"
+		".TH HYTHE 1 \"" MAN_DATE "\" \"hythe %s\" \"User Commands\"\n.SH NAME\nhythe \\- %s\n"
 		".SH SYNOPSIS\n.B hythe\n.I COMMAND\n[\\fIFLAGS\\fR] [\\fIARGUMENTS\\fR]\n.SH COMMANDS\n",
 		HYTHE_VERSION, TAGLINE);
 	for (const struct command *c = cli_commands; c->name; c++) {
-		fprintf(out, ".SS hythe %s %s\n", c->name, c->arguments);
+		fprintf(out, ".SS hythe %s%s%s\n", c->name, c->arguments[0] ? " " : "", c->arguments);
 		page_write(out, PAGE_MAN, span_of(c->description));
 		flag_groups(c, man_group, out);
 	}

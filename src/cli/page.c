@@ -60,7 +60,7 @@ static void terminal_line(FILE *out, struct span line, bool *was_block)
 	if (!is_block || !*was_block)
 		fputc('\n', out);
 	*was_block = is_block;
-	if (span_starts(line, SPAN("  "))) {
+	if (tab == line.len && is_block) {
 		fprintf(out, "    %.*s\n", (int)line.len - 2, line.ptr + 2);
 	} else if (tab < line.len) {
 		struct span term = span_first(line, tab);
@@ -101,12 +101,12 @@ static void man_text(FILE *out, struct span text)
 	}
 }
 
-static void man_line(FILE *out, struct span line, bool *was_block)
+static void man_line(FILE *out, struct span line, bool *was_block, bool is_first)
 {
 	size_t tab = span_index(line, '\t');
 
-	if (span_starts(line, SPAN("  "))) {
-		fputs(*was_block ? "" : ".PP\n", out);
+	if (tab == line.len && span_starts(line, SPAN("  "))) {
+		fputs(*was_block || is_first ? "" : ".PP\n", out);
 		fputs(".nf\n.RS 4\n", out);
 		man_text(out, span_skip(line, 2));
 		fputs("\n.RE\n.fi\n", out);
@@ -120,7 +120,7 @@ static void man_line(FILE *out, struct span line, bool *was_block)
 		fputs("\\fR\n", out);
 		man_text(out, span_skip(line, tab + 1));
 	} else {
-		fputs(".PP\n", out);
+		fputs(is_first ? "" : ".PP\n", out); /* a heading begins a paragraph by itself */
 		man_text(out, line);
 	}
 	fputc('\n', out);
@@ -145,7 +145,7 @@ static void markdown_text(FILE *out, struct span text)
 static void markdown_line(FILE *out, struct span line, bool *in_code, bool *in_table)
 {
 	size_t tab = span_index(line, '\t');
-	bool is_code = span_starts(line, SPAN("  ")), is_row = !is_code && tab < line.len;
+	bool is_row = tab < line.len, is_code = !is_row && span_starts(line, SPAN("  "));
 
 	if (is_code != *in_code)
 		fputs(is_code ? "\n```sh\n" : "```\n", out);
@@ -171,7 +171,7 @@ static void markdown_line(FILE *out, struct span line, bool *in_code, bool *in_t
 
 void page_write(FILE *out, enum page_form form, struct span text)
 {
-	bool in_block = false, in_table = false;
+	bool in_block = false, in_table = false, is_first = true;
 
 	while (text.len > 0) {
 		struct span line = span_cut(&text, '\n');
@@ -181,9 +181,10 @@ void page_write(FILE *out, enum page_form form, struct span text)
 		if (form == PAGE_TERMINAL)
 			terminal_line(out, line, &in_block);
 		else if (form == PAGE_MAN)
-			man_line(out, line, &in_block);
+			man_line(out, line, &in_block, is_first);
 		else
 			markdown_line(out, line, &in_block, &in_table);
+		is_first = false;
 	}
 	if (form == PAGE_MARKDOWN && in_block)
 		fputs("```\n", out);

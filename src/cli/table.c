@@ -148,12 +148,13 @@ static const struct flag serve_flags[] = {
 	  .group = "Logs",
 	  .help = "print nothing but the addresses" },
 
-#define LIMIT_ROW(member, type_, value_, flag, unit, help_)                                                            \
+#define LIMIT_ROW(member, type_, value_, flag, unit_, help_)                                                           \
 	{ .name = flag,                                                                                                \
 	  .type = LIMIT_TYPE_##type_,                                                                                  \
 	  .offset = AT(serve_options, limits.member),                                                                  \
 	  .value = LIMIT_VALUE_##type_,                                                                                \
 	  .initial = #value_ LIMIT_UNIT_##type_,                                                                       \
+	  .unit = unit_,                                                                                               \
 	  .group = "Limits",                                                                                           \
 	  .help = help_ },
 #include "net/limits.def"
