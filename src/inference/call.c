@@ -78,7 +78,7 @@ static bool is_one_row(const struct call *call)
 	const struct tensor_spec *spec = &info->inputs[0];
 	const struct tensor *t = call->inputs;
 
-	if (info->any_input)
+	if (info->any_input || call->input_count != 1)
 		return false;
 	if (info->input_count > 1)
 		return t->rank == 1 && is_matrix_of_columns(call);

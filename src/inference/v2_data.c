@@ -209,10 +209,10 @@ bool v2_classify_results(struct v2_infer *infer, struct arena *arena, struct err
 	struct call *call = &infer->call;
 
 	for (size_t i = 0; i < call->wanted_count; i++) {
-		struct tensor *result = &call->results[i];
+		struct tensor scores = call->results[i];
 
 		if (infer->outputs[i].classes &&
-		    !v2_classify(call->served, result, infer->outputs[i].classes, arena, result, err))
+		    !v2_classify(call->served, &scores, infer->outputs[i].classes, arena, &call->results[i], err))
 			return false;
 	}
 	return true;

@@ -111,7 +111,7 @@ static bool contents_read(struct span contents, struct tensor *t, struct arena *
 	enum dtype type = t->dtype;
 	struct protobuf_field first = { 0 };
 	char shape[TENSOR_SHAPE_TEXT];
-	size_t count, fields;
+	size_t count = 0, fields = 0;
 
 	if (!row->number)
 		return error_set(err, ERROR_INVALID, "input '" SPAN_FMT "': %s travels in raw_input_contents only",
