@@ -19,7 +19,9 @@ struct scorer {
 	char **cells;              /* for each of the model's columns, its place in row 0 */
 	size_t *strides;           /* bytes from row to row */
 	enum dtype *dtypes;
-	struct span *fields; /* of one record */
+	struct span *fields; /* of one record, CSV_FIELDS_MAX */
+	uint32_t *columns;   /* for each field, the model's column + 1, or 0 */
+	bool is_real;        /* all columns are FP32, or all FP64 */
 	struct span *texts;  /* of each row of the batch, for keep_columns */
 	uint64_t *lines;     /* of each row; unknown (0) on the fast path */
 	struct arena life;   /* of the arrays above */
@@ -41,7 +43,8 @@ struct scorer *scorer_new(const struct score_plan *plan)
 	s->cells = ARENA_ARRAY(&s->life, char *, plan->column_count, &err);
 	s->strides = ARENA_ARRAY(&s->life, size_t, plan->column_count, &err);
 	s->dtypes = ARENA_ARRAY(&s->life, enum dtype, plan->column_count, &err);
-	s->fields = ARENA_ARRAY(&s->life, struct span, plan->field_count + 1, &err);
+	s->fields = ARENA_ARRAY(&s->life, struct span, CSV_FIELDS_MAX, &err);
+	s->columns = arena_calloc(&s->life, plan->field_count, sizeof(*s->columns), &err);
 	s->texts = ARENA_ARRAY(&s->life, struct span, plan->batch, &err);
 	s->lines = arena_calloc(&s->life, plan->batch, sizeof(*s->lines), &err);
 	for (size_t i = 0; i < info->input_count; i++) {
@@ -60,6 +63,9 @@ struct scorer *scorer_new(const struct score_plan *plan)
 		size_t size = dtype_size(t->dtype);
 
 		s->dtypes[i] = t->dtype;
+		s->columns[plan->from[i]] = (uint32_t)i + 1;
+		s->is_real = (i == 0 || s->is_real) && t->dtype == s->dtypes[0] &&
+			     (t->dtype == DTYPE_FP32 || t->dtype == DTYPE_FP64);
 		s->cells[i] = (char *)t->data + (plan->is_matrix ? i * size : 0);
 		s->strides[i] = plan->is_matrix ? size * plan->column_count : size;
 	}
@@ -197,6 +203,15 @@ static bool run_batch(struct scorer *s, size_t rows, struct buffer *out, struct 
 	return buffer_ok(out, "the output of a block", err);
 }
 
+/* The rows before a bad one are scored all the same. Always false. */
+static bool run_rest(struct scorer *s, size_t rows, struct buffer *out, struct score_counts *counts)
+{
+	struct error ignored = { 0 }; /* the bad row's error is the one to tell */
+
+	(void)run_batch(s, rows, out, counts, &ignored);
+	return false;
+}
+
 /* ---- in: the fast path ----------------------------------------------------------------------------------- */
 
 static bool has_nan(const float *values, size_t count)
@@ -221,7 +236,7 @@ static bool missing_value(struct scorer *s, struct span block, uint64_t first_li
 	csv_block(&csv, block, true);
 	csv.next_line = first_line;
 	for (uint64_t i = 0; i <= row; i++)
-		(void)csv_next(&csv, s->fields, plan->field_count + 1, &count, &s->arena, &ignored);
+		(void)csv_next(&csv, s->fields, CSV_FIELDS_MAX, &count, &s->arena, &ignored);
 	arena_clear(&s->arena);
 	if (plan->names)
 		return error_set(err, ERROR_INVALID,
@@ -247,16 +262,18 @@ static bool run_direct(struct scorer *s, struct span block, uint64_t first_line,
 		size_t rows = 0;
 
 		result = csv_numbers(&csv, plan->column_count, values, plan->batch, &rows, err);
-		if (result == CSV_FAILED)
-			return false;
 		if (!plan->info->takes_missing && has_nan(values, rows * plan->column_count)) {
 			size_t i = 0;
 
-			while (values[i] == values[i])
+			while (!isnan(values[i]))
 				i++;
+			(void)run_rest(s, i / plan->column_count, out, counts);
+			*err = (struct error){ 0 };
 			return missing_value(s, block, first_line, row + i / plan->column_count, i % plan->column_count,
 					     err);
 		}
+		if (result == CSV_FAILED)
+			return run_rest(s, rows, out, counts);
 		if (!run_batch(s, rows, out, counts, err))
 			return false;
 	} while (result == CSV_RECORD);
@@ -403,11 +420,86 @@ static bool parse_record(struct scorer *s, size_t row, size_t count, uint64_t li
 	return true;
 }
 
+static const char *skip_field(const char *p, const char *end, char separator)
+{
+	while (p < end && *p != separator && *p != '\n' && *p != '\r')
+		p++;
+	return p;
+}
+
+/*
+ * A record of plain numbers where they are wanted and anything unquoted elsewhere, straight into the cells. False
+ * leaves the reader where it was: the record has something else in it, for parse_record() to judge.
+ */
+static bool read_plain(struct scorer *s, struct csv *csv, size_t row)
+{
+	const struct score_plan *plan = s->plan;
+	const char *p = csv->at, *end = csv->end;
+	const char separator = csv->separator;
+	bool is_float = s->dtypes[0] == DTYPE_FP32, has_missing = false;
+
+	for (size_t field = 0; field < plan->field_count; field++) {
+		size_t column = s->columns[field];
+
+		if (p == end || *p == '"')
+			return false;
+		if (column == 0) {
+			p = skip_field(p, end, separator);
+		} else if (is_float) {
+			float *to = (float *)(void *)(s->cells[column - 1] + row * s->strides[column - 1]);
+
+			p = number_scan_float(p, end, to);
+			has_missing |= p && isnan(*to);
+		} else {
+			double *to = (double *)(void *)(s->cells[column - 1] + row * s->strides[column - 1]);
+
+			p = number_scan_lenient(p, end, to);
+			has_missing |= p && isnan(*to);
+		}
+		if (!p || p == end || (has_missing && !plan->info->takes_missing))
+			return false;
+		if (field + 1 < plan->field_count && *p++ != separator)
+			return false;
+	}
+	if (*p == '\r' && p + 1 < end && p[1] == '\n')
+		p++;
+	if (*p != '\n')
+		return false;
+	csv->at = p + 1;
+	csv->line = csv->next_line++;
+	return true;
+}
+
+/* Passes over a line whose record cannot be read. */
+static void skip_line(struct csv *csv)
+{
+	const char *end = memchr(csv->at, '\n', (size_t)(csv->end - csv->at));
+
+	csv->at = end ? end + 1 : csv->end;
+	csv->next_line++;
+}
+
+static enum csv_result read_record(struct scorer *s, struct csv *csv, size_t row, struct error *err)
+{
+	enum csv_result result;
+	size_t count;
+
+	if (s->is_real && read_plain(s, csv, row))
+		return CSV_RECORD;
+	result = csv_next(csv, s->fields, CSV_FIELDS_MAX, &count, &s->arena, err);
+	if (result == CSV_FAILED && s->plan->options.skip_bad)
+		skip_line(csv);
+	if (result == CSV_RECORD && !parse_record(s, row, count, csv->line, err))
+		result = CSV_FAILED;
+	return result;
+}
+
 static bool run_fields(struct scorer *s, struct span block, uint64_t first_line, struct buffer *out,
 		       struct score_counts *counts, struct error *err)
 {
 	const struct score_plan *plan = s->plan;
-	size_t rows = 0, count;
+	enum csv_result result;
+	size_t rows = 0;
 	struct csv csv;
 
 	csv_init(&csv, plan->options.separator);
@@ -415,19 +507,15 @@ static bool run_fields(struct scorer *s, struct span block, uint64_t first_line,
 	csv.next_line = first_line;
 	for (;;) {
 		const char *start = csv.at;
-		enum csv_result result = csv_next(&csv, s->fields, plan->field_count + 1, &count, &s->arena, err);
 
-		if (result == CSV_FAILED)
-			return false;
-		if (result != CSV_RECORD)
-			break;
-		if (!parse_record(s, rows, count, csv.line, err)) {
-			if (!plan->options.skip_bad)
-				return false;
+		result = read_record(s, &csv, rows, err);
+		if (result == CSV_FAILED && plan->options.skip_bad) {
 			*err = (struct error){ 0 };
 			counts->bad++;
 			continue;
 		}
+		if (result != CSV_RECORD)
+			break;
 		s->texts[rows] = score_line(start, csv.at);
 		s->lines[rows] = csv.line;
 		if (++rows == plan->batch) {
@@ -437,7 +525,7 @@ static bool run_fields(struct scorer *s, struct span block, uint64_t first_line,
 		}
 	}
 	counts->lines = csv.next_line - first_line;
-	return run_batch(s, rows, out, counts, err);
+	return result == CSV_FAILED ? run_rest(s, rows, out, counts) : run_batch(s, rows, out, counts, err);
 }
 
 bool scorer_run(struct scorer *s, struct span block, uint64_t first_line, struct buffer *out, struct score_counts *ret,
