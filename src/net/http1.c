@@ -1,0 +1,724 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The codec of HTTP/1.1 and 1.0 (RFC 9112): one request at a time; those behind it wait in the input buffer. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/number.h"
+#include "net/transport.h"
+#include "wire/http1.h"
+
+#define DISCARD_MOST    KIB(64) /* of a body nobody wants: a longer one costs its client the connection */
+#define OUT_HIGH_WATER  MIB(1)  /* unsent answers; with more, the next request waits */
+#define HEAD_FIXED_MOST 256     /* status line, date, the lines of fixed text, lengths */
+
+enum phase {
+	PHASE_HEAD,    /* waits for a head, or has a part of it */
+	PHASE_BEGIN,   /* the head is read, nobody has the request yet */
+	PHASE_BODY,    /* waits for the rest of the body */
+	PHASE_BUSY,    /* a handler has the request */
+	PHASE_DISCARD, /* answered before its body came: the rest is read and dropped */
+};
+
+struct http1 {
+	struct request_stream stream; /* first: the two are cast to one another */
+	struct connection *connection;
+	enum phase phase;
+	int minor;
+	bool keep_alive, expects_continue, is_chunked;
+	bool is_receiving;  /* http1_receive() is on the stack */
+	bool is_blocked;    /* the client does not read its answers */
+	bool has_parts;     /* the answer's head is out, its body goes in parts */
+	size_t seen;        /* of the head, by http1_parse_head() */
+	size_t body_len;    /* in the buffer; decoded, if chunked */
+	uint64_t body_left; /* of Content-Length: all of it (BODY), or what is still to come (DISCARD) */
+	size_t held;        /* bytes at the front of the input that the request's spans point to */
+	int64_t started_ns; /* first byte of the head */
+	struct http1_chunked chunked;
+	struct buffer kept; /* the input, once the connection is gone and the request is not */
+};
+
+static void http1_respond(struct request *req, bool is_last);
+static void http1_finished(struct request *req);
+
+static const struct stream_ops http1_stream_ops = { .respond = http1_respond, .finished = http1_finished };
+
+static const struct server_limits *limits_of(const struct http1 *h)
+{
+	return &worker_config(h->connection->worker)->limits;
+}
+
+static int64_t now_of(const struct http1 *h)
+{
+	return loop_now(h->connection->worker->loop);
+}
+
+static void idle_timeout(struct http1 *h)
+{
+	int64_t ms = limits_of(h)->idle_timeout_ms;
+
+	connection_timeout(h->connection, ms > 0 ? now_of(h) + ms * NS_PER_MS : 0);
+}
+
+/* From `from_ns` for the next bytes, and never past what the whole request may take. */
+static void read_timeout(struct http1 *h, int64_t from_ns)
+{
+	const struct server_limits *limits = limits_of(h);
+	int64_t at = INT64_MAX;
+
+	if (limits->read_timeout_ms > 0)
+		at = from_ns + limits->read_timeout_ms * NS_PER_MS;
+	if (limits->request_timeout_ms > 0)
+		at = MIN(at, h->started_ns + limits->request_timeout_ms * NS_PER_MS);
+	connection_timeout(h->connection, at == INT64_MAX ? 0 : at);
+}
+
+/* ---- answering ---- */
+
+static char *put(char *to, struct span s)
+{
+	memcpy(to, s.ptr, s.len);
+	return to + s.len;
+}
+
+#define PUT(to, literal) put((to), SPAN(literal))
+
+/* A line break in a value would let whoever chose the value write headers of their own. */
+static char *put_value(char *to, struct span s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.ptr[i];
+
+		to[i] = c < ' ' && c != '\t' ? ' ' : (char)c;
+	}
+	return to + s.len;
+}
+
+static char *put_status(char *to, int status)
+{
+	if (LIKELY(status == 200))
+		return PUT(to, "HTTP/1.1 200 OK\r\n");
+	to = PUT(to, "HTTP/1.1 ");
+	to = number_print_int64(to, status);
+	*to++ = ' ';
+	to = put(to, span_of(http1_reason(status)));
+	return PUT(to, "\r\n");
+}
+
+static bool has_no_body(const struct request *req)
+{
+	return req->answer.status == 204 || req->answer.status == 304 || req->answer.status < 200;
+}
+
+static size_t head_most(const struct request *req, struct span server)
+{
+	size_t size = HEAD_FIXED_MOST + server.len + req->answer.content_type.len;
+
+	for (size_t i = 0; i < req->answer.header_count; i++)
+		size += req->answer.headers[i].name.len + req->answer.headers[i].value.len + 4;
+	return size;
+}
+
+static char *put_connection(const struct http1 *h, char *to)
+{
+	if (!h->keep_alive)
+		return PUT(to, "Connection: close\r\n");
+	return h->minor == 0 ? PUT(to, "Connection: keep-alive\r\n") : to;
+}
+
+static char *put_head(struct http1 *h, struct request *req, char *to, struct span server, bool is_whole)
+{
+	to = put_status(to, req->answer.status);
+	to = put(to, worker_date(h->connection->worker));
+	if (server.len) {
+		to = PUT(to, "Server: ");
+		to = put_value(to, server);
+		to = PUT(to, "\r\n");
+	}
+	if (req->answer.content_type.len) {
+		to = PUT(to, "Content-Type: ");
+		to = put_value(to, req->answer.content_type);
+		to = PUT(to, "\r\n");
+	}
+	if (is_whole && !has_no_body(req)) {
+		to = PUT(to, "Content-Length: ");
+		to = number_print_uint64(to, req->out.len);
+		to = PUT(to, "\r\n");
+	} else if (!is_whole && h->minor == 1) {
+		to = PUT(to, "Transfer-Encoding: chunked\r\n");
+	}
+	for (size_t i = 0; i < req->answer.header_count; i++) {
+		to = put_value(to, req->answer.headers[i].name);
+		to = PUT(to, ": ");
+		to = put_value(to, req->answer.headers[i].value);
+		to = PUT(to, "\r\n");
+	}
+	return PUT(put_connection(h, to), "\r\n");
+}
+
+/* Head and body in one go: what fits is copied behind the head, a larger body's memory is taken over. */
+static void write_whole(struct http1 *h, struct request *req)
+{
+	struct connection *c = h->connection;
+	struct span server = span_of(worker_config(c->worker)->server_name);
+	bool has_body = req->method != METHOD_HEAD && !has_no_body(req);
+	bool is_copied = has_body && req->out.len <= CONNECTION_COPY_MAX;
+	char *start = connection_write_reserve(c, head_most(req, server) + (is_copied ? req->out.len : 0));
+	char *to = put_head(h, req, start, server, true);
+
+	if (is_copied && req->out.len)
+		to = put(to, buffer_span(&req->out));
+	connection_write_commit(c, (size_t)(to - start));
+	if (has_body && !is_copied)
+		connection_write_buffer(c, &req->out);
+}
+
+static void write_part(struct http1 *h, struct request *req, bool is_last)
+{
+	struct connection *c = h->connection;
+	struct span server = span_of(worker_config(c->worker)->server_name);
+	bool has_body = req->method != METHOD_HEAD && !has_no_body(req);
+
+	if (!h->has_parts) {
+		char *start = connection_write_reserve(c, head_most(req, server));
+
+		h->has_parts = true;
+		if (h->minor == 0)
+			h->keep_alive = false; /* the body's end is the connection's */
+		connection_write_commit(c, (size_t)(put_head(h, req, start, server, false) - start));
+	}
+	if (has_body && req->out.len) {
+		if (h->minor == 1) {
+			char *start = connection_write_reserve(c, 20), *to = start;
+			static const char digits[] = "0123456789abcdef";
+
+			for (int shift = (63 - __builtin_clzll(req->out.len)) & ~3; shift >= 0; shift -= 4)
+				*to++ = digits[req->out.len >> shift & 15];
+			to = PUT(to, "\r\n");
+			connection_write_commit(c, (size_t)(to - start));
+		}
+		connection_write(c, buffer_span(&req->out));
+		if (h->minor == 1)
+			connection_write(c, SPAN("\r\n"));
+	}
+	if (is_last && has_body && h->minor == 1)
+		connection_write(c, SPAN("0\r\n\r\n"));
+}
+
+/* May the rest of a body that nobody will read be skipped, or must the connection go? */
+static bool can_discard(const struct http1 *h)
+{
+	size_t have = connection_unread(h->connection).len;
+
+	if (h->phase != PHASE_BEGIN && h->phase != PHASE_BODY)
+		return true;
+	if (h->is_chunked)
+		return false;
+	if (h->body_left <= have)
+		return true;
+	/* A client that waits for "100 Continue" may send the body or not: what comes next cannot be known. */
+	return !h->expects_continue && h->body_left - have <= DISCARD_MOST;
+}
+
+static void http1_respond(struct request *req, bool is_last)
+{
+	struct http1 *h = (struct http1 *)req->stream;
+	struct connection *c = h->connection;
+
+	if (!req->stream->connection || c->is_closing || c->is_closed)
+		return;
+	if (UNLIKELY(c->worker->is_draining || c->is_eof))
+		h->keep_alive = false;
+	/* A stand-in answers: the request itself still has our buffer, and a compute thread. */
+	if (UNLIKELY(req != h->stream.request || !can_discard(h)))
+		h->keep_alive = false;
+	if (LIKELY(is_last && !h->has_parts))
+		write_whole(h, req);
+	else
+		write_part(h, req, is_last);
+	if (UNLIKELY(is_last && !h->keep_alive && req != h->stream.request))
+		connection_close(c);
+}
+
+static void http1_free(struct http1 *h)
+{
+	buffer_done(&h->kept);
+	free(h);
+}
+
+/* The request that a handler had is over: on to the next. */
+static void busy_end(struct http1 *h)
+{
+	struct connection *c = h->connection;
+
+	connection_consume(c, h->held);
+	h->held = 0;
+	h->seen = 0;
+	h->phase = PHASE_HEAD;
+	if (UNLIKELY(!h->keep_alive)) {
+		connection_close(c);
+		return;
+	}
+	idle_timeout(h);
+	if (!h->is_receiving)
+		connection_resume_read(c);
+}
+
+static void http1_finished(struct request *req)
+{
+	struct http1 *h = (struct http1 *)req->stream;
+
+	h->stream.request = NULL;
+	if (UNLIKELY(!h->stream.connection)) {
+		http1_free(h);
+		return;
+	}
+	if (LIKELY(h->phase == PHASE_BUSY))
+		busy_end(h);
+}
+
+/* ---- reading heads ---- */
+
+static enum method method_of(struct span m)
+{
+	switch (m.len) {
+	case 3:
+		return memcmp(m.ptr, "GET", 3) == 0   ? METHOD_GET
+		       : memcmp(m.ptr, "PUT", 3) == 0 ? METHOD_PUT
+						      : METHOD_OTHER;
+	case 4:
+		return memcmp(m.ptr, "POST", 4) == 0   ? METHOD_POST
+		       : memcmp(m.ptr, "HEAD", 4) == 0 ? METHOD_HEAD
+						       : METHOD_OTHER;
+	case 5:
+		return memcmp(m.ptr, "PATCH", 5) == 0 ? METHOD_PATCH : METHOD_OTHER;
+	case 6:
+		return memcmp(m.ptr, "DELETE", 6) == 0 ? METHOD_DELETE : METHOD_OTHER;
+	case 7:
+		return memcmp(m.ptr, "OPTIONS", 7) == 0 ? METHOD_OPTIONS : METHOD_OTHER;
+	default:
+		return METHOD_OTHER;
+	}
+}
+
+static struct request *request_start(struct http1 *h)
+{
+	struct request *req = request_new(h->connection->worker, &h->stream);
+
+	req->http_major = 1;
+	req->received_ns = h->started_ns;
+	return req;
+}
+
+/* Bytes that are no request: the answer says why, and the connection ends, since nobody knows where the next would
+ * start. */
+static void refuse_head(struct http1 *h, const struct error *err)
+{
+	struct request *req;
+
+	h->phase = PHASE_BEGIN;
+	h->minor = 1;
+	h->keep_alive = false;
+	h->has_parts = false;
+	h->body_left = 0;
+	h->is_chunked = h->expects_continue = false;
+	req = request_start(h);
+	req->method = METHOD_OTHER;
+	request_refuse(req, err);
+	connection_close(h->connection);
+}
+
+/* Answers the request at hand with an error that was found while its body came. */
+static void refuse_body(struct http1 *h, const struct error *err)
+{
+	h->keep_alive = false;
+	request_refuse(h->stream.request, err);
+	connection_close(h->connection);
+}
+
+static struct span moved(struct span s, const char *from, const char *to)
+{
+	return s.ptr ? (struct span){ to + (s.ptr - from), s.len } : s;
+}
+
+/* Spans of the head into a copy of it: the input buffer moves while the body comes. */
+static void head_move(struct http1_head *head, const char *from, const char *to)
+{
+	head->method = moved(head->method, from, to);
+	head->target = moved(head->target, from, to);
+	head->host = moved(head->host, from, to);
+	head->content_type = moved(head->content_type, from, to);
+	for (size_t i = 0; i < head->header_count; i++) {
+		head->headers[i].name = moved(head->headers[i].name, from, to);
+		head->headers[i].value = moved(head->headers[i].value, from, to);
+	}
+}
+
+static bool head_take(struct request *req, struct http1_head *head, struct span bytes, bool is_copied,
+		      struct error *err)
+{
+	struct header *headers = ARENA_ARRAY(&req->arena, struct header, head->header_count, err);
+
+	if (!headers)
+		return false;
+	if (is_copied) {
+		struct span copy = arena_copy(&req->arena, bytes, err);
+
+		if (!copy.ptr)
+			return false;
+		head_move(head, bytes.ptr, copy.ptr);
+	}
+	memcpy(headers, head->headers, head->header_count * sizeof(*headers));
+	req->method = method_of(head->method);
+	req->method_text = head->method;
+	req->target = head->target;
+	req->authority = head->host;
+	req->headers = headers;
+	req->header_count = head->header_count;
+	req->content_type = head->content_type;
+	return true;
+}
+
+static void dispatch(struct http1 *h, size_t held, struct span body)
+{
+	struct request *req = h->stream.request;
+
+	h->phase = PHASE_BUSY;
+	h->held = held;
+	req->body = body;
+	request_dispatch(req);
+}
+
+/* After an early answer: drops what there is of the body, and the connection with it if it must go. */
+static bool begin_discard(struct http1 *h)
+{
+	if (!h->keep_alive) {
+		connection_close(h->connection);
+		return false;
+	}
+	h->phase = PHASE_DISCARD;
+	return true;
+}
+
+static void body_too_large(struct http1 *h, struct error *err)
+{
+	error_set(err, ERROR_TOO_LARGE, "the body is over the limit of %zu bytes (--max-body-bytes)",
+		  limits_of(h)->body_bytes);
+}
+
+/* The head is whole and good: `len` bytes at the front of the input. */
+static bool begin(struct http1 *h, struct http1_head *head, size_t len)
+{
+	struct connection *c = h->connection;
+	struct span unread = connection_unread(c);
+	bool is_whole = !head->is_chunked && unread.len - len >= head->content_length;
+	struct error err = { 0 };
+	struct request *req;
+
+	h->phase = PHASE_BEGIN;
+	h->minor = head->minor;
+	h->keep_alive = head->keep_alive;
+	h->expects_continue = head->expects_continue;
+	h->is_chunked = head->is_chunked;
+	h->body_left = head->content_length;
+	h->has_parts = false;
+	c->is_settled = !head->keep_alive && is_whole;
+	req = request_start(h);
+	if (UNLIKELY(!head_take(req, head, span_first(unread, len), !is_whole, &err))) {
+		h->keep_alive = false;
+		request_refuse(req, &err);
+		return begin_discard(h);
+	}
+	if (LIKELY(is_whole)) {
+		if (UNLIKELY(head->content_length > limits_of(h)->body_bytes))
+			body_too_large(h, &err);
+		/* The spans point into the input: it is consumed when the request is over. */
+		if (LIKELY(!err.code && request_begin(req))) {
+			dispatch(h, len + (size_t)head->content_length,
+				 span_from(unread.ptr + len, (size_t)head->content_length));
+			return true;
+		}
+		if (err.code && request_begin(req))
+			request_refuse(req, &err);
+		connection_consume(c, len);
+		return begin_discard(h);
+	}
+
+	connection_consume(c, len);
+	if (!request_begin(req))
+		return begin_discard(h);
+	if (head->content_length > limits_of(h)->body_bytes) {
+		body_too_large(h, &err);
+		request_refuse(req, &err);
+		return begin_discard(h);
+	}
+	if (head->expects_continue && unread.len == len)
+		connection_write(c, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
+	h->phase = PHASE_BODY;
+	h->expects_continue = false; /* told to go on: the body comes */
+	h->body_len = 0;
+	h->chunked = (struct http1_chunked){ 0 };
+	connection_expect(c, head->is_chunked ? 0 : (size_t)head->content_length);
+	return true;
+}
+
+static void head_too_large(struct http1 *h)
+{
+	struct error err = { 0 };
+
+	error_set(&err, ERROR_HEADERS_TOO_LARGE,
+		  "the request line and headers are over the limit of %zu bytes (--max-header-bytes)",
+		  limits_of(h)->header_bytes);
+	refuse_head(h, &err);
+}
+
+static void truncated(struct error *err, const char *what)
+{
+	error_set(err, ERROR_INVALID, "the connection was closed in the middle of %s", what);
+}
+
+static bool head_step(struct http1 *h)
+{
+	struct connection *c = h->connection;
+	struct http1_head *head = &c->worker->more->head;
+	struct span unread = connection_unread(c);
+	struct error err = { 0 };
+	size_t len = 0;
+
+	if (unread.len == 0) {
+		if (c->is_eof)
+			connection_close(c);
+		return false;
+	}
+	/* Some clients end a body with one empty line too many: that is no request begun. */
+	if (UNLIKELY(unread.len == 2 && memcmp(unread.ptr, "\r\n", 2) == 0)) {
+		connection_consume(c, 2);
+		h->seen = 0;
+		return false;
+	}
+	if (h->seen == 0)
+		h->started_ns = now_of(h);
+	switch (http1_parse_head(c->in.ptr + c->in_at, unread.len, &h->seen, head, &len, &err)) {
+	case HTTP1_DONE:
+		if (LIKELY(len <= limits_of(h)->header_bytes))
+			return begin(h, head, len);
+		head_too_large(h);
+		return false;
+	case HTTP1_MORE:
+		if (unread.len >= limits_of(h)->header_bytes) {
+			head_too_large(h);
+		} else if (c->is_eof) {
+			truncated(&err, "a request's head");
+			refuse_head(h, &err);
+		} else {
+			read_timeout(h, h->started_ns);
+		}
+		return false;
+	case HTTP1_FAILED:
+		refuse_head(h, &err);
+		return false;
+	}
+	return false;
+}
+
+/* ---- reading bodies ---- */
+
+static bool body_wait(struct http1 *h)
+{
+	struct error err = { 0 };
+
+	if (h->connection->is_eof) {
+		truncated(&err, "a request's body");
+		refuse_body(h, &err);
+		return false;
+	}
+	read_timeout(h, now_of(h));
+	return false;
+}
+
+static bool length_step(struct http1 *h)
+{
+	struct span unread = connection_unread(h->connection);
+
+	if (unread.len < h->body_left)
+		return body_wait(h);
+	connection_expect(h->connection, 0);
+	dispatch(h, (size_t)h->body_left, span_first(unread, (size_t)h->body_left));
+	return true;
+}
+
+/* Decodes in place: the body gathers at the front of the input, each new piece is moved down to it. */
+static bool chunked_step(struct http1 *h)
+{
+	struct connection *c = h->connection;
+	char *front = c->in.ptr + c->in_at, *raw = front + h->body_len;
+	size_t raw_len = c->in.len - c->in_at - h->body_len, used = 0, data = 0;
+	struct error err = { 0 };
+	enum http1_result result;
+
+	if (raw_len == 0)
+		return body_wait(h);
+	result = http1_chunked_feed(&h->chunked, raw, raw_len, raw, &used, &data, &err);
+	if (result == HTTP1_FAILED) {
+		refuse_body(h, &err);
+		return false;
+	}
+	h->body_len += data;
+	if (h->body_len > limits_of(h)->body_bytes) {
+		body_too_large(h, &err);
+		refuse_body(h, &err);
+		return false;
+	}
+	if (result == HTTP1_DONE) {
+		dispatch(h, h->body_len - data + used, span_from(front, h->body_len));
+		return true;
+	}
+	c->in.len = c->in_at + h->body_len;
+	return body_wait(h);
+}
+
+static bool discard_step(struct http1 *h)
+{
+	struct connection *c = h->connection;
+	size_t have = connection_unread(c).len;
+
+	connection_consume(c, (size_t)MIN(have, h->body_left));
+	h->body_left -= MIN(have, h->body_left);
+	if (h->body_left) {
+		if (c->is_eof)
+			connection_close(c);
+		else
+			read_timeout(h, now_of(h));
+		return false;
+	}
+	h->phase = PHASE_HEAD;
+	h->seen = 0;
+	idle_timeout(h);
+	return true;
+}
+
+static bool step(struct http1 *h)
+{
+	switch (h->phase) {
+	case PHASE_HEAD:
+		return head_step(h);
+	case PHASE_BODY:
+		return h->is_chunked ? chunked_step(h) : length_step(h);
+	case PHASE_DISCARD:
+		return discard_step(h);
+	case PHASE_BEGIN:
+	case PHASE_BUSY:
+		break;
+	}
+	return false;
+}
+
+/* ---- the codec ---- */
+
+static void http1_open(struct connection *c)
+{
+	struct http1 *h = base_calloc(1, sizeof(*h));
+
+	h->stream.ops = &http1_stream_ops;
+	h->stream.connection = c;
+	h->connection = c;
+	c->codec_state = h;
+}
+
+static void http1_receive(struct connection *c)
+{
+	struct http1 *h = c->codec_state;
+	bool goes_on = true;
+
+	if (h->is_receiving)
+		return;
+	h->is_receiving = true;
+	while (goes_on && !c->is_closing && !c->is_closed) {
+		goes_on = step(h);
+		if (UNLIKELY(c->out_waiting > OUT_HIGH_WATER)) {
+			connection_flush(c);
+			h->is_blocked = c->out_waiting > OUT_HIGH_WATER;
+			goes_on = goes_on && !h->is_blocked;
+		}
+	}
+	h->is_receiving = false;
+	if (UNLIKELY(h->phase == PHASE_BUSY || h->is_blocked))
+		connection_pause_read(c);
+}
+
+static void http1_writable(struct connection *c)
+{
+	struct http1 *h = c->codec_state;
+
+	if (!h->is_blocked)
+		return;
+	h->is_blocked = false;
+	if (h->phase != PHASE_BUSY)
+		connection_resume_read(c);
+}
+
+static void http1_expired(struct connection *c)
+{
+	struct http1 *h = c->codec_state;
+	struct error err = { 0 };
+
+	switch (h->phase) {
+	case PHASE_HEAD:
+		if (connection_unread(c).len == 0 || h->is_blocked) {
+			if (!c->out_waiting)
+				connection_abort(c);
+			return;
+		}
+		error_set(&err, ERROR_REQUEST_TIMEOUT,
+			  "the request's head did not come within %lld ms (--read-timeout)",
+			  (long long)limits_of(h)->read_timeout_ms);
+		refuse_head(h, &err);
+		return;
+	case PHASE_BODY:
+		error_set(&err, ERROR_REQUEST_TIMEOUT,
+			  "the request's body did not come in time (--read-timeout, --request-timeout)");
+		refuse_body(h, &err);
+		return;
+	case PHASE_DISCARD:
+		connection_abort(c);
+		return;
+	case PHASE_BEGIN:
+	case PHASE_BUSY: /* an old idle time: a request at work has its own deadline */
+		return;
+	}
+}
+
+static void http1_drain(struct connection *c)
+{
+	struct http1 *h = c->codec_state;
+
+	h->keep_alive = false; /* of the request at hand, if any */
+	if (h->phase == PHASE_HEAD && connection_unread(c).len == 0)
+		connection_close(c);
+}
+
+static void http1_closed(struct connection *c)
+{
+	struct http1 *h = c->codec_state;
+
+	if (!h->stream.request) {
+		http1_free(h);
+		return;
+	}
+	/* A compute thread may be reading the body where it is: the buffer lives on until `finished`. */
+	h->kept = c->in;
+	buffer_init(&c->in, SIZE_MAX);
+	c->in_at = 0;
+	h->stream.connection = NULL;
+	h->connection = NULL;
+	request_abandon(h->stream.request);
+}
+
+const struct codec codec_http1 = {
+	.name = "http/1.1",
+	.open = http1_open,
+	.receive = http1_receive,
+	.writable = http1_writable,
+	.expired = http1_expired,
+	.drain = http1_drain,
+	.closed = http1_closed,
+};

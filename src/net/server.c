@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/server.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "loop/loop.h"
+#include "loop/pool.h"
+#include "net/routes.h"
+#include "net/transport.h"
+
+#define WORKERS_MAX    1024
+#define STACK_SIZE     MIB(2)           /* address space: pages are taken when they are touched */
+#define DRAIN_CHECK_NS (10 * NS_PER_MS) /* how often a draining worker looks whether compute threads are done */
+
+/* A worker with its thread; the struct that the rest of net sees comes first. */
+struct worker_thread {
+	struct worker worker;
+	struct worker_private more;
+	struct loop_message drain;
+	pthread_t thread;
+};
+
+struct server {
+	struct server_config config;
+	struct metrics *own_metrics; /* when the config brings none */
+	struct routes *routes;
+	struct tls *tls;
+	struct pool *pool;
+	struct listener *listeners;
+	size_t listener_count;
+	struct worker_thread *workers;
+	unsigned worker_count, started;
+	/* All workers' connections: the limit is the server's. Relaxed: a count, it publishes nothing. */
+	_Atomic size_t connection_count;
+	_Atomic bool is_draining; /* set once, by any thread */
+	bool is_joined;
+};
+
+struct server_limits server_limits_default(void)
+{
+	return (struct server_limits){
+#define LIMIT_ROW(name, type, value, flag, unit, help) .name = value,
+#include "net/limits.def"
+#undef LIMIT_ROW
+	};
+}
+
+/* ---- what the rest of net asks of a worker ---- */
+
+const struct server_config *worker_config(const struct worker *w)
+{
+	return &w->server->config;
+}
+
+struct pool *worker_pool(const struct worker *w)
+{
+	return w->server->pool;
+}
+
+const struct routes *worker_routes(const struct worker *w)
+{
+	return w->server->routes;
+}
+
+struct span worker_date(struct worker *w)
+{
+	int64_t now = loop_now(w->loop);
+
+	if (UNLIKELY(!w->date_len || now - w->date_ns >= NS_PER_S)) {
+		int64_t wall = clock_wall_ns();
+		size_t len;
+
+		memcpy(w->date, "Date: ", 6);
+		len = clock_print_http(wall, w->date + 6);
+		memcpy(w->date + 6 + len, "\r\n", 2);
+		w->date_len = len + 8;
+		w->date_ns = now - wall % NS_PER_S; /* renewed when the second changes */
+	}
+	return (struct span){ w->date, w->date_len };
+}
+
+bool worker_connection_add(struct worker *w, size_t *ret_count)
+{
+	*ret_count = atomic_fetch_add_explicit(&w->server->connection_count, 1, memory_order_relaxed) + 1;
+	metric_move(w->more->open, 1);
+	return *ret_count <= w->server->config.limits.connections;
+}
+
+void worker_connection_remove(struct worker *w)
+{
+	atomic_fetch_sub_explicit(&w->server->connection_count, 1, memory_order_relaxed);
+	metric_move(w->more->open, -1);
+	if (UNLIKELY(w->is_draining) && w->connection_count == 0 && w->request_count == 0)
+		loop_stop(w->loop);
+}
+
+/* ---- draining ---- */
+
+static void drain_check(struct timer *t)
+{
+	struct worker_private *more = CONTAINER_OF(t, struct worker_private, drain_timer);
+	struct worker_thread *thread = CONTAINER_OF(more, struct worker_thread, more);
+	struct worker *w = &thread->worker;
+	int64_t now = loop_now(w->loop);
+
+	if (w->connection_count == 0 && w->request_count == 0) {
+		loop_stop(w->loop);
+		return;
+	}
+	if (now >= more->drain_until_ns)
+		connection_cut_all(w); /* what compute threads still have is waited for: it cannot be cut */
+	loop_timer_set(w->loop, t, now + DRAIN_CHECK_NS, drain_check);
+}
+
+static void worker_drain(struct loop_message *m)
+{
+	struct worker_thread *thread = CONTAINER_OF(m, struct worker_thread, drain);
+	struct worker *w = &thread->worker;
+	struct worker_private *more = w->more;
+
+	w->is_draining = true;
+	more->drain_until_ns = loop_now(w->loop) + w->server->config.limits.drain_timeout_ms * NS_PER_MS;
+	for (size_t i = 0; i < more->acceptor_count; i++)
+		acceptor_close(&more->acceptors[i]);
+	for (struct connection *c = w->connections; c; c = c->next)
+		connection_drain(c);
+	loop_timer_set(w->loop, &more->drain_timer, loop_now(w->loop), drain_check);
+}
+
+void server_drain(struct server *s)
+{
+	if (atomic_exchange(&s->is_draining, true))
+		return;
+	for (unsigned i = 0; i < s->started; i++)
+		loop_send(s->workers[i].worker.loop, &s->workers[i].drain);
+}
+
+bool server_is_draining(const struct server *s)
+{
+	return atomic_load(&s->is_draining);
+}
+
+/* ---- workers ---- */
+
+static struct metric_series *series(struct server *s, enum metric_id id, struct span label)
+{
+	return metrics_series(s->config.metrics, id, &label, label.len ? 1 : 0);
+}
+
+static void worker_init(struct server *s, unsigned index)
+{
+	struct worker_thread *thread = &s->workers[index];
+	struct worker_private *more = &thread->more;
+
+	thread->worker = (struct worker){ .server = s, .loop = loop_new(), .index = index, .more = more };
+	thread->drain.run = worker_drain;
+	more->tls = s->tls;
+	more->acceptor_count = s->listener_count;
+	more->acceptors = base_calloc(s->listener_count, sizeof(*more->acceptors));
+	more->received = series(s, METRIC_RECEIVED_BYTES_TOTAL, (struct span){ 0 });
+	more->sent = series(s, METRIC_SENT_BYTES_TOTAL, (struct span){ 0 });
+	more->open = series(s, METRIC_CONNECTIONS, (struct span){ 0 });
+	more->accepted = series(s, METRIC_CONNECTIONS_TOTAL, (struct span){ 0 });
+	more->rejected = series(s, METRIC_REJECTED_TOTAL, SPAN("connections"));
+}
+
+static void worker_done(struct worker_thread *thread)
+{
+	loop_free(thread->worker.loop);
+	free(thread->more.acceptors);
+}
+
+static void *worker_main(void *argument)
+{
+	struct worker_thread *thread = argument;
+	struct worker *w = &thread->worker;
+	struct server *s = w->server;
+
+	metrics_thread(s->config.metrics);
+	worker_requests_init(w);
+	if (s->config.worker_started)
+		s->config.worker_started(s->config.context, w->index, w->loop);
+	for (size_t i = 0; i < s->listener_count; i++)
+		acceptor_open(&thread->more.acceptors[i], w, &s->listeners[i]);
+	loop_run(w->loop);
+	connection_pool_done(w);
+	worker_requests_done(w);
+	return NULL;
+}
+
+static bool worker_start(struct server *s, struct error *err)
+{
+	pthread_attr_t attributes;
+	int failure;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_SIZE);
+	failure = pthread_create(&s->workers[s->started].thread, &attributes, worker_main, &s->workers[s->started]);
+	pthread_attr_destroy(&attributes);
+	if (failure)
+		return error_errno(err, failure, "cannot start worker thread %u", s->started);
+	s->started++;
+	return true;
+}
+
+/* ---- life ---- */
+
+static unsigned core_count(void)
+{
+	cpu_set_t set;
+
+	/* What this process may use, by taskset or a cpuset; not what the machine has. */
+	if (sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 0)
+		return (unsigned)CPU_COUNT(&set);
+	return 1;
+}
+
+static bool config_check(const struct server_config *config, struct error *err)
+{
+	if (config->address_count == 0)
+		return error_set(err, ERROR_INVALID, "the server has no address to listen on");
+	if (config->workers > WORKERS_MAX)
+		return error_set(err, ERROR_INVALID, "%u workers: at most %d", config->workers, WORKERS_MAX);
+	if (!config->tls_certificate != !config->tls_key)
+		return error_set(err, ERROR_INVALID, "TLS needs both a certificate and a key; only the %s is given",
+				 config->tls_certificate ? "certificate" : "key");
+	if (config->tls_client_ca && !config->tls_certificate)
+		return error_set(err, ERROR_INVALID, "a client CA without a certificate and a key: TLS is off");
+	return true;
+}
+
+static bool server_open(struct server *s, struct error *err)
+{
+	struct server_config *config = &s->config;
+	unsigned cores = core_count();
+
+	if (!config_check(config, err))
+		return false;
+	s->routes = routes_new(config->routes, err);
+	if (!s->routes)
+		return false;
+	if (config->tls_certificate && !(s->tls = tls_new(config, err)))
+		return false;
+	s->worker_count = config->workers ? config->workers : MIN(cores, WORKERS_MAX);
+	s->listeners = base_calloc(config->address_count, sizeof(*s->listeners));
+	while (s->listener_count < config->address_count) {
+		struct listener *l = &s->listeners[s->listener_count++];
+
+		if (!listener_open(l, config->addresses[s->listener_count - 1], s->worker_count, err))
+			return false;
+	}
+	s->pool = pool_new(config->compute_threads ? config->compute_threads : cores, config->limits.queue);
+	s->workers = base_calloc(s->worker_count, sizeof(*s->workers));
+	for (unsigned i = 0; i < s->worker_count; i++)
+		worker_init(s, i);
+	return true;
+}
+
+struct server *server_new(const struct server_config *config, struct error *err)
+{
+	struct server *s = base_calloc(1, sizeof(*s));
+
+	s->config = *config;
+	if (!s->config.metrics)
+		s->config.metrics = s->own_metrics = metrics_new();
+	if (server_open(s, err))
+		return s;
+	server_free(s);
+	return NULL;
+}
+
+bool server_start(struct server *s, struct error *err)
+{
+	while (s->started < s->worker_count) {
+		if (!worker_start(s, err)) {
+			server_drain(s);
+			server_wait(s);
+			return false;
+		}
+	}
+	return true;
+}
+
+void server_wait(struct server *s)
+{
+	if (s->is_joined)
+		return;
+	for (unsigned i = 0; i < s->started; i++)
+		pthread_join(s->workers[i].thread, NULL);
+	s->is_joined = true;
+}
+
+void server_free(struct server *s)
+{
+	if (!s)
+		return;
+	server_drain(s);
+	server_wait(s);
+	pool_free(s->pool);
+	for (unsigned i = 0; s->workers && i < s->worker_count; i++)
+		worker_done(&s->workers[i]);
+	free(s->workers);
+	for (size_t i = 0; i < s->listener_count; i++)
+		listener_close(&s->listeners[i]);
+	free(s->listeners);
+	tls_free(s->tls);
+	routes_free(s->routes);
+	metrics_free(s->own_metrics);
+	free(s);
+}
+
+const char *server_address(const struct server *s, size_t index)
+{
+	ASSERT(index < s->listener_count);
+	return s->listeners[index].text;
+}
+
+unsigned server_worker_count(const struct server *s)
+{
+	return s->worker_count;
+}
+
+struct loop *server_worker_loop(const struct server *s, unsigned index)
+{
+	ASSERT(index < s->worker_count);
+	return s->workers[index].worker.loop;
+}
+
+struct pool *server_pool(const struct server *s)
+{
+	return s->pool;
+}
+
+bool server_reload_tls(struct server *s, struct error *err)
+{
+	if (!s->tls)
+		return error_set(err, ERROR_INVALID, "TLS is off: there is no certificate to read again");
+	return tls_reload(s->tls, err);
+}
