@@ -20,9 +20,12 @@ enum {
 	HUGE_FROM = 2 * HUGE_PAGE, /* blocks worth huge pages */
 };
 
+/* Where an arena without a chunk points: no room, yet a valid pointer for a block of size 0. */
+static _Alignas(16) char nothing[1];
+
 void arena_init(struct arena *a, size_t limit)
 {
-	*a = (struct arena){ .limit = limit, .keep = CHUNK_FIRST };
+	*a = (struct arena){ .ptr = nothing, .end = nothing, .limit = limit, .keep = CHUNK_FIRST };
 }
 
 /*
@@ -61,7 +64,7 @@ void arena_done(struct arena *a)
 {
 	free_chunks(a->chunks);
 	a->chunks = NULL;
-	a->ptr = a->end = NULL;
+	a->ptr = a->end = nothing;
 	a->used = 0;
 }
 
@@ -83,7 +86,7 @@ void arena_clear(struct arena *a)
 	}
 	a->chunks = kept;
 	a->used = 0;
-	a->ptr = a->end = NULL;
+	a->ptr = a->end = nothing;
 	if (kept) {
 		kept->next = NULL;
 		a->used = kept->size;

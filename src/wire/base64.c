@@ -102,10 +102,6 @@ bool base64_read(struct span text, struct arena *arena, struct span *ret, struct
 	if (given % 4 == 0 && given && text.ptr[given - 1] == '=')
 		text.len -= text.ptr[given - 2] == '=' ? 2 : 1;
 	left = text.len % 4;
-	if (left == 1 && given % 4 == 1 && values[(uint8_t)text.ptr[text.len - 1]])
-		return error_set(err, ERROR_INVALID,
-				 "base64: %zu digits; one alone at the end, offset %zu, holds no byte", text.len,
-				 text.len - 1);
 	size = text.len / 4 * 3 + (left ? left - 1 : 0);
 	out = arena_alloc(arena, size, err);
 	if (!out)
@@ -121,6 +117,9 @@ bool base64_read(struct span text, struct arena *arena, struct span *ret, struct
 		to[1] = (uint8_t)(group >> 8);
 		to[2] = (uint8_t)group;
 	}
+	if (left == 1 && values[(uint8_t)text.ptr[at]])
+		return error_set(err, ERROR_INVALID, "base64: the digit at offset %zu stands alone and holds no byte",
+				 at);
 	if (left == 1)
 		return bad_digit(text, at, err);
 	if (left && !read_tail(text, at, to, err))
