@@ -238,6 +238,12 @@ static bool missing_put(const struct records *r, size_t column, struct error *er
 	return number_put(r, column, &nan, err);
 }
 
+static bool is_missing_text(struct span text)
+{
+	return text.len == 0 || span_equal(text, SPAN("NA")) || span_equal_ignore_case(text, SPAN("null")) ||
+	       span_equal_ignore_case(text, SPAN("nan"));
+}
+
 /* A field of CSV or a query. */
 static bool text_put(const struct records *r, size_t column, struct span text, struct error *err)
 {
@@ -250,8 +256,7 @@ static bool text_put(const struct records *r, size_t column, struct span text, s
 		return true;
 	}
 	text = span_trim(text);
-	if (text.len == 0 || span_equal(text, SPAN("NA")) || span_equal_ignore_case(text, SPAN("null")) ||
-	    span_equal_ignore_case(text, SPAN("nan")))
+	if (is_missing_text(text))
 		return missing_put(r, column, err);
 	if (number_scan(text.ptr, text.ptr + text.len, &n) == text.ptr + text.len)
 		return number_put(r, column, &n, err);
@@ -633,7 +638,7 @@ static bool is_number_line(const struct span *fields, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		struct span text = span_trim(fields[i]);
 
-		if (text.len > 0 && !number_parse_double(text, &number))
+		if (!is_missing_text(text) && !number_parse_double(text, &number))
 			return false;
 	}
 	return true;

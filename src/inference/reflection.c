@@ -64,7 +64,7 @@ static bool name_take(struct span *symbol, struct span name)
 		*symbol = span_skip(*symbol, name.len);
 		return true;
 	}
-	if (symbol->ptr[name.len] != '.')
+	if (symbol->ptr[name.len] != '.' || symbol->len == name.len + 1)
 		return false;
 	*symbol = span_skip(*symbol, name.len + 1);
 	return true;

@@ -39,8 +39,13 @@ static bool array_is_plain(struct json *j, struct span *ret)
 {
 	struct json ahead = *j;
 	struct error ignored = { 0 };
+	struct span text;
 
-	return json_read_raw(&ahead, ret, &ignored) && !memchr(ret->ptr, '{', ret->len) && (*j = ahead, true);
+	if (!json_read_raw(&ahead, &text, &ignored) || memchr(text.ptr, '{', text.len))
+		return false;
+	*j = ahead;
+	*ret = text;
+	return true;
 }
 
 static bool elements_read(struct json *j, struct node *parent, bool may_be_plain, struct error *err)
