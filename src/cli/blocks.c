@@ -99,7 +99,7 @@ bool block_read(struct block_reader *r, struct buffer *block, bool *ret_any, str
 		cut = r->is_end ? block->len : block_cut(buffer_span(block), r->separator);
 		if (r->is_end)
 			break;
-		if (cut == 0 && block->len > CSV_RECORD_MAX)
+		if (cut == 0 && block->len >= CSV_RECORD_MAX)
 			return error_set(err, ERROR_TOO_LARGE, "a record is longer than %d bytes", (int)CSV_RECORD_MAX);
 		target = block->len * 2;
 	}

@@ -93,6 +93,12 @@ static size_t kind_of(const char *path)
 	return i;
 }
 
+/* Puts the path in front of an error that does not tell it. Always false. */
+static bool name_path(const char *path, struct error *err)
+{
+	return strstr(err->message, path) ? false : error_wrap(err, "'%s'", path);
+}
+
 bool target_serve(struct inference *inf, const char *argument, const char *name, struct arena *arena, struct error *err)
 {
 	struct target t = target_split(argument);
@@ -106,14 +112,17 @@ bool target_serve(struct inference *inf, const char *argument, const char *name,
 			return false;
 		name = t.name.ptr;
 	}
-	return kinds[kind_of(t.path)].serve(inf, name ? name : "", t.path, err);
+	return kinds[kind_of(t.path)].serve(inf, name ? name : "", t.path, err) || name_path(t.path, err);
 }
 
 struct model *target_load(const char *argument, const struct model_options *options, struct error *err)
 {
 	const char *path = target_split(argument).path;
+	struct model *model = kinds[kind_of(path)].load(path, options, err);
 
-	return kinds[kind_of(path)].load(path, options, err);
+	if (!model)
+		(void)name_path(path, err);
+	return model;
 }
 
 struct model_options model_options_of(const struct model_flags *flags)
