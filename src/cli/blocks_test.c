@@ -24,7 +24,7 @@ static void blocks_end_behind_the_last_whole_record(void **state)
 		{ "\"a\nb\",2\n3", 8 },
 		{ "1\n\"a\nb", 2 },             /* the line end inside is of an open field */
 		{ "1\n\"a\"\"\nb\",2\n3", 12 }, /* a doubled quote does not close */
-		{ "1\nit's 5\" long\n3", 14 },  /* a quote inside an unquoted field opens nothing */
+		{ "1\nit's 5\" long\n3", 15 },  /* a quote inside an unquoted field opens nothing */
 		{ "1,\"x\ny\"\n2,\"", 8 },
 		{ "1\r2\r3", 4 }, /* bare CRs */
 		{ "1\r2\r", 2 },  /* the last one may be half of a CRLF */
