@@ -29,6 +29,7 @@ struct pipeline {
 	bool is_writing;      /* a thread is at it; others leave their blocks to it */
 	bool is_over;         /* failed: take no more */
 	struct score_counts totals;
+	uint64_t bytes; /* of the blocks written */
 	struct error err;
 };
 
@@ -99,6 +100,7 @@ static bool write_slot(struct pipeline *p, struct scorer *scorer, struct slot *s
 	p->totals.rows += slot->counts.rows;
 	p->totals.bad += slot->counts.bad;
 	p->totals.lines += slot->counts.lines;
+	p->bytes += slot->in.len;
 	pthread_mutex_unlock(&p->lock);
 	return ok;
 }
@@ -120,7 +122,7 @@ static void give(struct pipeline *p, struct scorer *scorer, struct slot *slot)
 			fail(p, &err);
 		pthread_mutex_lock(&p->lock);
 		if (ok)
-			progress_show(p->config->progress, p->config->reader->bytes, p->totals.rows);
+			progress_show(p->config->progress, p->bytes, p->totals.rows);
 		oldest->is_ready = false;
 		p->is_writing = false;
 		p->written++;
