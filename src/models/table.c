@@ -3,6 +3,9 @@
 #include "models/table.h"
 
 const struct model_format *const model_formats[] = {
+	&format_xgboost_json,
+	&format_xgboost_ubj,
+	&format_lightgbm,
 	&format_echo,
 	NULL,
 };

@@ -3,4 +3,7 @@
 /* table - the formats of this room. A format without a probe is builtin: found by name only ("builtin:echo"). */
 #include "models/model.h"
 
-extern const struct model_format format_echo;               /* echo.c */
+extern const struct model_format format_xgboost_json; /* xgboost.c */
+extern const struct model_format format_xgboost_ubj;  /* xgboost.c */
+extern const struct model_format format_lightgbm;     /* lightgbm.c */
+extern const struct model_format format_echo;         /* echo.c */
