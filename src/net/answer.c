@@ -95,7 +95,7 @@ static void answer_complete(struct request *req)
 
 void answer_deliver(struct request *req)
 {
-	size_t bytes = req->out.len;
+	size_t bytes = req->method == METHOD_HEAD ? 0 : req->out.len;
 
 	if (UNLIKELY(req->is_abandoned))
 		return;
