@@ -66,6 +66,7 @@ static void formats_write(struct buffer *out)
 		      "--onnxruntime or the usual places have it\n"
 		      "XGBoost\tJSON and UBJ: gbtree, dart and gblinear boosters\n"
 		      "LightGBM\tthe text format of save_model\n"
+		      "linear\tcoefficients in JSON or safetensors: binary, multiclass and regression\n"
 		      "builtin:echo\tgives its input back: for trying clients out\n"
 		      "scikit-learn's .joblib and .pkl files are Python programs; convert them to ONNX first:\n"
 		      "  from skl2onnx import to_onnx\n"
