@@ -478,8 +478,13 @@ static enum outcome read_scalars(struct array_reader *r, size_t hint, struct err
 {
 	if (r->rank < 0)
 		r->rank = r->level;
-	else if (r->level != r->rank)
-		return fail_ragged(r, "a scalar stands where others have a list", err) ? OUTCOME_DONE : OUTCOME_FAILED;
+	if (r->level != r->rank) {
+		if (json_peek(r->j) == JSON_INVALID)
+			json_fail_expected(r->j, "a value", err);
+		else
+			fail_ragged(r, "a scalar stands where others have a list", err);
+		return OUTCOME_FAILED;
+	}
 	if (r->level > 0) {
 		if (r->kind == JSON_ARRAY_INT64)
 			read_integers(r);
