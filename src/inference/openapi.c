@@ -260,7 +260,7 @@ static void page(struct request *req)
 /* The page's links are relative to the folder. */
 static void page_folder(struct request *req)
 {
-	request_set_header(req, SPAN("location"), SPAN("/api/v1.0/doc/"));
+	request_set_header(req, SPAN("location"), SPAN("doc/"));
 	request_send(req, 308, (struct span){ 0 });
 }
 
