@@ -164,20 +164,28 @@ static void spread_binary(const struct score *s, const void *predict, size_t row
 	}
 }
 
-static void label_rows(const struct score *s, const void *values, size_t rows, int64_t *out)
+static size_t best_class(const struct score *s, const void *values, size_t row)
+{
+	size_t best = 0;
+
+	if (is_binary(s))
+		return sum_at(s, values, row) > 0.5;
+	for (size_t k = 1; k < s->targets; k++) {
+		if (sum_at(s, values, row * s->targets + k) > sum_at(s, values, row * s->targets + best))
+			best = k;
+	}
+	return best;
+}
+
+static void label_rows(const struct score *s, const void *values, size_t rows, void *out)
 {
 	for (size_t i = 0; i < rows; i++) {
-		size_t best = 0;
+		size_t best = best_class(s, values, i);
 
-		if (is_binary(s)) {
-			out[i] = sum_at(s, values, i) > 0.5;
-			continue;
-		}
-		for (size_t k = 1; k < s->targets; k++) {
-			if (sum_at(s, values, i * s->targets + k) > sum_at(s, values, i * s->targets + best))
-				best = k;
-		}
-		out[i] = (int64_t)best;
+		if (s->label_texts)
+			((struct span *)out)[i] = s->label_texts[best];
+		else
+			((int64_t *)out)[i] = s->labels ? s->labels[best] : (int64_t)best;
 	}
 }
 

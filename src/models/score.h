@@ -4,7 +4,7 @@
  * score - from raw sums to a model's outputs: the objective's transform, probabilities, labels. Shared by the formats
  * that end in one; private to the room.
  *
- * Classifiers have "probabilities" [-1, K] and "label" INT64 [-1] (the class's number); with two classes also "predict"
+ * Classifiers have "probabilities" [-1, K] and "label" [-1], the class; with two classes also "predict"
  * [-1], the probability of the second, as the training libraries give it. All others have "predict", [-1] or [-1, T].
  *
  * Transforms are computed in double, whatever the sums are, and rounded once.
@@ -27,6 +27,9 @@ struct score {
 	bool is_double;     /* sums and outputs are FP64, else FP32 */
 	bool is_classifier; /* with one sum a row: two classes */
 	size_t targets;     /* sums of a row */
+	/* Classifiers: what "label" holds for each class. Both NULL: the class's number. Texts make it BYTES. */
+	const int64_t *labels;
+	const struct span *label_texts;
 };
 
 /* Fills inputs ("input" [-1, features]), outputs, task and classes of the model's info. `input` is its dtype. Class
