@@ -30,7 +30,7 @@ static struct {
 	size_t count;
 } asked;
 
-static void (*next_step)(struct request *req);
+static _Thread_local void (*next_step)(struct request *req);
 
 const struct surface surface_plain = { "plain", fail_as_json_error };
 
@@ -190,7 +190,7 @@ struct question {
 };
 
 /* The answer is in `answer`; false: no such route. */
-static bool ask(struct inference *inf, const struct question *q)
+__attribute__((unused)) static bool ask(struct inference *inf, const struct question *q)
 {
 	struct header header = { SPAN("inference-header-content-length"), span_of(q->json_length) };
 	struct request *req = calloc(1, sizeof(*req));

@@ -154,15 +154,14 @@ static const struct served *snapshot_find(const struct snapshot *s, struct span 
 /* ---- viewers --------------------------------------------------------------------------------------------------------
  */
 
-/* On the viewer's own thread. */
+/* On the viewer's own thread. The old snapshot goes before the publisher is told: it is the publisher who frees models. */
 static void viewer_move_on(struct viewer *v, bool by_message)
 {
 	struct inference *inf = v->inf;
-	struct snapshot *old = NULL;
 
 	pthread_mutex_lock(&inf->lock);
 	if (v->pending) {
-		old = v->snapshot;
+		snapshot_unref(v->snapshot);
 		v->snapshot = v->pending;
 		v->pending = NULL;
 	}
@@ -170,7 +169,6 @@ static void viewer_move_on(struct viewer *v, bool by_message)
 		v->is_queued = false;
 	pthread_cond_broadcast(&inf->viewed);
 	pthread_mutex_unlock(&inf->lock);
-	snapshot_unref(old);
 }
 
 static void viewer_message(struct loop_message *m)
