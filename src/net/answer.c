@@ -153,7 +153,6 @@ void request_send_part(struct request *req)
 	} else if (!req->is_abandoned) {
 		req->stream->ops->respond(req, false);
 	}
-	s->has_parts = true;
 	req->answer.is_coded = false;
 	buffer_clear(&req->out);
 }

@@ -127,7 +127,7 @@ static void request_recycle(struct request *req)
 	req->is_grpc = req->grpc_compress = req->had_id = req->is_abandoned = false;
 	s->next_step = s->step = NULL;
 	s->failed = ERROR_NONE;
-	s->is_failing = s->has_parts = false;
+	s->is_failing = s->is_late = false;
 	s->coding_count = 0;
 	req->next = req->worker->free_requests;
 	req->worker->free_requests = req;
@@ -266,6 +266,11 @@ static void job_run(struct pool_job *job)
 	}
 }
 
+static void count_cancelled(struct request *req)
+{
+	request_count(req, req->is_grpc ? error_grpc(ERROR_CANCELLED) : error_http(ERROR_CANCELLED), 0);
+}
+
 static void job_done(struct pool_job *job)
 {
 	struct slot *s = CONTAINER_OF(job, struct slot, job);
@@ -276,6 +281,8 @@ static void job_done(struct pool_job *job)
 		loop_timer_clear(req->worker->loop, &s->timer);
 	req->phase = PHASE_RUNNING;
 	if (req->is_abandoned) {
+		if (!s->is_late)
+			count_cancelled(req);
 		request_finish(req);
 		return;
 	}
@@ -325,7 +332,7 @@ static void deadline_passed(struct timer *t)
 
 	if (req->is_abandoned)
 		return;
-	req->is_abandoned = true;
+	req->is_abandoned = s->is_late = true;
 	late = request_new(req->worker, req->stream);
 	stand_in_for(late, req);
 	req->stream->request = req;
@@ -417,11 +424,13 @@ void request_refuse(struct request *req, const struct error *err)
 
 void request_abandon(struct request *req)
 {
-	if (!req->is_abandoned && !req->answer.is_answered && req->id_len && req->phase != PHASE_RUNNING)
-		request_count(req, req->is_grpc ? error_grpc(ERROR_CANCELLED) : error_http(ERROR_CANCELLED), 0);
+	/* With a handler, or a compute thread, on it nothing else may be touched: they come back to it. */
 	req->is_abandoned = true;
-	if (req->phase == PHASE_OPEN)
-		request_finish(req);
+	if (req->phase != PHASE_OPEN)
+		return;
+	if (req->id_len)
+		count_cancelled(req);
+	request_finish(req);
 }
 
 void request_offload(struct request *req, void (*fn)(struct request *req))

@@ -38,7 +38,7 @@ struct slot {
 	void (*step)(struct request *req);      /* runs on a compute thread */
 	enum error_code failed;
 	bool is_failing; /* inside the surface's fail() */
-	bool has_parts;
+	bool is_late;    /* its deadline passed, and another request said so */
 	struct error failure;
 	struct error decode_error;    /* of decode_step() */
 	struct buffer decoded, coded; /* body and answer without, and with, content coding */
