@@ -15,7 +15,7 @@ enum { NAMES_SHOWN = 8, NAME_SHOWN = 40, NAME_MORE = 24 }; /* of names in messag
 
 static bool no_table(const struct served *s, struct error *err)
 {
-	const struct tensor_spec *spec = &s->info->inputs[0];
+	const struct tensor_spec *spec = s->info->inputs;
 	char shape[TENSOR_SHAPE_TEXT];
 
 	if (s->info->input_count == 0)

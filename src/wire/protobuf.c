@@ -255,13 +255,14 @@ static void *put_scalar(void *to, enum protobuf_scalar type, uint64_t value)
 void protobuf_copy(const struct protobuf_field *f, enum protobuf_scalar type, void *to)
 {
 	const uint8_t *at = (const uint8_t *)f->bytes.ptr;
-	const uint8_t *end = at + f->bytes.len;
+	const uint8_t *end;
 	uint64_t value;
 
 	if (f->type != PROTOBUF_BYTES) {
 		put_scalar(to, type, f->value);
 		return;
 	}
+	end = at + f->bytes.len;
 	if (type == PROTOBUF_FLOAT || type == PROTOBUF_DOUBLE) {
 		if (f->bytes.len)
 			memcpy(to, f->bytes.ptr, f->bytes.len);

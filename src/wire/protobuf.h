@@ -34,7 +34,10 @@ struct protobuf_field {
 
 static inline struct protobuf protobuf(struct span message)
 {
-	return (struct protobuf){ (const uint8_t *)message.ptr, (const uint8_t *)message.ptr + message.len, false };
+	const uint8_t *at = (const uint8_t *)message.ptr;
+
+	/* Nothing may be added to NULL, not even 0. */
+	return (struct protobuf){ at, message.len ? at + message.len : at, false };
 }
 
 /* True with the next field; false at the end, or (failed set, err set) when damaged. */

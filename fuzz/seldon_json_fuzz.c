@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A SeldonMessage as JSON: what is read can be written, and what was written reads as the same again. */
+#include "inference/seldon_message.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static const struct seldon_unit unit = { SPAN_INIT("node"), SPAN_INIT("image:1") };
+
+static bool answer_write(const struct seldon_message *m, struct arena *arena, struct buffer *out)
+{
+	struct seldon_message answer = *m;
+	struct error err = { 0 };
+
+	if (m->kind >= SELDON_TENSOR && m->kind <= SELDON_TFTENSOR &&
+	    !seldon_answer(&answer, m, &m->tensor, NULL, 0, arena, &err))
+		return false;
+	return seldon_write(out, &answer, &unit, arena, &err);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct span text = span_from(data, len);
+	struct seldon_message m, again;
+	struct seldon_feedback feedback;
+	struct error err = { 0 };
+	struct buffer out;
+	struct arena arena;
+
+	arena_init(&arena, MIB(64));
+	buffer_init(&out, MIB(16));
+	if (seldon_read_json(&m, text, &arena, &err)) {
+		struct seldon_message rows = m;
+
+		if (answer_write(&m, &arena, &out) && !seldon_read_json(&again, buffer_span(&out), &arena, &err) &&
+		    err.code != ERROR_TOO_LARGE)
+			__builtin_trap(); /* our own text is refused */
+		err = (struct error){ 0 };
+		if (m.kind == SELDON_JSON)
+			(void)!seldon_json_tensor(&rows, &arena, &err);
+	} else if (err.code == ERROR_NONE) {
+		__builtin_trap(); /* refused without a reason */
+	}
+	err = (struct error){ 0 };
+	if (!seldon_read_feedback_json(&feedback, text, &arena, &err) && err.code == ERROR_NONE)
+		__builtin_trap();
+	buffer_done(&out);
+	arena_done(&arena);
+	return 0;
+}
