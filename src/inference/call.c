@@ -544,6 +544,19 @@ static bool bind_by_name(struct request *req, const struct call *call, struct te
 	return true;
 }
 
+/* One of a matrix's columns alone: its name tells it from a matrix of any name. */
+static bool is_lone_column(const struct call *call)
+{
+	const struct served *s = call->served;
+	const struct tensor *t = call->inputs;
+	size_t ignored;
+
+	if (LIKELY(t->rank != 1 && !(t->rank == 2 && t->shape[1] == 1)))
+		return false;
+	return s->column_count > 1 && !span_equal(t->name, s->info->inputs[0].name) &&
+	       column_find(s, t->name, 0, &ignored);
+}
+
 static bool bind_inputs(struct request *req, const struct call *call, struct tensor *bound, struct error *err)
 {
 	const struct model_info *info = call->served->info;
@@ -553,6 +566,8 @@ static bool bind_inputs(struct request *req, const struct call *call, struct ten
 		return error_set(err, ERROR_INVALID, "no input came (inputs of model '" SPAN_FMT "': %s)",
 				 SPAN_ARG(call->served->name), names_text(info->inputs, info->input_count, names));
 	if (LIKELY(info->input_count == 1 && call->input_count == 1)) {
+		if (UNLIKELY(!info->any_input && is_lone_column(call)))
+			return gather_columns(req, call, bound, err);
 		if (LIKELY(!info->any_input))
 			return input_fit(&info->inputs[0], &call->inputs[0], bound, &req->arena, err);
 		*bound = call->inputs[0];

@@ -220,6 +220,8 @@ static const struct binding bindings[] = {
 	  2,
 	  false,
 	  .error = "came more" },
+	{ matrix3, 1, { { "age", DTYPE_FP64, doubles, 1, 3, 0 } }, 1, true, .error = "missing inputs: income, score" },
+	{ matrix3, 1, { { "x", DTYPE_FP64, doubles, 1, 3, 0 } }, 1, true, NULL, 2, 1, 3, 1, 3 },
 	{ matrix3,
 	  1,
 	  { { "age", DTYPE_FP64, doubles, 1, 2, 0 }, { "score", DTYPE_FP64, doubles, 1, 2, 0 } },
