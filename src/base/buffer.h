@@ -48,9 +48,9 @@ static inline void buffer_commit(struct buffer *b, size_t n)
 
 static inline void buffer_append(struct buffer *b, struct span s)
 {
-	char *to = buffer_reserve(b, s.len);
+	char *to = s.len ? buffer_reserve(b, s.len) : NULL;
 
-	if (to && s.len) {
+	if (to) {
 		memcpy(to, s.ptr, s.len);
 		b->len += s.len;
 	}
