@@ -689,25 +689,41 @@ ALWAYS_INLINE struct digits shortest_float(uint32_t fraction, int biased)
 		      round_to_odd_32(high, (4 * c + 2) << h) - odd, k);
 }
 
+/* Of a value that is not 0. Most doubles have 15 to 17 digits, most floats 7 to 9. */
+ALWAYS_INLINE int digit_count(uint64_t value)
+{
+	int length;
+
+	if (LIKELY(value >= UINT64_C(100000000000000)))
+		return 15 + (value >= UINT64_C(1000000000000000)) + (value >= UINT64_C(10000000000000000));
+	if (LIKELY(value >= 1000000 && value < UINT64_C(10000000000)))
+		return 7 + (value >= 10000000) + (value >= 100000000) + (value >= 1000000000);
+	length = (64 - __builtin_clzll(value)) * 1233 >> 12; /* log10(2) in 12 bits: at most one too small */
+	return length + (value >= tens[length]);
+}
+
+/* How many of eight split digits, not all 0, are zeros at the end. (Counting from below is the faster instruction.) */
+ALWAYS_INLINE int last_zeros(uint64_t digits)
+{
+	return __builtin_ctzll(__builtin_bswap64(digits)) / 8;
+}
+
 /*
  * Lays out `d` as Python's repr does: fixed for 1e-4 <= value < 1e16, else with an exponent of at least two digits.
  * All 17 digits are written each time, as three words; the count of significant ones only moves the end.
  */
 static char *lay_out(char *out, struct digits d)
 {
-	int length = (64 - __builtin_clzll(d.value)) * 1233 >> 12; /* log10(2) in 12 bits: at most one too small */
-	int count, point;
-	uint64_t rest, high, low;
-	char top;
+	int length = digit_count(d.value);
+	int point = length + d.exponent;
+	uint64_t value = d.value * tens[17 - length];
+	uint32_t upper = (uint32_t)(value / 100000000); /* nine digits */
+	uint32_t first = upper / 100000000;
+	uint64_t low = split_eight((uint32_t)(value % 100000000));
+	uint64_t high = split_eight(upper - first * 100000000);
+	int count = low ? 17 - last_zeros(low) : high ? 9 - last_zeros(high) : 1;
+	char top = (char)('0' + first);
 
-	length += d.value >= tens[length];
-	point = length + d.exponent;
-	rest = d.value * tens[17 - length];
-	top = (char)('0' + rest / UINT64_C(10000000000000000));
-	rest %= UINT64_C(10000000000000000);
-	high = split_eight((uint32_t)(rest / 100000000));
-	low = split_eight((uint32_t)(rest % 100000000));
-	count = low ? 17 - __builtin_clzll(low) / 8 : high ? 9 - __builtin_clzll(high) / 8 : 1;
 	high |= ASCII_ZEROS;
 	low |= ASCII_ZEROS;
 

@@ -9,6 +9,8 @@
 #include <emmintrin.h>
 #endif
 
+#define BYTE_ORDER_MARK "\xEF\xBB\xBF"
+
 void csv_init(struct csv *c, char separator)
 {
 	*c = (struct csv){ .at = "", .end = "", .separator = separator, .next_line = 1 };
@@ -20,8 +22,12 @@ void csv_block(struct csv *c, struct span block, bool is_last)
 	c->at = block.len ? block.ptr : "";
 	c->end = c->at + block.len;
 	c->is_last = is_last;
-	if (c->next_line == 1 && span_starts(block, SPAN("\xEF\xBB\xBF")))
+	if (c->is_begun)
+		return;
+	if (span_starts(block, SPAN(BYTE_ORDER_MARK)))
 		c->at += 3;
+	/* A mark that is cut off comes again at the head of the next block. */
+	c->is_begun = is_last || block.len >= 3 || !span_starts(SPAN(BYTE_ORDER_MARK), block);
 }
 
 static bool is_line_end(char c)

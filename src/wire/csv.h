@@ -18,6 +18,7 @@ struct csv {
 	char separator;
 	uint64_t line;      /* of the record last read, from 1; for messages */
 	uint64_t next_line;
+	bool is_begun;      /* private: past the place of a byte order mark */
 };
 
 void csv_init(struct csv *c, char separator);

@@ -244,20 +244,20 @@ static const char *read_escape(struct json *j, const char *p, uint32_t *ret, str
 static bool read_escaped(struct json *j, const char *p, bool decode, struct span *ret, struct error *err)
 {
 	const char *text = j->at + 1;
-	char *out = NULL, *to;
+	char *out = NULL, *to = NULL;
 
 	if (decode) {
 		/* An escape is never shorter than what it stands for: the text's own length is room enough. */
 		const char *q = p;
 
 		while (q < j->end && *q != '"')
-			q += *q == '\\' ? 2 : 1;
-		out = arena_alloc(j->arena, (size_t)(MIN(q, j->end) - text) + 4, err);
+			q += *q == '\\' && j->end - q >= 2 ? 2 : 1;
+		out = arena_alloc(j->arena, (size_t)(q - text) + 4, err);
 		if (!out)
 			return json_fail_as_set(j);
 		memcpy(out, text, (size_t)(p - text));
+		to = out + (p - text);
 	}
-	to = out + (p - text);
 	for (;;) {
 		const char *run = p;
 
@@ -539,6 +539,59 @@ static bool skip_number(struct json *j, struct error *err)
 	return true;
 }
 
+/*
+ * In an array, from the start of one number to that of a later one, as long as nothing but plain numbers and the
+ * brackets of inner lists comes along. One mask tells where the runs of digits of 64 bytes end, so finding the next
+ * waits for nothing to be loaded.
+ */
+static void skip_numbers(struct json *j)
+{
+	const bool may_leave = j->depth >= 2 && (j->state[j->depth - 2] & IN_ARRAY);
+	const char *p = j->at;
+	bool is_plain = true;
+
+	while (is_plain && j->end - p >= JSON_BLOCK + JSON_BLOCK_SLACK) {
+		uint64_t others = json_find_others(p);
+		size_t at = 0, number = 0; /* where the run of digits starts, and the number it is of */
+		bool is_fraction = false;
+
+		while (others) {
+			size_t end = (size_t)__builtin_ctzll(others);
+			const char *q = p + end;
+
+			others &= others - 1;
+			if (UNLIKELY(end == at && *q == '-' && at == number)) {
+				at++;
+				continue;
+			}
+			is_plain = end > at && (is_fraction || p[at] != '0' || end - at == 1);
+			if (UNLIKELY(!is_plain))
+				break;
+			at = end + 1;
+			is_fraction = *q == '.' && !is_fraction;
+			if (is_fraction)
+				continue;
+			if (UNLIKELY(*q != ',')) {
+				is_plain = may_leave && *q == ']' && q[1] == ',' && q[2] == '[';
+				if (!is_plain)
+					break;
+				others &= others - 1;
+				others &= others - 1;
+				at += 2;
+				q += 2;
+			}
+			if (UNLIKELY(q[1] == ' ')) {
+				others &= others - 1;
+				at++;
+			}
+			number = at;
+		}
+		is_plain = is_plain && number > 0; /* else 64 digits */
+		p += number;
+	}
+	j->at = p;
+}
+
 /* Anything but a container. */
 static bool skip_scalar(struct json *j, enum json_type type, struct error *err)
 {
@@ -583,6 +636,10 @@ bool json_skip(struct json *j, struct error *err)
 
 		if (j->failed)
 			return false;
+		if (type == JSON_NUMBER && j->depth > 0 && (j->state[j->depth - 1] & IN_ARRAY)) {
+			skip_numbers(j);
+			type = json_peek(j); /* what stopped it may be anything */
+		}
 		if (type == JSON_OBJECT  ? !json_enter_object(j, err)
 		    : type == JSON_ARRAY ? !json_enter_array(j, err)
 					 : !skip_scalar(j, type, err))

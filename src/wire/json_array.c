@@ -8,9 +8,7 @@
 
 enum {
 	SAMPLE = 8192,      /* bytes of a long text that tell how many elements to expect */
-	BLOCK = 64,         /* bytes of text whose digits one mask tells */
 	BLOCK_NUMBERS = 32, /* most numbers in a block: a digit and a comma each */
-	BLOCK_SLACK = 8,    /* bytes read behind a block */
 };
 
 struct array_reader {
@@ -208,36 +206,6 @@ static bool close_list(struct array_reader *r, struct error *err)
 	return true;
 }
 
-/* One bit for each of 64 bytes, set where no digit stands. */
-ALWAYS_INLINE uint64_t find_others(const char *p)
-{
-	uint64_t digits = 0;
-
-#ifdef __SSE2__
-	const __m128i zero = _mm_set1_epi8('0'), nine = _mm_set1_epi8(9);
-
-	for (int i = 0; i < 4; i++) {
-		__m128i bytes = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i)), zero);
-		__m128i small = _mm_cmpeq_epi8(_mm_min_epu8(bytes, nine), bytes);
-
-		digits |= (uint64_t)(unsigned)_mm_movemask_epi8(small) << 16 * i;
-	}
-	return ~digits;
-#else
-	for (int i = 0; i < 8; i++) {
-		uint64_t word;
-
-		memcpy(&word, p + 8 * i, 8);
-		word ^= UINT64_C(0x3030303030303030);
-		word = (((word & UINT64_C(0x7F7F7F7F7F7F7F7F)) + UINT64_C(0x7676767676767676)) | word) &
-		       UINT64_C(0x8080808080808080);
-		/* Gathers the eight top bits in the top byte. */
-		digits |= ((word >> 7) * UINT64_C(0x0102040810204080) >> 56) << 8 * i;
-	}
-	return digits;
-#endif
-}
-
 /* The value of 1 to 8 digits at `p`, of which 8 bytes can be read. */
 ALWAYS_INLINE int64_t short_value(const char *p, size_t length)
 {
@@ -306,8 +274,9 @@ static void read_integers(struct array_reader *r)
 	int64_t *to = r->integers + r->count;
 	bool is_plain = true;
 
-	while (is_plain && r->j->end - p >= BLOCK + BLOCK_SLACK && r->integers + r->capacity - to >= BLOCK_NUMBERS) {
-		uint64_t others = find_others(p);
+	while (is_plain && r->j->end - p >= JSON_BLOCK + JSON_BLOCK_SLACK &&
+	       r->integers + r->capacity - to >= BLOCK_NUMBERS) {
+		uint64_t others = json_find_others(p);
 		size_t at = 0;
 
 		while (others) {

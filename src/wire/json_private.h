@@ -63,6 +63,41 @@ ALWAYS_INLINE const char *find_special(const char *p, const char *end)
 	return p;
 }
 
+enum {
+	JSON_BLOCK = 64,      /* bytes of text whose digits one mask tells */
+	JSON_BLOCK_SLACK = 8, /* bytes that may be read behind a block */
+};
+
+/* One bit for each of 64 bytes, set where no digit stands. */
+ALWAYS_INLINE uint64_t json_find_others(const char *p)
+{
+	uint64_t digits = 0;
+
+#ifdef __SSE2__
+	const __m128i zero = _mm_set1_epi8('0'), nine = _mm_set1_epi8(9);
+
+	for (int i = 0; i < 4; i++) {
+		__m128i bytes = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i)), zero);
+		__m128i small = _mm_cmpeq_epi8(_mm_min_epu8(bytes, nine), bytes);
+
+		digits |= (uint64_t)(unsigned)_mm_movemask_epi8(small) << 16 * i;
+	}
+	return ~digits;
+#else
+	for (int i = 0; i < 8; i++) {
+		uint64_t word;
+
+		memcpy(&word, p + 8 * i, 8);
+		word ^= UINT64_C(0x3030303030303030);
+		word = (((word & UINT64_C(0x7F7F7F7F7F7F7F7F)) + UINT64_C(0x7676767676767676)) | word) &
+		       UINT64_C(0x8080808080808080);
+		/* Gathers the eight top bits in the top byte. */
+		digits |= ((word >> 7) * UINT64_C(0x0102040810204080) >> 56) << 8 * i;
+	}
+	return digits;
+#endif
+}
+
 /* Any number at j->at, also NaN and the infinities where they are allowed. */
 bool json_read_number_slow(struct json *j, struct number *ret, struct error *err);
 
