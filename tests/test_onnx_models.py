@@ -160,7 +160,11 @@ def text(vectorizer, end=True):
     model.fit(documents, y)
     options = {id(model): {"zipmap": False}} if end else None
     test = np.array(texts(ROWS, 2), dtype=object).reshape(-1, 1)
-    return to_onnx(model, initial_types=[("X", StringTensorType([None, 1]))], options=options), {"X": test}
+    out = to_onnx(model, initial_types=[("X", StringTensorType([None, 1]))], options=options)
+    for node in out.graph.node:  # ONNX Runtime's default is en_US, which few machines have
+        if node.op_type == "StringNormalizer":
+            node.attribute.append(onnx.helper.make_attribute("locale", "C.UTF-8"))
+    return out, {"X": test}
 
 
 def boosted(library, kind, y, nan=True, **settings):
@@ -258,9 +262,9 @@ CASES = {
     "ada_boost_regressor": lambda: plain(EN.AdaBoostRegressor(n_estimators=10, random_state=0), YR),
     "bagging": lambda: bare(EN.BaggingClassifier(n_estimators=5, random_state=0), Y3),
     "bagging_regressor": lambda: plain(EN.BaggingRegressor(n_estimators=5, random_state=0), YR),
-    "isolation_forest": lambda: plain(EN.IsolationForest(20, random_state=0), None, target_opset={"": 17, "ai.onnx.ml": 3}),
-    "voting": lambda: bare(EN.VotingClassifier([("a", LM.LogisticRegression()), ("b", tree.DecisionTreeClassifier(max_depth=4))], voting="soft"), Y3),
-    "voting_hard": lambda: bare(EN.VotingClassifier([("a", LM.LogisticRegression()), ("b", tree.DecisionTreeClassifier(max_depth=4)), ("c", naive_bayes.GaussianNB())], voting="hard"), Y3),
+    "isolation_forest": lambda: plain(EN.IsolationForest(n_estimators=20, random_state=0), None, target_opset={"": 17, "ai.onnx.ml": 3}),
+    "voting": lambda: bare(EN.VotingClassifier([("a", LM.LogisticRegression()), ("b", tree.DecisionTreeClassifier(max_depth=4))], voting="soft", flatten_transform=False), Y3),
+    "voting_hard": lambda: bare(EN.VotingClassifier([("a", LM.LogisticRegression()), ("b", tree.DecisionTreeClassifier(max_depth=4)), ("c", naive_bayes.GaussianNB())], voting="hard", flatten_transform=False), Y3),
     "voting_regressor": lambda: plain(EN.VotingRegressor([("a", LM.LinearRegression()), ("b", tree.DecisionTreeRegressor(max_depth=4))]), YR),
     "stacking": lambda: bare(EN.StackingClassifier([("a", LM.LogisticRegression()), ("b", tree.DecisionTreeClassifier(max_depth=4))]), Y3),
     "stacking_regressor": lambda: plain(EN.StackingRegressor([("a", LM.LinearRegression()), ("b", tree.DecisionTreeRegressor(max_depth=4))]), YR),
@@ -283,7 +287,7 @@ CASES = {
     "ordinal": lambda: strings(PP.OrdinalEncoder()),
     "ordinal_float": lambda: plain(PP.OrdinalEncoder(), None, x=BITS, test=BITS_TEST),
     "target_encoder": lambda: strings(PP.TargetEncoder(random_state=0), y=YR),
-    "k_bins": lambda: plain(PP.KBinsDiscretizer(4), None),
+    "k_bins": lambda: plain(PP.KBinsDiscretizer(4, encode="onehot-dense"), None),
     "k_bins_ordinal": lambda: plain(PP.KBinsDiscretizer(4, encode="ordinal"), None),
     "power_transformer": lambda: plain(PP.PowerTransformer(), None),
     "quantile": lambda: plain(PP.QuantileTransformer(n_quantiles=20), None),
@@ -310,12 +314,12 @@ CASES = {
     "knn_regressor": lambda: plain(neighbors.KNeighborsRegressor(), YR),
     "knn_regressor_2": lambda: plain(neighbors.KNeighborsRegressor(), YR2),
     "radius_regressor": lambda: plain(neighbors.RadiusNeighborsRegressor(3.0), YR),
-    "nearest_neighbors": lambda: plain(neighbors.NearestNeighbors(n_neighbors=3), None),
+    "nearest_neighbors": lambda: plain(neighbors.NearestNeighbors(n_neighbors=3, radius=None), None),
     "mlp_2": lambda: bare(neural_network.MLPClassifier((16, 8), random_state=0, max_iter=100), Y2),
     "mlp_3": lambda: bare(neural_network.MLPClassifier((16,), random_state=0, max_iter=100), Y3),
     "mlp_tanh": lambda: bare(neural_network.MLPClassifier((16,), activation="tanh", random_state=0, max_iter=100), YS),
     "mlp_logistic": lambda: bare(neural_network.MLPClassifier((16,), activation="logistic", random_state=0, max_iter=100), Y3),
-    "mlp_regressor": lambda: plain(neural_network.MLPRegressor((16,), random_state=0, max_iter=100), YR),
+    "mlp_regressor": lambda: plain(neural_network.MLPRegressor(hidden_layer_sizes=(16,), random_state=0, max_iter=100), YR),
     "gaussian_nb": lambda: bare(naive_bayes.GaussianNB(), Y3),
     "bernoulli_nb": lambda: bare(naive_bayes.BernoulliNB(), Y3, x=BITS, test=BITS_TEST),
     "multinomial_nb": lambda: bare(naive_bayes.MultinomialNB(), Y3, x=COUNTS, test=COUNTS_TEST),

@@ -281,6 +281,9 @@ bool onnx_transform_get(struct onnx_prepare *p, enum onnx_transform *ret, struct
 /* In place, `columns` values in each of `rows` rows. */
 void onnx_transform_rows(enum onnx_transform t, float *values, size_t rows, size_t columns);
 
+/* e^x / sum of e^x over each row, in place. */
+void onnx_softmax_rows(float *values, size_t rows, size_t columns);
+
 /* Class labels of a classifier: from `ints` or `strings`, exactly one of the attributes given. */
 struct onnx_labels {
 	const int64_t *ints;
@@ -329,7 +332,7 @@ uint32_t onnx_character(struct span text, size_t at, size_t *ret_bytes);
 /* Functions compiled also for AVX2 and FMA, chosen when the program starts. Not under sanitizers, whose run time is not
  * up when the choice is made. */
 #if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define ONNX_CLONES __attribute__((target_clones("arch=haswell", "default")))
+#define ONNX_CLONES __attribute__((target_clones("avx2", "default")))
 #else
 #define ONNX_CLONES
 #endif
@@ -341,34 +344,36 @@ uint32_t onnx_character(struct span text, size_t at, size_t *ret_bytes);
  */
 static inline float onnx_exp(float x)
 {
-	const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
-	float clamped = x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x;
-	float n = (clamped * 1.44269504088896341f + shift) - shift;
-	float r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
-	float p = 1.9875691500e-4f;
+	const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer, in the low bits of the sum */
+	float clamped = x < -104.0f ? -104.0f : x;
+	float n, r, p = 1.9875691500e-4f;
 	int32_t i, half;
 	union {
-		int32_t i;
+		uint32_t u;
 		float f;
-	} low, high;
+	} sum, low, high;
 
+	clamped = clamped > 89.0f ? 89.0f : clamped;
+	sum.f = clamped * 1.44269504088896341f + shift;
+	n = sum.f - shift;
+	r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
 	p = p * r + 1.3981999507e-3f;
 	p = p * r + 8.3334519073e-3f;
 	p = p * r + 4.1665795894e-2f;
 	p = p * r + 1.6666665459e-1f;
 	p = p * r + 5.0000001201e-1f;
 	p = p * r * r + r + 1.0f;
-	i = (int32_t)(n == n ? n : 0.0f);
-	half = i / 2; /* in two steps: 2^-149 and 2^128 are outside one exponent field */
-	low.i = (half + 127) << 23;
-	high.i = (i - half + 127) << 23;
+	i = (int32_t)(sum.u - 0x4B400000u);
+	half = i >> 1; /* in two steps: 2^-149 and 2^128 are outside one exponent field */
+	low.u = (uint32_t)(half + 127) << 23;
+	high.u = (uint32_t)(i - half + 127) << 23;
 	return p * low.f * high.f;
 }
 
 /* 1 / (1 + e^-x), without overflow, the same sum for x and -x. */
 static inline float onnx_sigmoid(float x)
 {
-	float v = 1.0f / (1.0f + onnx_exp(x < 0 ? x : -x));
+	float v = 1.0f / (1.0f + onnx_exp(-__builtin_fabsf(x)));
 
-	return x < 0 ? 1.0f - v : v;
+	return 0.5f + __builtin_copysignf(v - 0.5f, x); /* v - 0.5 is exact */
 }

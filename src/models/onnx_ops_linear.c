@@ -73,14 +73,42 @@ static float probit(float v)
 	return 1.41421356f * sign * sqrtf(-a + sqrtf(a * a - b));
 }
 
-static void softmax_row(float *v, size_t n, bool skips_zeros)
+ONNX_CLONES static void exponentials(float *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		v[i] = onnx_exp(v[i]);
+}
+
+void onnx_softmax_rows(float *values, size_t rows, size_t columns)
+{
+	for (size_t i = 0; i < rows; i++) {
+		float *v = values + i * columns, most = -INFINITY;
+
+		for (size_t j = 0; j < columns; j++)
+			most = v[j] > most ? v[j] : most;
+		for (size_t j = 0; j < columns; j++)
+			v[j] -= most;
+	}
+	exponentials(values, rows * columns); /* of all at once: rows are often shorter than a vector */
+	for (size_t i = 0; i < rows; i++) {
+		float *v = values + i * columns, sum = 0;
+
+		for (size_t j = 0; j < columns; j++)
+			sum += v[j];
+		for (size_t j = 0; j < columns; j++)
+			v[j] /= sum;
+	}
+}
+
+/* Softmax that leaves zeros out of the sum. */
+static void softmax_zero_row(float *v, size_t n)
 {
 	float most = -INFINITY, sum = 0;
 
 	for (size_t i = 0; i < n; i++)
 		most = v[i] > most ? v[i] : most;
 	for (size_t i = 0; i < n; i++) {
-		bool zero = skips_zeros && v[i] <= 1e-7f && v[i] >= -1e-7f;
+		bool zero = v[i] <= 1e-7f && v[i] >= -1e-7f;
 
 		v[i] = zero ? v[i] * onnx_exp(-most) : onnx_exp(v[i] - most);
 		sum += zero ? 0 : v[i];
@@ -104,9 +132,11 @@ void onnx_transform_rows(enum onnx_transform t, float *values, size_t rows, size
 		sigmoids(values, rows * columns);
 		return;
 	case ONNX_SOFTMAX:
+		onnx_softmax_rows(values, rows, columns);
+		return;
 	case ONNX_SOFTMAX_ZERO:
 		for (size_t i = 0; i < rows; i++)
-			softmax_row(values + i * columns, columns, t == ONNX_SOFTMAX_ZERO);
+			softmax_zero_row(values + i * columns, columns);
 		return;
 	case ONNX_PROBIT:
 		for (size_t i = 0; i < rows * columns; i++)

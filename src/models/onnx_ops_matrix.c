@@ -5,10 +5,25 @@
 #include <math.h>
 
 /* Four rows of c by two vectors of columns stay in registers while k runs. */
-enum { ROWS = 4 };
+enum { ROWS = 4, PACKED = 256 };
 
 #define GEMM(name, type, vector, lanes)                                                                                \
 	typedef type vector __attribute__((vector_size(32), aligned(sizeof(type)), may_alias));                        \
+                                                                                                                       \
+	static void name##_narrow(size_t m, size_t n, size_t k, size_t j, size_t left, const type *a, const type *b,   \
+				  const type *bias, type *c)                                                           \
+	{                                                                                                              \
+		for (size_t i = 0; i < m; i++) {                                                                       \
+			type sums[lanes];                                                                              \
+                                                                                                                       \
+			for (size_t q = 0; q < left; q++)                                                              \
+				sums[q] = bias ? bias[j + q] : 0;                                                      \
+			for (size_t p = 0; p < k; p++)                                                                 \
+				for (size_t q = 0; q < left; q++)                                                      \
+					sums[q] += a[i * k + p] * b[p * n + j + q];                                    \
+			memcpy(c + i * n + j, sums, left * sizeof(type));                                              \
+		}                                                                                                      \
+	}                                                                                                              \
                                                                                                                        \
 	ONNX_CLONES void name(size_t m, size_t n, size_t k, const type *a, const type *b, const type *bias, type *c)   \
 	{                                                                                                              \
@@ -57,19 +72,40 @@ enum { ROWS = 4 };
 				*(vector *)(c + i * n + j + (lanes)) = s1;                                             \
 			}                                                                                              \
 		}                                                                                                      \
-		if (j == n)                                                                                            \
-			return;                                                                                        \
-		for (size_t i = 0; i < m; i++) { /* the last columns */                                                \
-			type sums[2 * (lanes)];                                                                        \
-			size_t left = n - j;                                                                           \
+		for (size_t left; j < n; j += left) { /* the last columns, one vector wide, padded */                  \
+			type packed[PACKED * (lanes)];                                                                 \
+			size_t i = 0;                                                                                  \
                                                                                                                        \
-			for (size_t q = 0; q < left; q++)                                                              \
-				sums[q] = bias ? bias[j + q] : 0;                                                      \
+			left = MIN(n - j, (size_t)(lanes));                                                            \
+			if (m < ROWS || k > PACKED) {                                                                  \
+				name##_narrow(m, n, k, j, left, a, b, bias, c);                                        \
+				continue;                                                                              \
+			}                                                                                              \
+			memset(packed, 0, k * sizeof(vector));                                                         \
 			for (size_t p = 0; p < k; p++)                                                                 \
 				for (size_t q = 0; q < left; q++)                                                      \
-					sums[q] += a[i * k + p] * b[p * n + j + q];                                    \
-			for (size_t q = 0; q < left; q++)                                                              \
-				c[i * n + j + q] = sums[q];                                                            \
+					packed[p * (lanes) + q] = b[p * n + j + q];                                    \
+			for (; i + ROWS <= m; i += ROWS) {                                                             \
+				vector s0 = { 0 }, s1, s2, s3;                                                         \
+				const type *row = a + i * k;                                                           \
+                                                                                                                       \
+				for (size_t q = 0; bias && q < left; q++)                                              \
+					s0[q] = bias[j + q];                                                           \
+				s1 = s2 = s3 = s0;                                                                     \
+				for (size_t p = 0; p < k; p++) {                                                       \
+					vector b0 = *(const vector *)(packed + p * (lanes));                           \
+                                                                                                                       \
+					s0 += row[p] * b0;                                                             \
+					s1 += row[k + p] * b0;                                                         \
+					s2 += row[2 * k + p] * b0;                                                     \
+					s3 += row[3 * k + p] * b0;                                                     \
+				}                                                                                      \
+				memcpy(c + i * n + j, &s0, left * sizeof(type));                                       \
+				memcpy(c + (i + 1) * n + j, &s1, left * sizeof(type));                                 \
+				memcpy(c + (i + 2) * n + j, &s2, left * sizeof(type));                                 \
+				memcpy(c + (i + 3) * n + j, &s3, left * sizeof(type));                                 \
+			}                                                                                              \
+			name##_narrow(m - i, n, k, j, left, a + i * k, b, bias, c + i * n);                            \
 		}                                                                                                      \
 	}
 

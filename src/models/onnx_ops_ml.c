@@ -204,21 +204,40 @@ static bool binarizer_run(struct onnx_run *r, const struct onnx_step *step, stru
 /* ---- ArrayFeatureExtractor: columns picked by index, of the last dimension ------------------------------------------
  */
 
+static inline void pick(char *to, const char *from, size_t size)
+{
+	if (size == 4)
+		memcpy(to, from, 4);
+	else if (size == 8)
+		memcpy(to, from, 8);
+	else
+		memcpy(to, from, size);
+}
+
 static bool extractor_run(struct onnx_run *r, const struct onnx_step *step, struct tensor *out, struct error *err)
 {
 	const struct tensor *x = onnx_in(r, step, 0), *y = onnx_in(r, step, 1);
 	size_t size = dtype_size(x->dtype), columns = column_count(x), rows;
 	int64_t shape[TENSOR_RANK_MAX];
 	int rank = x->rank < 2 ? 2 : x->rank;
+	const char *from = x->data;
+	size_t *picks;
+	char *to;
 
 	if (y->dtype != DTYPE_INT64)
 		return onnx_type_refused(y, err);
 	if (x->rank < 1)
 		return error_set(err, ERROR_INVALID, "a single number has no columns");
-	for (size_t j = 0; j < y->count; j++)
-		if (UNLIKELY(((const uint64_t *)y->data)[j] >= columns))
-			return error_set(err, ERROR_INVALID, "column %lld is outside %zu",
-					 (long long)((const int64_t *)y->data)[j], columns);
+	picks = ARENA_ARRAY(r->arena, size_t, y->count, err);
+	if (!picks)
+		return false;
+	for (size_t j = 0; j < y->count; j++) {
+		int64_t at = ((const int64_t *)y->data)[j];
+
+		if (UNLIKELY(at < -(int64_t)columns || at >= (int64_t)columns))
+			return error_set(err, ERROR_INVALID, "column %lld is outside %zu", (long long)at, columns);
+		picks[j] = (size_t)(at < 0 ? at + (int64_t)columns : at); /* radius neighbours have -1 where a mask hides it */
+	}
 	shape[0] = 1;
 	if (x->rank > 1)
 		memcpy(shape, x->shape, sizeof(shape));
@@ -226,10 +245,10 @@ static bool extractor_run(struct onnx_run *r, const struct onnx_step *step, stru
 	if (!onnx_new(r, out, x->dtype, rank, shape, err))
 		return false;
 	rows = columns ? x->count / columns : 0;
-	for (size_t i = 0; i < rows; i++)
-		for (size_t j = 0; j < y->count; j++)
-			memcpy((char *)out->data + (i * y->count + j) * size,
-			       (const char *)x->data + (i * columns + ((const uint64_t *)y->data)[j]) * size, size);
+	to = out->data;
+	for (size_t i = 0; i < rows; i++, from += columns * size)
+		for (size_t j = 0; j < y->count; j++, to += size)
+			pick(to, from + picks[j] * size, size);
 	return true;
 }
 

@@ -389,7 +389,10 @@ static bool softmax_run(struct onnx_run *r, const struct onnx_step *step, struct
 	if (!onnx_axis(s->axis, x->rank, &axis, err) || !onnx_new(r, out, x->dtype, x->rank, x->shape, err))
 		return false;
 	v = view_of(x, axis, s->flattens ? x->rank : axis + 1);
-	if (x->dtype == DTYPE_FP32) {
+	if (x->dtype == DTYPE_FP32 && v.inner == 1 && !logs) {
+		memcpy(out->data, x->data, x->count * sizeof(float));
+		onnx_softmax_rows(out->data, v.outer, v.n);
+	} else if (x->dtype == DTYPE_FP32) {
 		SOFTMAX_LOOP(float, onnx_exp, logf)
 	} else {
 		SOFTMAX_LOOP(double, exp, log)
