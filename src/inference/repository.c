@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "inference/inference.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -109,6 +110,7 @@ static void snapshot_unref(struct snapshot *s)
 	free(s->items);
 	free(s->slots);
 	free(s);
+	(void)malloc_trim(0); /* what loading took and an old model held: else the heap keeps it for good */
 }
 
 static struct snapshot *snapshot_build(const struct inference *inf)
