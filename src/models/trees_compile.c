@@ -5,7 +5,9 @@
 
 #include "models/trees_private.h"
 
-#define COLUMNS_MAX 65535 /* a column number fits the walk's node */
+#define COLUMNS_MAX  65535 /* a column number fits the walk's node */
+#define PLANES_MAX   5     /* ways to treat the missing: left, right, as zero; zeros too and left, right */
+#define SEGMENTS_MAX 1024  /* more cuts than these hold are better bisected node by node */
 
 /* A split, whatever its mode, as the compiled form has it: rows below the cut go left. */
 struct shape {
@@ -22,7 +24,8 @@ struct compiler {
 	uint32_t *slot_of;  /* feature -> slot, or TREE_NONE */
 	double **slot_cuts; /* sorted, without repeats */
 	size_t *cut_cap;
-	uint32_t *order; /* trees in the order of summing */
+	uint32_t *extra_of, *extra_next; /* lists of extra columns, by slot */
+	uint32_t *order;                 /* trees in the order of summing */
 	/* What one tree needs, by position in preorder. */
 	uint32_t *pre, *left_at, *right_at, *leaves, *first, *stack;
 };
@@ -187,26 +190,30 @@ static size_t round_up(size_t n)
 	return (n + TREE_SEARCH - 1) / TREE_SEARCH * TREE_SEARCH;
 }
 
-/* Numbers on a level: all cuts on level 0, cuts 16^level, 2 * 16^level, ... on a higher one. */
-static size_t level_size(const struct tree_slot *s, size_t step)
+/* Numbers on a level: all cuts on level 0, cuts 8^level, 2 * 8^level, ... on a higher one. */
+static size_t level_size(size_t cuts, size_t step)
 {
-	return step == 1 ? s->cut_count : s->cut_count ? (s->cut_count - 1) / step : 0;
+	return step == 1 ? cuts : cuts ? (cuts - 1) / step : 0;
 }
 
-/* Lays out the search levels. Pads are never <= anything; a search may look at 16 of them behind a level's end. */
+/* Lays out the search levels. Pads are never <= anything; a search may look at 8 of them behind a level's end. */
 static void layout_cuts(struct compiler *c)
 {
 	struct trees *t = c->t;
-	size_t total = 0;
+	size_t total = 0, most = 0;
 
+	for (size_t i = 0; i < t->slot_count; i++)
+		most = MAX(most, (size_t)t->slots[i].cut_count);
+	t->levels = 1;
+	for (size_t step = 1; t->levels < 2 || level_size(most, step) > TREE_SEARCH; step *= TREE_SEARCH)
+		t->levels++;
 	for (size_t i = 0; i < t->slot_count; i++) {
 		struct tree_slot *s = &t->slots[i];
+		size_t step = 1;
 
-		for (size_t step = 1;; step *= TREE_SEARCH) {
-			s->level_first[s->level_count++] = (uint32_t)total;
-			total += round_up(level_size(s, step)) + TREE_SEARCH;
-			if (level_size(s, step) <= TREE_SEARCH)
-				break;
+		for (uint32_t level = 0; level < t->levels; level++, step *= TREE_SEARCH) {
+			s->level_first[level] = (uint32_t)total;
+			total += round_up(level_size(s->cut_count, step)) + TREE_SEARCH;
 		}
 	}
 	t->cuts = base_alloc(MAX(total, (size_t)1) * (t->source.config.double_input ? sizeof(double) : sizeof(float)));
@@ -216,7 +223,7 @@ static void layout_cuts(struct compiler *c)
 		const struct tree_slot *s = &t->slots[i];
 		size_t step = 1;
 
-		for (uint32_t level = 0; level < s->level_count; level++, step *= TREE_SEARCH) {
+		for (uint32_t level = 0; level < t->levels; level++, step *= TREE_SEARCH) {
 			size_t at = s->level_first[level];
 
 			for (size_t k = level ? step : 0; k < s->cut_count; k += step)
@@ -228,41 +235,84 @@ static void layout_cuts(struct compiler *c)
 
 /* ---- columns -------------------------------------------------------------------------------------------------- */
 
-/* The column of a slot's segment with this treatment of the missing; made when there is none yet. */
-static bool column_of(struct compiler *c, uint32_t slot, uint32_t segment, const struct tree_node *n, bool missing_left,
-		      uint32_t *ret)
+/* What makes a column, but for its slot. */
+static struct tree_extra want_column(const struct compiler *c, uint32_t slot, uint32_t segment,
+				     const struct tree_node *n, bool missing_left)
 {
-	struct trees *t = c->t;
-	struct tree_column want = { .segment = (uint16_t)segment,
-				    .absent = missing_left ? 0 : TREE_RANK_ABSENT,
-				    .zero_is_missing = n->missing == TREE_MISSING_ZERO };
-	struct tree_slot *s = &t->slots[slot];
+	struct tree_extra want = { .slot = slot,
+				   .segment = (uint16_t)segment,
+				   .absent = missing_left ? 0 : TREE_RANK_ABSENT,
+				   .zero_is_missing = n->missing == TREE_MISSING_ZERO };
 
-	if (segment > UINT16_MAX)
-		return false;
 	if (n->missing == TREE_MISSING_AS_ZERO) {
 		uint32_t zero = rank_of(c, slot, 0), before = segment * TREE_SEGMENT;
 
 		want.absent = (uint8_t)(zero < before ? 0 : MIN(zero - before, (uint32_t)TREE_SEGMENT));
 	}
-	for (uint32_t i = 0; i < s->column_count; i++) {
-		const struct tree_column *have = &t->columns[s->column_first + i];
+	return want;
+}
 
-		if (have->segment == want.segment && have->absent == want.absent &&
-		    have->zero_is_missing == want.zero_is_missing) {
-			*ret = s->column_first + i;
+/* The plane with this treatment of the missing in the slot; one is taken when there is none yet. */
+static uint32_t plane_column(struct compiler *c, const struct tree_extra *want)
+{
+	struct trees *t = c->t;
+	uint8_t zero = want->zero_is_missing ? 255 : 0;
+
+	for (size_t p = 0;; p++) {
+		size_t at = p * t->slot_count + want->slot;
+
+		ASSERT(p < PLANES_MAX);
+		if (!t->plane_used[at]) {
+			t->plane_used[at] = 1;
+			t->plane_absent[at] = want->absent;
+			t->plane_zero[at] = zero;
+			t->plane_count = MAX(t->plane_count, p + 1);
+			t->has_zero |= zero != 0;
+			return (uint32_t)at;
+		}
+		if (t->plane_absent[at] == want->absent && t->plane_zero[at] == zero)
+			return (uint32_t)at;
+	}
+}
+
+/* Extra columns are numbered from 0 here; those of one slot are linked, the newest first. */
+static bool extra_column(struct compiler *c, const struct tree_extra *want, uint32_t *ret)
+{
+	struct trees *t = c->t;
+
+	for (uint32_t i = c->extra_of[want->slot]; i != TREE_NONE; i = c->extra_next[i]) {
+		const struct tree_extra *have = &t->extras[i];
+
+		if (have->segment == want->segment && have->absent == want->absent &&
+		    have->zero_is_missing == want->zero_is_missing) {
+			*ret = i;
 			return true;
 		}
 	}
-	if (t->column_count >= COLUMNS_MAX)
+	if (t->extra_count == COLUMNS_MAX)
 		return false;
-	memmove(t->columns + s->column_first + s->column_count + 1, t->columns + s->column_first + s->column_count,
-		(t->column_count - s->column_first - s->column_count) * sizeof(want));
-	t->columns[s->column_first + s->column_count] = want;
-	*ret = s->column_first + s->column_count++;
-	t->column_count++;
-	for (size_t i = slot + 1; i < t->slot_count; i++)
-		t->slots[i].column_first++;
+	*ret = (uint32_t)t->extra_count++;
+	t->extras[*ret] = *want;
+	t->has_zero |= want->zero_is_missing;
+	c->extra_next[*ret] = c->extra_of[want->slot];
+	c->extra_of[want->slot] = *ret;
+	return true;
+}
+
+/* The number of a node's column; only once the first pass has made all planes are the numbers of extra ones final. */
+static bool column_of(struct compiler *c, uint32_t slot, uint32_t segment, const struct tree_node *n, bool missing_left,
+		      uint32_t *ret)
+{
+	struct tree_extra want = want_column(c, slot, segment, n, missing_left);
+	uint32_t extra;
+
+	if (segment == 0) {
+		*ret = plane_column(c, &want);
+		return true;
+	}
+	if (segment > SEGMENTS_MAX || !extra_column(c, &want, &extra))
+		return false;
+	*ret = (uint32_t)(c->t->plane_count * c->t->slot_count) + extra;
 	return true;
 }
 
@@ -595,10 +645,45 @@ static void collect(struct compiler *c, size_t *ret_sets)
 	*ret_sets = sets;
 }
 
+static int compare_extras(const void *a, const void *b)
+{
+	const struct tree_extra *x = a, *y = b;
+
+	if (x->slot != y->slot)
+		return x->slot < y->slot ? -1 : 1;
+	if (x->segment != y->segment)
+		return x->segment < y->segment ? -1 : 1;
+	return x->absent != y->absent ? x->absent - y->absent : x->zero_is_missing - y->zero_is_missing;
+}
+
+/* By slot, as blocks are ranked. */
+static void sort_extras(struct compiler *c)
+{
+	struct trees *t = c->t;
+
+	qsort(t->extras, t->extra_count, sizeof(*t->extras), compare_extras);
+	memset(c->extra_of, 0xff, t->slot_count * sizeof(*c->extra_of));
+	for (uint32_t i = 0; i < t->extra_count; i++) {
+		c->extra_next[i] = c->extra_of[t->extras[i].slot];
+		c->extra_of[t->extras[i].slot] = i;
+	}
+}
+
 /* Second pass: makes all columns, so that their numbers stand. */
 static bool make_columns(struct compiler *c)
 {
-	c->t->columns = base_calloc(COLUMNS_MAX + 1, sizeof(*c->t->columns));
+	struct trees *t = c->t;
+	size_t planes = MAX(t->slot_count, (size_t)1) * PLANES_MAX;
+
+	if (t->slot_count * PLANES_MAX > COLUMNS_MAX)
+		return false;
+	t->plane_absent = base_calloc(planes, 1);
+	t->plane_zero = base_calloc(planes, 1);
+	t->plane_used = base_calloc(planes, 1);
+	t->extras = base_alloc(COLUMNS_MAX * sizeof(*t->extras));
+	c->extra_next = base_alloc(COLUMNS_MAX * sizeof(*c->extra_next));
+	c->extra_of = base_alloc(planes * sizeof(*c->extra_of));
+	memset(c->extra_of, 0xff, planes * sizeof(*c->extra_of));
 	for (size_t i = 0; i < c->s->roots.count; i++) {
 		size_t count = order_tree(c, &c->s->roots.at[i]);
 
@@ -615,7 +700,9 @@ static bool make_columns(struct compiler *c)
 				return false;
 		}
 	}
-	c->t->columns = base_realloc(c->t->columns, MAX(c->t->column_count, (size_t)1) * sizeof(*c->t->columns));
+	sort_extras(c);
+	t->extras = base_realloc(t->extras, MAX(t->extra_count, (size_t)1) * sizeof(*t->extras));
+	t->column_count = t->plane_count * t->slot_count + t->extra_count;
 	return true;
 }
 
@@ -723,6 +810,8 @@ static void compiler_done(struct compiler *c)
 	free(c->slot_cuts);
 	free(c->cut_cap);
 	free(c->order);
+	free(c->extra_of);
+	free(c->extra_next);
 	free(c->pre);
 	free(c->left_at);
 	free(c->right_at);
@@ -765,7 +854,7 @@ bool tree_compile(struct trees *t)
 		compile_trees(&c, sets);
 		if (t->tree_count)
 			group_trees(t);
-		t->facts.bytes += (t->column_count + t->set_count) * sizeof(*t->columns);
+		t->facts.bytes += t->column_count * 3 + t->set_count * sizeof(*t->sets);
 		t->has_avx2 = false;
 #if defined(__x86_64__)
 		t->has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt");

@@ -70,24 +70,29 @@ void tree_source_done(struct tree_source *s);
 #define TREE_SEGMENT     254 /* cuts a column of ranks can tell apart */
 #define TREE_RANK_ABSENT 255 /* rank of the missing that go right; those that go left have 0 */
 #define TREE_SCAN_LEAVES 256 /* most leaves of a tree whose leaf number fits a byte */
-#define TREE_SEARCH      16  /* cuts compared at a time */
-#define TREE_LEVELS_MAX  8
+#define TREE_SEARCH      8   /* cuts compared at a time */
+#define TREE_LEVELS_MAX  10
 
 /*
  * A feature that nodes ask about. Its cuts are sorted; the rank of x is the number of cuts that are <= x. A node goes
- * left when the rank is at most k. The search is a tree of 16: level 0 is all cuts; each higher level has every 16th of
- * the level below, from the 16th on. Levels are padded with NaN to whole 16s.
+ * left when the rank is at most k. The search is a tree of 8: level 0 is all cuts; each higher level has every 8th of
+ * the level below, from the 8th on. Levels are padded with NaN to whole 8s, and 8 more. All slots have as many levels
+ * as the largest needs.
  */
 struct tree_slot {
 	uint32_t feature;
 	uint32_t cut_count;
-	uint32_t level_count;
 	uint32_t level_first[TREE_LEVELS_MAX]; /* in `cuts` */
-	uint32_t column_first, column_count;
 };
 
-/* One byte for each row: the rank of the slot's feature, less 254 for each segment before; `absent` for the missing. */
-struct tree_column {
+/*
+ * A column holds one byte for each row: the rank of a slot's feature, less 254 for each segment before, between 0 and
+ * 254; for the missing `absent` instead. Columns of segment 0 stand in planes, one column for each slot, so that a
+ * row's bytes are made by vectors; column p * slots + s is of slot s. Further segments, of features with more cuts, are
+ * extra columns behind.
+ */
+struct tree_extra {
+	uint32_t slot;
 	uint16_t segment;
 	uint8_t absent;
 	bool zero_is_missing;
@@ -134,8 +139,14 @@ struct trees {
 
 	struct tree_slot *slots;
 	size_t slot_count;
-	struct tree_column *columns;
-	size_t column_count; /* without those of sets, which follow */
+	uint32_t levels; /* of the search, at least 2 */
+	/* By plane and slot. A plane's column that no node asks for is made by one row, left out by blocks. */
+	size_t plane_count;
+	uint8_t *plane_absent, *plane_zero, *plane_used; /* zero: 255 when zeros are missing */
+	struct tree_extra *extras;
+	size_t extra_count;
+	size_t column_count; /* planes * slots + extras; those of sets follow */
+	bool has_zero;       /* zeros are missing somewhere */
 	struct tree_set_column *sets;
 	size_t set_count;
 	void *cuts; /* float or double, as the input */

@@ -15,6 +15,7 @@
 /* Scratch of a one-row call that fits the stack; larger ensembles take it from the arena. */
 #define STACK_RANKS 4096
 #define STACK_TREES 2048
+#define STACK_SLOTS 512
 
 /* ---- leaf numbers of many rows -------------------------------------------------------------------------------- */
 
@@ -42,125 +43,19 @@ typedef void scan_function(const struct tree_scan_node *nodes, size_t count, con
 
 /* ---- ranks ---------------------------------------------------------------------------------------------------- */
 
-typedef void rank_function(const struct trees *t, const struct tree_slot *s, const void *x, size_t stride, size_t rows,
-			   uint32_t *rank);
-
-/* Branch-free bisection: the number of cuts <= x; NaN has 0. */
-#define DEFINE_RANK_BASE(type)                                                                                         \
-	static void rank_base_##type(const type *cuts, size_t count, const type *x, size_t stride, size_t rows,        \
-				     uint32_t *rank)                                                                   \
-	{                                                                                                              \
-		for (size_t i = 0; i < rows; i++, x += stride) {                                                       \
-			const type *low = cuts;                                                                        \
-			size_t n = count;                                                                              \
-                                                                                                                       \
-			while (n > 1) {                                                                                \
-				size_t half = n / 2;                                                                   \
-                                                                                                                       \
-				low += *x >= low[half - 1] ? half : 0;                                                 \
-				n -= half;                                                                             \
-			}                                                                                              \
-			rank[i] = (uint32_t)(low - cuts) + (n == 1 && *x >= *low);                                     \
-		}                                                                                                      \
-	}
-DEFINE_RANK_BASE(float)
-DEFINE_RANK_BASE(double)
-
-static void rank_base(const struct trees *t, const struct tree_slot *s, const void *x, size_t stride, size_t rows,
-		      uint32_t *rank)
-{
-	if (t->source.config.double_input)
-		rank_base_double((const double *)t->cuts + s->level_first[0], s->cut_count, x, stride, rows, rank);
-	else
-		rank_base_float((const float *)t->cuts + s->level_first[0], s->cut_count, x, stride, rows, rank);
-}
-
-#if defined(__x86_64__)
-/* How many of 16 cuts are <= x. */
-AVX2 static inline uint32_t count16_float(const float *cuts, float x)
-{
-	__m256 v = _mm256_set1_ps(x);
-	int low = _mm256_movemask_ps(_mm256_cmp_ps(v, _mm256_loadu_ps(cuts), _CMP_GE_OQ));
-	int high = _mm256_movemask_ps(_mm256_cmp_ps(v, _mm256_loadu_ps(cuts + 8), _CMP_GE_OQ));
-
-	return (uint32_t)_mm_popcnt_u32((uint32_t)(low | high << 8));
-}
-
-AVX2 static inline uint32_t count16_double(const double *cuts, double x)
-{
-	__m256d v = _mm256_set1_pd(x);
-	__m256i a = _mm256_castpd_si256(_mm256_cmp_pd(v, _mm256_loadu_pd(cuts), _CMP_GE_OQ));
-	__m256i b = _mm256_castpd_si256(_mm256_cmp_pd(v, _mm256_loadu_pd(cuts + 4), _CMP_GE_OQ));
-	__m256i c = _mm256_castpd_si256(_mm256_cmp_pd(v, _mm256_loadu_pd(cuts + 8), _CMP_GE_OQ));
-	__m256i d = _mm256_castpd_si256(_mm256_cmp_pd(v, _mm256_loadu_pd(cuts + 12), _CMP_GE_OQ));
-	__m256i all = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
-
-	return (uint32_t)_mm_popcnt_u32((uint32_t)_mm256_movemask_epi8(all)) / 2; /* two bytes a cut */
-}
-
-#define DEFINE_RANK_AVX2(type)                                                                                         \
-	AVX2 static void rank_avx2_##type(const type *cuts, const struct tree_slot *s, const type *x, size_t stride,   \
-					  size_t rows, uint32_t *rank)                                                 \
-	{                                                                                                              \
-		const type *leaf = cuts + s->level_first[0], *root = cuts + s->level_first[s->level_count - 1];        \
-                                                                                                                       \
-		if (s->level_count == 1) {                                                                             \
-			for (size_t i = 0; i < rows; i++)                                                              \
-				rank[i] = count16_##type(leaf, x[i * stride]);                                         \
-		} else if (s->level_count == 2) {                                                                      \
-			for (size_t i = 0; i < rows; i++) {                                                            \
-				uint32_t at = count16_##type(root, x[i * stride]) * TREE_SEARCH;                       \
-                                                                                                                       \
-				rank[i] = at + count16_##type(leaf + at, x[i * stride]);                               \
-			}                                                                                              \
-		} else {                                                                                               \
-			for (size_t i = 0; i < rows; i++) {                                                            \
-				uint32_t at = 0;                                                                       \
-                                                                                                                       \
-				for (uint32_t level = s->level_count; level-- > 0;)                                    \
-					at = at * TREE_SEARCH +                                                        \
-					     count16_##type(cuts + s->level_first[level] + at * TREE_SEARCH,           \
-							    x[i * stride]);                                            \
-				rank[i] = at;                                                                          \
-			}                                                                                              \
-		}                                                                                                      \
-	}
-DEFINE_RANK_AVX2(float)
-DEFINE_RANK_AVX2(double)
-
-AVX2 static void rank_avx2(const struct trees *t, const struct tree_slot *s, const void *x, size_t stride, size_t rows,
-			   uint32_t *rank)
-{
-	if (t->source.config.double_input)
-		rank_avx2_double(t->cuts, s, x, stride, rows, rank);
-	else
-		rank_avx2_float(t->cuts, s, x, stride, rows, rank);
-}
-#endif
-
-/* What a run needs to know of the machine. */
-struct kernels {
-	scan_function *scan;
-	rank_function *rank;
-};
-
-static const struct kernels kernels_base = { scan_base, rank_base };
-
-static struct kernels kernels_best(const struct trees *t)
-{
-#if defined(__x86_64__)
-	if (t->has_avx2)
-		return (struct kernels){ scan_avx2, rank_avx2 };
-#endif
-	(void)t;
-	return kernels_base;
-}
-
 /* LightGBM's bound for "zero": its constant is a float that is compared as a double. */
-static inline bool is_zero(double x)
-{
-	return x >= -(double)1e-35f && x <= (double)1e-35f;
-}
+#define ZERO_BOUND ((double)1e-35f)
+
+/* Rows ranked together: their values and bytes stay in the first cache while features are gone through. */
+#define RANK_ROWS 32
+
+/* One row's slots between the two steps of ranking. */
+struct tree_row_ranks {
+	uint32_t *rank;  /* only filled when there are extra columns */
+	uint8_t *low;    /* rank, at most 254 */
+	uint8_t *absent; /* 255 for NaN */
+	uint8_t *zero;   /* 255 for zeros; only filled when they matter */
+};
 
 static inline double number_at(const struct trees *t, const void *x, size_t i)
 {
@@ -172,67 +67,98 @@ static inline uint8_t set_byte(const struct tree_set_column *set, uint8_t rank)
 	return set->right[rank / 64] >> (rank % 64) & 1;
 }
 
-/* One row: one byte a column. */
-static void rank_row(const struct trees *t, const struct kernels *kernels, const void *x, uint8_t *ranks)
+static inline uint8_t extra_byte(const struct tree_extra *e, uint32_t rank, bool missing)
 {
-	size_t size = t->source.config.double_input ? sizeof(double) : sizeof(float);
+	uint32_t before = (uint32_t)e->segment * TREE_SEGMENT;
+	uint32_t here = rank < before ? 0 : MIN(rank - before, (uint32_t)TREE_SEGMENT);
 
-	for (const struct tree_slot *s = t->slots, *end = s + t->slot_count; s < end; s++) {
-		const struct tree_column *c = t->columns + s->column_first;
-		double value = number_at(t, x, s->feature);
-		bool absent = isnan(value);
-		uint32_t rank;
-
-		kernels->rank(t, s, (const char *)x + s->feature * size, 1, 1, &rank);
-		for (uint32_t i = 0; i < s->column_count; i++, c++) {
-			uint32_t before = (uint32_t)c->segment * TREE_SEGMENT;
-			uint32_t here = rank < before ? 0 : MIN(rank - before, (uint32_t)TREE_SEGMENT);
-			bool missing = absent | (c->zero_is_missing & is_zero(value));
-
-			ranks[s->column_first + i] = (uint8_t)(missing ? c->absent : here);
-		}
-	}
-	for (size_t i = 0; i < t->set_count; i++)
-		ranks[t->column_count + i] = set_byte(&t->sets[i], ranks[t->sets[i].column]);
+	return (uint8_t)(missing ? e->absent : here);
 }
 
-/* A block of rows: TREE_BLOCK bytes a column, with the top bit turned, since vectors compare signed bytes. */
-static void rank_block(const struct trees *t, const struct kernels *kernels, const void *x, size_t rows, uint8_t *ranks)
+#if defined(__x86_64__)
+/* How many of 8 cuts are <= x. */
+AVX2 static inline uint32_t count8_avx2_float(const float *cuts, float x)
 {
-	size_t size = t->source.config.double_input ? sizeof(double) : sizeof(float);
-	size_t features = t->source.config.features;
-	uint32_t rank[TREE_BLOCK];
-	uint8_t absent[TREE_BLOCK], zero[TREE_BLOCK];
+	__m256 all = _mm256_cmp_ps(_mm256_set1_ps(x), _mm256_loadu_ps(cuts), _CMP_GE_OQ);
 
-	for (const struct tree_slot *s = t->slots, *end = s + t->slot_count; s < end; s++) {
-		kernels->rank(t, s, (const char *)x + s->feature * size, features, rows, rank);
-		for (size_t i = 0; i < rows; i++) {
-			double value = number_at(t, x, i * features + s->feature);
+	return (uint32_t)_mm_popcnt_u32((uint32_t)_mm256_movemask_ps(all));
+}
 
-			absent[i] = (uint8_t)-isnan(value);
-			zero[i] = (uint8_t)-is_zero(value);
-		}
-		for (uint32_t k = 0; k < s->column_count; k++) {
-			const struct tree_column *c = t->columns + s->column_first + k;
-			uint8_t *to = ranks + (s->column_first + k) * (size_t)TREE_BLOCK;
-			uint32_t before = (uint32_t)c->segment * TREE_SEGMENT;
-			uint8_t zero_mask = c->zero_is_missing ? 255 : 0;
+AVX2 static inline uint32_t count8_avx2_double(const double *cuts, double x)
+{
+	__m256d v = _mm256_set1_pd(x);
+	__m256i low = _mm256_castpd_si256(_mm256_cmp_pd(v, _mm256_loadu_pd(cuts), _CMP_GE_OQ));
+	__m256i high = _mm256_castpd_si256(_mm256_cmp_pd(v, _mm256_loadu_pd(cuts + 4), _CMP_GE_OQ));
+	__m256 all = _mm256_castsi256_ps(_mm256_packs_epi32(low, high));
 
-			for (size_t i = 0; i < rows; i++) {
-				uint32_t here = rank[i] < before ? 0 : MIN(rank[i] - before, (uint32_t)TREE_SEGMENT);
-				uint8_t missing = absent[i] | (zero[i] & zero_mask);
+	return (uint32_t)_mm_popcnt_u32((uint32_t)_mm256_movemask_ps(all));
+}
 
-				to[i] = (uint8_t)((missing & c->absent) | (~missing & here)) ^ 0x80;
-			}
-		}
-	}
-	for (size_t k = 0; k < t->set_count; k++) {
-		const uint8_t *from = ranks + t->sets[k].column * (size_t)TREE_BLOCK;
-		uint8_t *to = ranks + (t->column_count + k) * (size_t)TREE_BLOCK;
+/* 255 for NaN. */
+AVX2 static inline uint8_t nan_avx2_float(float x)
+{
+	__m256 v = _mm256_set1_ps(x);
 
-		for (size_t i = 0; i < rows; i++)
-			to[i] = set_byte(&t->sets[k], from[i] ^ 0x80) ^ 0x80;
-	}
+	return (uint8_t)_mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+}
+
+AVX2 static inline uint8_t nan_avx2_double(double x)
+{
+	__m256d v = _mm256_set1_pd(x);
+
+	return (uint8_t)_mm256_movemask_ps(_mm256_castpd_ps(_mm256_cmp_pd(v, v, _CMP_UNORD_Q)));
+}
+#endif
+
+#define RANK_NAME base_float
+#define RANK_TYPE float
+#define RANK_TARGET
+#include "models/trees_rank.h"
+
+#define RANK_NAME base_double
+#define RANK_TYPE double
+#define RANK_TARGET
+#include "models/trees_rank.h"
+
+#if defined(__x86_64__)
+#define RANK_NAME   avx2_float
+#define RANK_TYPE   float
+#define RANK_TARGET AVX2
+#define RANK_COUNT8 count8_avx2_float
+#define RANK_NAN    nan_avx2_float
+#include "models/trees_rank.h"
+
+#define RANK_NAME   avx2_double
+#define RANK_TYPE   double
+#define RANK_TARGET AVX2
+#define RANK_COUNT8 count8_avx2_double
+#define RANK_NAN    nan_avx2_double
+#include "models/trees_rank.h"
+#endif
+
+/* What a run needs to know of the machine and the input's type. */
+struct kernels {
+	scan_function *scan;
+	void (*row)(const struct trees *t, const void *x, struct tree_row_ranks *r, uint8_t *ranks);
+	void (*block)(const struct trees *t, const void *x, size_t rows, uint8_t *ranks);
+};
+
+static struct kernels kernels_base(const struct trees *t)
+{
+	if (t->source.config.double_input)
+		return (struct kernels){ scan_base, rank_row_base_double, rank_block_base_double };
+	return (struct kernels){ scan_base, rank_row_base_float, rank_block_base_float };
+}
+
+static struct kernels kernels_best(const struct trees *t)
+{
+#if defined(__x86_64__)
+	if (t->has_avx2 && t->source.config.double_input)
+		return (struct kernels){ scan_avx2, rank_row_avx2_double, rank_block_avx2_double };
+	if (t->has_avx2)
+		return (struct kernels){ scan_avx2, rank_row_avx2_float, rank_block_avx2_float };
+#endif
+	return kernels_base(t);
 }
 
 /* ---- walking -------------------------------------------------------------------------------------------------- */
@@ -344,7 +270,7 @@ static bool takes_yes(const struct tree_source *s, const struct tree_node *n, do
 {
 	if (n->missing == TREE_MISSING_AS_ZERO && isnan(x))
 		x = 0;
-	if (isnan(x) || (n->missing == TREE_MISSING_ZERO && is_zero(x)))
+	if (isnan(x) || (n->missing == TREE_MISSING_ZERO && fabs(x) <= ZERO_BOUND))
 		return n->missing_yes;
 	switch ((enum tree_mode)n->mode) {
 	case TREE_LT:
@@ -462,14 +388,29 @@ static size_t sum_size(const struct trees *t)
 	return t->source.config.targets * (t->source.config.double_sum ? sizeof(double) : sizeof(float));
 }
 
+static bool new_row_ranks(const struct trees *t, struct tree_row_ranks *r, struct arena *scratch, struct error *err)
+{
+	uint8_t *bytes = arena_alloc(scratch, 3 * t->slot_count, err);
+
+	r->rank = bytes ? ARENA_ARRAY(scratch, uint32_t, t->slot_count, err) : NULL;
+	r->low = bytes;
+	r->absent = bytes + t->slot_count;
+	r->zero = bytes + 2 * t->slot_count;
+	return r->rank;
+}
+
 static bool run_walk(const struct trees *t, const struct kernels *kernels, const void *x, size_t rows, void *out,
 		     struct arena *scratch, struct error *err)
 {
 	size_t columns = t->column_count + t->set_count, trees = t->tree_count + 1;
-	uint8_t ranks_here[STACK_RANKS], *ranks = ranks_here;
-	uint32_t leaf_here[STACK_TREES], *leaf = leaf_here;
+	uint8_t ranks_here[STACK_RANKS], bytes_here[3 * STACK_SLOTS], *ranks = ranks_here;
+	uint32_t leaf_here[STACK_TREES], wide_here[STACK_SLOTS], *leaf = leaf_here;
+	struct tree_row_ranks row_ranks = { wide_here, bytes_here, bytes_here + STACK_SLOTS,
+					    bytes_here + 2 * STACK_SLOTS };
 
 	if (columns >= STACK_RANKS && !(ranks = arena_alloc(scratch, columns + 1, err)))
+		return false;
+	if (t->slot_count > STACK_SLOTS && !new_row_ranks(t, &row_ranks, scratch, err))
 		return false;
 	if (trees > STACK_TREES && !(leaf = ARENA_ARRAY(scratch, uint32_t, trees, err)))
 		return false;
@@ -479,9 +420,9 @@ static bool run_walk(const struct trees *t, const struct kernels *kernels, const
 		void *sums = (char *)out + i * sum_size(t);
 
 		if (t->source.config.double_sum)
-			row_double(t, kernels, row, ranks, leaf, sums);
+			row_double(t, kernels, row, &row_ranks, ranks, leaf, sums);
 		else
-			row_float(t, kernels, row, ranks, leaf, sums);
+			row_float(t, kernels, row, &row_ranks, ranks, leaf, sums);
 	}
 	return true;
 }
@@ -523,15 +464,15 @@ bool trees_run(const struct trees *t, const void *x, size_t rows, void *out, str
 bool trees_run_path(const struct trees *t, enum trees_path path, const void *x, size_t rows, void *out,
 		    struct arena *scratch, struct error *err)
 {
-	struct kernels kernels = kernels_best(t);
+	struct kernels kernels = path == TREES_SCAN_AVX2 ? kernels_best(t) : kernels_base(t);
 
 	if (t->is_plain)
 		return error_set(err, ERROR_UNIMPLEMENTED, "the ensemble has the reference form only");
 	switch (path) {
 	case TREES_WALK:
-		return run_walk(t, &kernels_base, x, rows, out, scratch, err);
+		return run_walk(t, &kernels, x, rows, out, scratch, err);
 	case TREES_SCAN:
-		return run_scan(t, &kernels_base, x, rows, out, scratch, err);
+		return run_scan(t, &kernels, x, rows, out, scratch, err);
 	case TREES_SCAN_AVX2:
 		break;
 	}
@@ -547,7 +488,10 @@ void trees_free(struct trees *t)
 	tree_source_done(&t->source);
 	free(t->base_float);
 	free(t->slots);
-	free(t->columns);
+	free(t->plane_absent);
+	free(t->plane_zero);
+	free(t->plane_used);
+	free(t->extras);
 	free(t->sets);
 	free(t->cuts);
 	free(t->target_end);

@@ -56,13 +56,13 @@ static inline void SUM_(add_leaf)(const struct trees *t, uint32_t leaf, const vo
 		out[t->pairs[i].target] += (SUM_TYPE)t->pairs[i].value;
 }
 
-static void SUM_(row)(const struct trees *t, const struct kernels *kernels, const void *x, uint8_t *ranks,
-		      uint32_t *leaf, SUM_TYPE *out)
+static void SUM_(row)(const struct trees *t, const struct kernels *kernels, const void *x,
+		      struct tree_row_ranks *row_ranks, uint8_t *ranks, uint32_t *leaf, SUM_TYPE *out)
 {
 	const SUM_TYPE *value = t->walk_value;
 	size_t i = 0;
 
-	rank_row(t, kernels, x, ranks);
+	kernels->row(t, x, row_ranks, ranks);
 	walk_row(t, ranks, leaf);
 	SUM_(start)(t, 1, out);
 	if (t->form == TREE_LEAF_SCALAR) {
@@ -133,7 +133,7 @@ static void SUM_(block)(const struct trees *t, const struct kernels *kernels, co
 	_Alignas(64) uint8_t leaf[TREE_GROUP][TREE_BLOCK];
 	size_t tree = 0;
 
-	rank_block(t, kernels, x, rows, ranks);
+	kernels->block(t, x, rows, ranks);
 	SUM_(start)(t, rows, out);
 	for (size_t target = 0; target < t->source.config.targets && t->form == TREE_LEAF_SCALAR; target++) {
 		size_t end = t->target_end[target];
