@@ -343,12 +343,13 @@ static void connection_task(struct loop_task *t)
 {
 	struct connection *c = CONTAINER_OF(t, struct connection, flush);
 
-	if (!c->is_closed) {
-		connection_flush(c);
-		in_release(c);
-	}
-	if (c->is_closed)
+	if (c->is_closed) {
 		connection_free(c);
+		return;
+	}
+	/* This may close it, which queues the task once more: only then is it freed, and queued nowhere. */
+	connection_flush(c);
+	in_release(c);
 }
 
 /* What is written outside the connection's own event goes out at the end of the turn. */
