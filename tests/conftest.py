@@ -91,6 +91,9 @@ def _resolve(models, folder):
     models = [models] if isinstance(models, (str, pathlib.Path)) else list(models)
     out = []
     for model in models:
+        if str(model).startswith("-"):
+            out.append(str(model))
+            continue
         name, equals, path = str(model).rpartition("=")
         made = folder / path
         out.append(name + equals + (str(made) if made.exists() else path))
@@ -103,7 +106,7 @@ def serve(models_dir):
     servers = []
 
     def start(models, *flags, **options):
-        server = Server(_resolve(models, models_dir) + list(flags), **options)
+        server = Server(_resolve(models, models_dir) + _resolve(flags, models_dir), **options)
         servers.append(server)
         return server
 

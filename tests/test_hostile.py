@@ -129,7 +129,7 @@ LINES = [  # request lines and heads: (name, bytes, statuses; 0 is a closed conn
     ("chunked in 1.0", b"POST /v2/models/lr/infer HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", {400, 501}),
     ("chunk size not hex", b"POST /v2/models/lr/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", {400}),
     ("chunk size over 64 bits", b"POST /v2/models/lr/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 17 + b"\r\n", {400, 413}),
-    ("chunk size over the limit", b"POST /v2/models/lr/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\n", {413}),
+    ("chunk size over the limit", b"POST /v2/models/lr/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\n", {400, 413}),
     ("chunk without its end", b"POST /v2/models/lr/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}xx0\r\n\r\n", {400}),
     ("chunk extension without end", b"POST /v2/models/lr/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2;" + b"a" * 70000, {400, 413, 431}),
     ("trailers without end", b"POST /v2/models/lr/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: b\r\n" * 20000, {400, 413, 431}),
