@@ -572,7 +572,9 @@ static void skip_numbers(struct json *j)
 			if (is_fraction)
 				continue;
 			if (UNLIKELY(*q != ',')) {
-				is_plain = may_leave && *q == ']' && q[1] == ',' && q[2] == '[';
+				/* Behind '[' a list may also be empty; that is for the careful way. */
+				is_plain = may_leave && *q == ']' && q[1] == ',' && q[2] == '[' &&
+					   (is_digit(q[3]) || q[3] == '-');
 				if (!is_plain)
 					break;
 				others &= others - 1;

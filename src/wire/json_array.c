@@ -293,7 +293,7 @@ static void read_integers(struct array_reader *r)
 				length++;
 			} else {
 				is_plain = *q == ']' && q[1] == ',' && length + 1 == full;
-				is_plain = is_plain && q[2 + (q[2] == ' ')] == '[';
+				is_plain = is_plain && q[2 + (q[2] == ' ')] == '[' && q[3] != ']';
 				if (UNLIKELY(!is_plain))
 					break;
 				others &= others - 1;

@@ -704,6 +704,50 @@ static void a_spoiler_anywhere_in_a_long_array_is_found(void **state)
 	buffer_done(&text);
 }
 
+/* accepts() compares walking with skipping; here for what stops a long run of numbers. */
+static void whatever_ends_a_run_of_numbers_is_skipped_or_refused(void **state)
+{
+	static const struct {
+		const char *middle;
+		bool is_json;
+	} rows[] = {
+		{ "1", true },         { "[]", true },         { "[1],[]", true },  { "[1],[2]", true },
+		{ "[1],[-2]", true },  { "[1],[ 2 ]", true },  { "[1], []", true }, { "1],[2", true },
+		{ "1],[],[2", true },  { "-1.5e-7", true },    { "\"a\"", true },   { "{\"a\":[1,2]}", true },
+		{ "null", true },      { "0.125,-0.5", true }, { "1 ,\n2", true },  { "0", true },
+		{ "[[1],[2]]", true }, { "1e5", true },        { "", false },       { "01", false },
+		{ "1.", false },       { "1.2.3", false },     { "--1", false },    { "-", false },
+		{ "-01", false },      { "1,,2", false },      { "1],[,2", false }, { "1],2", false },
+		{ "1,]", false },      { "1],[2],[3", true },  { ".5", false },     { "1]],[[2", false },
+		{ "1-2", false },      { "1 2", false },       { "1}", false },     { "1}],[{2", false },
+		{ "1:2", false },      { "0.5,00.5", false },  { "NaN", false },    { "1.-5", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		/* At every offset in the blocks of 64 bytes, in a list of lists. */
+		for (int before = 0; before < 70; before++) {
+			struct error err = { 0 };
+			struct buffer text, out;
+
+			buffer_init(&text, KIB(4));
+			buffer_init(&out, KIB(4));
+			buffer_append(&text, SPAN("[[7,"));
+			for (int k = 0; k < before; k++)
+				buffer_append(&text, k % 3 ? SPAN("10,") : SPAN("2,"));
+			buffer_append(&text, span_of(rows[i].middle));
+			for (int k = 0; k < 40; k++)
+				buffer_append(&text, SPAN(",255"));
+			buffer_append(&text, SPAN("]]"));
+			if (accepts(buffer_span(&text), &out, &err) != rows[i].is_json)
+				fail_msg("%s: %s", text.ptr, err.message);
+			buffer_done(&text);
+			buffer_done(&out);
+		}
+		arena_clear(&arena);
+	}
+}
+
 static void a_wrong_count_hint_does_no_harm(void **state)
 {
 	static const size_t hints[] = { 1, 2, 6, 7, 1000, SIZE_MAX };
@@ -921,6 +965,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ragged_or_broken_arrays_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_arrays_read_the_same_in_every_layout, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_spoiler_anywhere_in_a_long_array_is_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(whatever_ends_a_run_of_numbers_is_skipped_or_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_wrong_count_hint_does_no_harm, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_arena_limit_is_an_ordinary_error, setup, teardown),
 		cmocka_unit_test(answers_are_written_compactly),
