@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -9,7 +10,8 @@
 #include "cli/describe.h"
 #include "cli/targets.h"
 
-enum { THREADS_MAX = 255, NAME_COLUMN_MAX = 24 };
+enum { THREADS_MAX = 255, NAME_COLUMN_MAX = 24, TRIM_LEAST = MIB(8) };
+#define TRIM_EVERY_NS (5 * NS_PER_S)
 
 /* What the command holds while it runs. */
 struct serving {
@@ -244,22 +246,42 @@ static void reload(struct serving *s)
 	arena_done(&arena);
 }
 
-/* Looks after files and signals until it is time to end. */
+/*
+ * Large requests leave the heap large: what is free in it goes back to the system now and then. Taking it again costs a
+ * busy server a few milliseconds each time.
+ */
+static void trim(void)
+{
+	if (mallinfo2().fordblks > TRIM_LEAST)
+		(void)malloc_trim(0);
+}
+
+/* Looks after files, memory and signals until it is time to end. */
 static void stay_up(struct serving *s)
 {
-	int64_t watch_ms = s->options->watch_files_ms;
-	struct timespec period = { watch_ms / 1000, watch_ms % 1000 * NS_PER_MS };
+	int64_t watch_ns = s->options->watch_files_ms * NS_PER_MS;
+	int64_t now = clock_monotonic_ns(), trim_at = now + TRIM_EVERY_NS;
+	int64_t watch_at = watch_ns ? now + watch_ns : INT64_MAX;
 	sigset_t set = handled_signals();
 
 	for (;;) {
-		int caught = watch_ms > 0 ? sigtimedwait(&set, NULL, &period) : sigwaitinfo(&set, NULL);
+		int64_t wait = MAX(MIN(trim_at, watch_at) - clock_monotonic_ns(), 0);
+		struct timespec timeout = { wait / NS_PER_S, wait % NS_PER_S };
+		int caught = sigtimedwait(&set, NULL, &timeout);
 
 		if (caught == SIGTERM || caught == SIGINT)
 			return;
 		if (caught == SIGHUP)
 			reload(s);
-		else if (caught < 0 && errno == EAGAIN)
+		now = clock_monotonic_ns();
+		if (now >= watch_at) {
 			(void)inference_poll_files(s->inference); /* it logs what it did */
+			watch_at = clock_monotonic_ns() + watch_ns;
+		}
+		if (now >= trim_at) {
+			trim();
+			trim_at = now + TRIM_EVERY_NS;
+		}
 	}
 }
 
@@ -290,6 +312,9 @@ int serve_run(const struct cli_call *call)
 		cli_complain(call->command, &err);
 		return EXIT_USAGE;
 	}
+	/* One heap: what one thread frees another uses, and all of it can be trimmed. The warm path allocates nothing.
+	 */
+	mallopt(M_ARENA_MAX, 1);
 	signal(SIGPIPE, SIG_IGN);
 	pthread_sigmask(SIG_BLOCK, &set, NULL); /* before threads, which inherit it */
 
