@@ -48,8 +48,10 @@ static size_t describe_outputs(const struct score *s, struct tensor_spec *to)
 						    .dtype = type,
 						    .rank = 2,
 						    .shape = { -1, (int64_t)class_count(s) } };
-		to[count++] =
-		    (struct tensor_spec){ .name = SPAN("label"), .dtype = DTYPE_INT64, .rank = 1, .shape = { -1 } };
+		to[count++] = (struct tensor_spec){ .name = SPAN("label"),
+						    .dtype = s->label_texts ? DTYPE_BYTES : DTYPE_INT64,
+						    .rank = 1,
+						    .shape = { -1 } };
 	}
 	if (!s->is_classifier || is_binary(s)) {
 		to[count++] = (struct tensor_spec){ .name = SPAN("predict"),
