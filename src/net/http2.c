@@ -42,7 +42,6 @@ struct http2_stream {
 	/* The question. */
 	struct buffer body;
 	struct buffer current; /* streaming: the message a handler has; body takes what comes meanwhile */
-	size_t body_at;
 	size_t unconsumed; /* streaming: bytes whose window is held back */
 	size_t header_bytes;
 	size_t content_length;
@@ -235,7 +234,6 @@ static void stream_finished(struct request *req)
 	/* What the client still sends is of no use: a body is kept no longer than its request. */
 	s->is_discarding = true;
 	s->h2->buffered -= s->body.len;
-	s->body_at = 0;
 	buffer_clear(&s->body);
 }
 
@@ -738,7 +736,6 @@ static void message_dispatch(struct http2_stream *s, struct span message, bool i
 	buffer_clear(&s->body);
 	buffer_append(&s->body, span_skip(buffer_span(&whole), end));
 	s->current = whole;
-	s->body_at = 0;
 	grpc_dispatch(s, message, is_compressed);
 }
 
@@ -751,7 +748,7 @@ static void stream_advance(struct http2_stream *s)
 		return;
 	s->is_advancing = true;
 	while (s->base.request && !s->is_busy) {
-		struct span rest = span_skip(buffer_span(&s->body), s->body_at);
+		struct span rest = buffer_span(&s->body);
 		struct request *req = s->base.request;
 		struct span message;
 		bool is_compressed;
@@ -771,6 +768,10 @@ static void stream_advance(struct http2_stream *s)
 			break;
 		} else if (rest.len) {
 			stream_refuse(s, ERROR_INVALID, "the call ends inside a message");
+		} else if (req->is_end && !s->h2->is_draining) {
+			break; /* held open by its handler */
+		} else if (req->is_end) {
+			stream_refuse(s, ERROR_UNAVAILABLE, "the server is shutting down");
 		} else {
 			req->is_end = true;
 			grpc_dispatch(s, SPAN(""), false);
@@ -1183,6 +1184,20 @@ static void http2_expired(struct connection *c)
 	pump(h2);
 }
 
+/* Calls that their handlers hold open have nothing more to be answered with. */
+static void release_held(struct h2 *h2)
+{
+	struct http2_stream *next;
+
+	h2->is_receiving = true; /* no pump() meanwhile: it might free the next stream */
+	for (struct http2_stream *s = h2->streams; s; s = next) {
+		next = s->next;
+		if (s->base.request && s->base.request->is_held && !s->is_busy)
+			stream_refuse(s, ERROR_UNAVAILABLE, "the server is shutting down");
+	}
+	h2->is_receiving = false;
+}
+
 /* RFC 9113 6.8: first a GOAWAY that refuses nothing; when the client has answered our PING it knows, and the real one
  * goes. */
 static void http2_drain(struct connection *c)
@@ -1192,6 +1207,7 @@ static void http2_drain(struct connection *c)
 	if (h2->is_draining)
 		return;
 	h2->is_draining = true;
+	release_held(h2);
 	(void)nghttp2_submit_shutdown_notice(h2->session);
 	(void)nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL);
 	timer_need(h2, now_of(h2) + NS_PER_S);
