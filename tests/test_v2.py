@@ -274,6 +274,20 @@ def test_health_checks(serve):
         with pytest.raises(grpc.RpcError) as error:
             check(b"\x0a\x04nope")
         assert error.value.code() == grpc.StatusCode.NOT_FOUND
+    with grpc.insecure_channel(f"{server.host}:{server.port}") as channel:
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        known, unknown = watch(b""), watch(b"\x0a\x04nope")
+        assert next(known) == b"\x08\x01" and next(unknown) == b"\x08\x03"
+        unknown.cancel()
+        time.sleep(0.2)
+        assert known.is_active()  # it stays open until the server goes
+        begin = time.monotonic()
+        assert server.stop() == 0 and time.monotonic() - begin < 10
+        assert known.code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_probes_and_metrics(serve):
+    server = serve("lr.onnx")
     for path in ("/live", "/ready", "/healthz", "/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/"):
         assert requests.get(server.url + path, timeout=30).status_code == 200
     assert requests.get(server.url + "/", timeout=30).json()["status"] == "alive"

@@ -55,7 +55,33 @@ static void check(struct request *req)
 	request_send(req, 200, (struct span){ 0 });
 }
 
+/* Says the status at once and stays open, as the protocol wants it; the status changes only when the server goes, which
+ * ends the call. */
+static void watch(struct request *req)
+{
+	static char is_watching;
+	struct error err = { 0 };
+	struct span service;
+
+	if (req->is_end && req->state) {
+		req->is_held = true;
+		return;
+	}
+	if (req->is_end || req->state)
+		error_set(&err, ERROR_INVALID, "Watch takes one message");
+	else
+		(void)read_service(req->body, &service, &err);
+	if (err.code) {
+		request_fail(req, &err);
+		return;
+	}
+	req->state = &is_watching;
+	protobuf_write_uint64(&req->out, 1, service_is_known(service) ? STATUS_SERVING : STATUS_SERVICE_UNKNOWN);
+	request_send_part(req);
+}
+
 const struct route health_routes[] = {
 	{ METHOD_POST, "/grpc.health.v1.Health/Check", check, &surface_health, ROUTE_GRPC },
+	{ METHOD_POST, "/grpc.health.v1.Health/Watch", watch, &surface_health, ROUTE_GRPC_STREAM },
 	{ 0 },
 };

@@ -864,6 +864,7 @@ static void the_other_methods_answer(void **state)
 		  "\x12\x03reg\x1a\x0e\x0a\x06"
 		  "file:a\x12\x04\x1a\x02{}",
 		  ERROR_UNIMPLEMENTED, "" },
+		{ "/grpc.health.v1.Health/Watch", "\x0a\x09lx", ERROR_INVALID, "" },
 		{ "/grpc.health.v1.Health/Check", "", ERROR_NONE, "\x08\x01" },
 		{ "/grpc.health.v1.Health/Check", "\x0a\x1einference.GRPCInferenceService", ERROR_NONE, "\x08\x01" },
 		{ "/grpc.health.v1.Health/Check", "\x0a\x04nope", ERROR_NOT_FOUND, "" },

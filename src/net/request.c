@@ -356,7 +356,7 @@ static void request_settle(struct request *req)
 
 		s->next_step = NULL;
 		job_submit(req, step);
-	} else if (req->route->kind == ROUTE_GRPC_STREAM && !req->is_end) {
+	} else if (req->route->kind == ROUTE_GRPC_STREAM && (!req->is_end || req->is_held)) {
 		ends_run(req);
 		arena_clear(&req->arena);
 		buffer_recycle(&req->out, BUFFER_KEEP);

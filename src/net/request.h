@@ -82,6 +82,7 @@ struct request {
 	struct span content_type;
 	struct span body;   /* whole, content coding removed; for gRPC one message */
 	bool is_end;        /* streaming calls: the client has half-closed, body is empty */
+	bool is_held;       /* set by a streaming handler: the half-close does not end the call; the client does, or the drain */
 	int http_major;     /* 1 or 2: for logs only */
 	const struct route *route;
 	struct span params[ROUTE_PARAMS_MAX];
