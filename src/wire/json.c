@@ -551,7 +551,7 @@ static void skip_numbers(struct json *j)
 	bool is_plain = true;
 
 	while (is_plain && j->end - p >= JSON_BLOCK + JSON_BLOCK_SLACK) {
-		uint64_t others = json_find_others(p);
+		uint64_t others = json_find_others(p).others;
 		size_t at = 0, number = 0; /* where the run of digits starts, and the number it is of */
 		bool is_fraction = false;
 

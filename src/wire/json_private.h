@@ -68,34 +68,47 @@ enum {
 	JSON_BLOCK_SLACK = 8, /* bytes that may be read behind a block */
 };
 
-/* One bit for each of 64 bytes, set where no digit stands. */
-ALWAYS_INLINE uint64_t json_find_others(const char *p)
+/* One bit for each of the 64 bytes at `p`, set where no digit stands, and where a '0' stands. */
+struct json_masks {
+	uint64_t others, zeros;
+};
+
+ALWAYS_INLINE struct json_masks json_find_others(const char *p)
 {
-	uint64_t digits = 0;
+	struct json_masks masks = { 0, 0 };
 
 #ifdef __SSE2__
-	const __m128i zero = _mm_set1_epi8('0'), nine = _mm_set1_epi8(9);
+	const __m128i ascii = _mm_set1_epi8('0'), nine = _mm_set1_epi8(9), zero = _mm_setzero_si128();
 
 	for (int i = 0; i < 4; i++) {
-		__m128i bytes = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i)), zero);
+		__m128i bytes = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i)), ascii);
 		__m128i small = _mm_cmpeq_epi8(_mm_min_epu8(bytes, nine), bytes);
 
-		digits |= (uint64_t)(unsigned)_mm_movemask_epi8(small) << 16 * i;
+		masks.others |= (uint64_t)(unsigned)_mm_movemask_epi8(small) << 16 * i;
+		masks.zeros |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, zero)) << 16 * i;
 	}
-	return ~digits;
+	masks.others = ~masks.others;
 #else
 	for (int i = 0; i < 8; i++) {
+		const uint64_t low_bits = UINT64_C(0x7F7F7F7F7F7F7F7F), top_bits = ~low_bits;
+		const uint64_t gather = UINT64_C(0x0102040810204080); /* eight top bits into the top byte */
 		uint64_t word;
 
 		memcpy(&word, p + 8 * i, 8);
 		word ^= UINT64_C(0x3030303030303030);
-		word = (((word & UINT64_C(0x7F7F7F7F7F7F7F7F)) + UINT64_C(0x7676767676767676)) | word) &
-		       UINT64_C(0x8080808080808080);
-		/* Gathers the eight top bits in the top byte. */
-		digits |= ((word >> 7) * UINT64_C(0x0102040810204080) >> 56) << 8 * i;
+		masks.others |=
+		    (((((word & low_bits) + UINT64_C(0x7676767676767676)) | word) & top_bits) >> 7) * gather >>
+		    56 << 8 * i;
+		masks.zeros |= ((~(((word & low_bits) + low_bits) | word) & top_bits) >> 7) * gather >> 56 << 8 * i;
 	}
-	return digits;
 #endif
+	return masks;
+}
+
+/* Set where a run of digits starts with a zero and goes on: no number in JSON. The byte before `p` is no digit. */
+ALWAYS_INLINE uint64_t json_leading_zeros(struct json_masks masks)
+{
+	return masks.zeros & (masks.others << 1 | 1) & ~masks.others >> 1;
 }
 
 /* Any number at j->at, also NaN and the infinities where they are allowed. */

@@ -396,7 +396,7 @@ static void depth_is_limited(void **state)
 static void typed_reads_convert_or_say_why_not(void **state)
 {
 	struct error err = { 0 };
-	struct span raw;
+	struct span raw = { 0 };
 	struct json j;
 	int64_t i = 0;
 	double d = 0;
