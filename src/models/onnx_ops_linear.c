@@ -529,9 +529,9 @@ static void pair_scores(const struct svm *s, const float *k, float *pairs, int64
 			double sum = 0;
 
 			for (size_t v = 0; v < (size_t)s->per_class[i]; v++)
-				sum += (double)(a[v] * k[start_i + v]);
+				sum += (double)a[v] * (double)k[start_i + v];
 			for (size_t v = 0; v < (size_t)s->per_class[j]; v++)
-				sum += (double)(b[v] * k[start_j + v]);
+				sum += (double)b[v] * (double)k[start_j + v];
 			sum += (double)s->rho[at];
 			pairs[at++] = (float)sum;
 			votes[sum > 0 ? i : j]++;
@@ -738,7 +738,7 @@ static bool svm_regressor_run(struct onnx_run *r, const struct onnx_step *step, 
 
 			kernels(s, from + i * features, room.kernels);
 			for (size_t v = 0; v < s->vectors; v++)
-				sum += (double)(s->coefficients[v] * room.kernels[v]);
+				sum += (double)s->coefficients[v] * (double)room.kernels[v];
 			((float *)out->data)[i] = (float)(sum + (double)s->rho[0]);
 		}
 	}

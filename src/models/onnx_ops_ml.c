@@ -236,7 +236,8 @@ static bool extractor_run(struct onnx_run *r, const struct onnx_step *step, stru
 
 		if (UNLIKELY(at < -(int64_t)columns || at >= (int64_t)columns))
 			return error_set(err, ERROR_INVALID, "column %lld is outside %zu", (long long)at, columns);
-		picks[j] = (size_t)(at < 0 ? at + (int64_t)columns : at); /* radius neighbours have -1 where a mask hides it */
+		picks[j] =
+		    (size_t)(at < 0 ? at + (int64_t)columns : at); /* radius neighbours have -1 where a mask hides it */
 	}
 	shape[0] = 1;
 	if (x->rank > 1)

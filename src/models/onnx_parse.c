@@ -366,7 +366,7 @@ static bool parse_attribute(struct parser *ps, struct span message, struct onnx_
 	if (p.failed)
 		return error_wrap(err, "attribute '" SPAN_FMT "'", SPAN_ARG(a->name));
 	if (a->type == 0) /* IR version 1 did not write it; fields 2 to 9 are types 1 to 8 in order */
-		a->type = seen - 1;
+		a->type = seen ? seen - 1 : 0;
 	a->count = a->type == ONNX_FLOATS    ? floats
 		   : a->type == ONNX_INTS    ? ints
 		   : a->type == ONNX_STRINGS ? strings
