@@ -192,11 +192,12 @@ static bool read_int(const struct section *s, enum key key, int64_t least, int64
 /* `count` numbers with spaces between. */
 static double *read_doubles(struct reader *r, const struct section *s, enum key key, size_t count, struct error *err)
 {
-	const char *p = s->values[key].ptr, *end = p + s->values[key].len;
+	const char *p = s->values[key].ptr, *end;
 	double *to;
 
 	if (!need(s, key, err))
 		return NULL;
+	end = p + s->values[key].len;
 	/* A number takes two bytes of the text, so a count that lies costs no memory. */
 	if (count > s->values[key].len / 2 + 1) {
 		error_set(err, ERROR_INVALID, "'%s' is too short for %zu numbers", keys[key], count);
