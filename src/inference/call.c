@@ -51,20 +51,29 @@ static unsigned cost_bucket(size_t rows)
 	return MIN(bucket, (unsigned)COST_BUCKETS - 1);
 }
 
-static void cost_learn(struct served_load *load, size_t rows, int64_t start_ns, int64_t ns)
+static double model_says_ns(const struct model_info *info, size_t rows)
 {
+	return info->cost_ns_call + info->cost_ns_row * (double)(rows ? rows - 1 : 0);
+}
+
+static void cost_learn(const struct served *s, size_t rows, int64_t start_ns, int64_t ns)
+{
+	struct served_load *load = s->load;
 	_Atomic double *mean = &load->row_ns[cost_bucket(rows)];
-	double old = atomic_load_explicit(mean, memory_order_relaxed);
-	double sample = (double)(ns > 0 ? ns : 1) / (double)(rows ? rows : 1);
+	double old = atomic_load_explicit(mean, memory_order_relaxed), count = (double)(rows ? rows : 1);
+	double sample = (double)(ns > 0 ? ns : 1) / count;
 
 	if (UNLIKELY(!slot))
 		slot = atomic_fetch_add_explicit(&slots_given, 1, memory_order_relaxed) % LAST_SLOTS + 1;
 	atomic_store_explicit(&load->last[slot - 1].ns, start_ns, memory_order_relaxed);
-	if (old != 0 && ns < COST_LONG_NS && ++calls % COST_SAMPLE != 0)
+	if (old != 0 && MAX(sample, old) * count < COST_LONG_NS && ++calls % COST_SAMPLE != 0)
 		return;
-	/* One call that was interrupted must not send the next thousand to the compute threads. */
-	if (old != 0)
-		sample = old + (MIN(sample, 4 * old) - old) / 8;
+	if (old == 0)
+		old = model_says_ns(s->info, rows) / count;
+	/* One call that was interrupted, or the first with its page faults, must not send the next thousand to the
+	 * compute threads: up by small steps, down by large ones. */
+	if (old > 0)
+		sample = sample < old ? (old + sample) / 2 : old + (MIN(sample, 4 * old) - old) / 8;
 	atomic_store_explicit(mean, sample, memory_order_relaxed);
 }
 
@@ -103,7 +112,7 @@ int64_t call_estimate_ns(const struct call *call)
 	double each = atomic_load_explicit(&load->row_ns[bucket], memory_order_relaxed);
 
 	if (each == 0 && (info->cost_ns_call > 0 || info->cost_ns_row > 0)) {
-		double ns = info->cost_ns_call + info->cost_ns_row * (double)(rows ? rows - 1 : 0);
+		double ns = model_says_ns(info, rows);
 
 		return ns < 1e18 ? (int64_t)ns : INT64_MAX;
 	}
@@ -637,7 +646,7 @@ static bool call_try(struct request *req, struct call *call, struct error *err)
 			call->results[i].name = call->wanted[i];
 		}
 	}
-	cost_learn(s->load, call_rows(call), start_ns, call->model_ns);
+	cost_learn(s, call_rows(call), start_ns, call->model_ns);
 	return true;
 }
 

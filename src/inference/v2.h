@@ -61,6 +61,18 @@ bool v2_classify(const struct served *s, const struct tensor *scores, uint32_t t
 /* Does so for the results whose outputs ask for it. */
 bool v2_classify_results(struct v2_infer *infer, struct arena *arena, struct error *err);
 
+/* dtype_find(), with the two that nearly every request names first. */
+static inline bool v2_dtype_find(struct span name, enum dtype *ret)
+{
+	if (name.len == 4 && memcmp(name.ptr, "FP64", 4) == 0)
+		*ret = DTYPE_FP64;
+	else if (name.len == 4 && memcmp(name.ptr, "FP32", 4) == 0)
+		*ret = DTYPE_FP32;
+	else
+		return dtype_find(name, ret);
+	return true;
+}
+
 /* The id of an answer: the caller's, or a new one printed to `text`. */
 struct span v2_id(const struct call *call, char text[RANDOM_UUID_SIZE]);
 

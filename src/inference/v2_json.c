@@ -311,7 +311,7 @@ static bool read_input(struct reader *r, struct tensor *t, struct error *err)
 	if (!in.has_data && in.binary_size < 0)
 		return error_set(err, ERROR_INVALID, "input '" SPAN_FMT "' has no data", SPAN_ARG(in.name));
 	t->name = in.name;
-	if (!dtype_find(in.datatype, &t->dtype))
+	if (!v2_dtype_find(in.datatype, &t->dtype))
 		return unknown_dtype(&in, err);
 	t->rank = in.rank;
 	memcpy(t->shape, in.shape, (size_t)in.rank * sizeof(in.shape[0]));

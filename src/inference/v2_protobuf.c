@@ -226,7 +226,7 @@ static bool read_input(struct span message, struct tensor *t, struct input *in, 
 	}
 	if (p.failed)
 		return false;
-	if (!dtype_find(in->datatype, &t->dtype))
+	if (!v2_dtype_find(in->datatype, &t->dtype))
 		return error_set(err, ERROR_INVALID,
 				 "input '" SPAN_FMT "': datatype '" SPAN_FMT
 				 "' is not known (BOOL, UINT8, UINT16, UINT32, UINT64, INT8, "
