@@ -3,6 +3,8 @@
 #include "inference/v2.h"
 #include "wire/protobuf.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct buffer out;

@@ -2,6 +2,8 @@
 /* A V2 infer request: JSON, and binary tensors behind it (the first byte says where, in 255ths of the length). */
 #include "inference/v2.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct buffer out;
