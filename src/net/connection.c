@@ -188,6 +188,15 @@ static void connection_unlink(struct connection *c)
 	w->connection_count--;
 }
 
+/* A client that does not read would keep the kernel holding its answer: a reset lets go of it. */
+static void close_hard(int fd)
+{
+	struct linger none = { .l_onoff = 1, .l_linger = 0 };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	close(fd);
+}
+
 static void connection_free(struct connection *c)
 {
 	struct worker *w = c->worker;
@@ -198,7 +207,10 @@ static void connection_free(struct connection *c)
 	loop_timer_clear(w->loop, &c->timer);
 	tls_session_free(c->tls);
 	loop_unwatch(w->loop, &c->watch);
-	close(c->watch.fd);
+	if (c->out_waiting)
+		close_hard(c->watch.fd);
+	else
+		close(c->watch.fd);
 	if (c->in.ptr)
 		buffer_return(w, &c->in);
 	if (c->out.ptr)

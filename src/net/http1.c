@@ -27,7 +27,6 @@ struct http1 {
 	bool keep_alive, expects_continue, is_chunked;
 	bool is_receiving;  /* http1_receive() is on the stack */
 	bool is_blocked;    /* the client does not read its answers */
-	bool has_parts;     /* the answer's head is out, its body goes in parts */
 	size_t seen;        /* of the head, by http1_parse_head() */
 	size_t body_len;    /* in the buffer; decoded, if chunked */
 	uint64_t body_left; /* of Content-Length: all of it (BODY), or what is still to come (DISCARD) */
@@ -125,7 +124,7 @@ static char *put_connection(const struct http1 *h, char *to)
 	return h->minor == 0 ? PUT(to, "Connection: keep-alive\r\n") : to;
 }
 
-static char *put_head(struct http1 *h, struct request *req, char *to, struct span server, bool is_whole)
+static char *put_head(struct http1 *h, const struct request *req, char *to, struct span server)
 {
 	to = put_status(to, req->answer.status);
 	to = put(to, worker_date(h->connection->worker));
@@ -139,12 +138,10 @@ static char *put_head(struct http1 *h, struct request *req, char *to, struct spa
 		to = put_value(to, req->answer.content_type);
 		to = PUT(to, "\r\n");
 	}
-	if (is_whole && !has_no_body(req)) {
+	if (!has_no_body(req)) {
 		to = PUT(to, "Content-Length: ");
 		to = number_print_uint64(to, req->out.len);
 		to = PUT(to, "\r\n");
-	} else if (!is_whole && h->minor == 1) {
-		to = PUT(to, "Transfer-Encoding: chunked\r\n");
 	}
 	for (size_t i = 0; i < req->answer.header_count; i++) {
 		to = put_value(to, req->answer.headers[i].name);
@@ -163,45 +160,13 @@ static void write_whole(struct http1 *h, struct request *req)
 	bool has_body = req->method != METHOD_HEAD && !has_no_body(req);
 	bool is_copied = has_body && req->out.len <= CONNECTION_COPY_MAX;
 	char *start = connection_write_reserve(c, head_most(req, server) + (is_copied ? req->out.len : 0));
-	char *to = put_head(h, req, start, server, true);
+	char *to = put_head(h, req, start, server);
 
 	if (is_copied && req->out.len)
 		to = put(to, buffer_span(&req->out));
 	connection_write_commit(c, (size_t)(to - start));
 	if (has_body && !is_copied)
 		connection_write_buffer(c, &req->out);
-}
-
-static void write_part(struct http1 *h, struct request *req, bool is_last)
-{
-	struct connection *c = h->connection;
-	struct span server = span_of(worker_config(c->worker)->server_name);
-	bool has_body = req->method != METHOD_HEAD && !has_no_body(req);
-
-	if (!h->has_parts) {
-		char *start = connection_write_reserve(c, head_most(req, server));
-
-		h->has_parts = true;
-		if (h->minor == 0)
-			h->keep_alive = false; /* the body's end is the connection's */
-		connection_write_commit(c, (size_t)(put_head(h, req, start, server, false) - start));
-	}
-	if (has_body && req->out.len) {
-		if (h->minor == 1) {
-			char *start = connection_write_reserve(c, 20), *to = start;
-			static const char digits[] = "0123456789abcdef";
-
-			for (int shift = (63 - __builtin_clzll(req->out.len)) & ~3; shift >= 0; shift -= 4)
-				*to++ = digits[req->out.len >> shift & 15];
-			to = PUT(to, "\r\n");
-			connection_write_commit(c, (size_t)(to - start));
-		}
-		connection_write(c, buffer_span(&req->out));
-		if (h->minor == 1)
-			connection_write(c, SPAN("\r\n"));
-	}
-	if (is_last && has_body && h->minor == 1)
-		connection_write(c, SPAN("0\r\n\r\n"));
 }
 
 /* May the rest of a body that nobody will read be skipped, or must the connection go? */
@@ -224,6 +189,7 @@ static void http1_respond(struct request *req, bool is_last)
 	struct http1 *h = (struct http1 *)req->stream;
 	struct connection *c = h->connection;
 
+	ASSERT(is_last); /* answers in parts are gRPC's */
 	if (!req->stream->connection || c->is_closing || c->is_closed)
 		return;
 	if (UNLIKELY(c->worker->is_draining || c->is_eof))
@@ -231,11 +197,8 @@ static void http1_respond(struct request *req, bool is_last)
 	/* A stand-in answers: the request itself still has our buffer, and a compute thread. */
 	if (UNLIKELY(req != h->stream.request || !can_discard(h)))
 		h->keep_alive = false;
-	if (LIKELY(is_last && !h->has_parts))
-		write_whole(h, req);
-	else
-		write_part(h, req, is_last);
-	if (UNLIKELY(is_last && !h->keep_alive && req != h->stream.request))
+	write_whole(h, req);
+	if (UNLIKELY(!h->keep_alive && req != h->stream.request))
 		connection_close(c);
 }
 
@@ -318,7 +281,6 @@ static void refuse_head(struct http1 *h, const struct error *err)
 	h->phase = PHASE_BEGIN;
 	h->minor = 1;
 	h->keep_alive = false;
-	h->has_parts = false;
 	h->body_left = 0;
 	h->is_chunked = h->expects_continue = false;
 	req = request_start(h);
@@ -420,7 +382,6 @@ static bool begin(struct http1 *h, struct http1_head *head, size_t len)
 	h->expects_continue = head->expects_continue;
 	h->is_chunked = head->is_chunked;
 	h->body_left = head->content_length;
-	h->has_parts = false;
 	c->is_settled = !head->keep_alive && is_whole;
 	req = request_start(h);
 	if (UNLIKELY(!head_take(req, head, span_first(unread, len), !is_whole, &err))) {

@@ -185,18 +185,21 @@ static bool is_free(const struct place *place, const char *address, struct error
 	return true;
 }
 
+static bool has_ipv6(void)
+{
+	AUTO_CLOSE int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd >= 0;
+}
+
 static bool tcp_open(struct listener *l, const char *address, unsigned workers, struct error *err)
 {
 	struct place place;
-	int probe;
 
 	if (!place_parse(address, &place, err))
 		return false;
-	/* ":PORT" where IPv6 is switched off. */
-	if (address[0] == ':' && (probe = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
+	if (address[0] == ':' && !has_ipv6())
 		place_any_ipv4(&place, place_port(&place));
-	else if (address[0] == ':')
-		close(probe);
 	if (!is_free(&place, address, err))
 		return false;
 	l->sockets = base_calloc(workers, sizeof(*l->sockets));
