@@ -2,6 +2,8 @@
 /* coding_fuzz - compressed bodies, and the headers that name codings. The first byte chooses. */
 #include "net/coding.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct buffer out, packed;

@@ -2,6 +2,8 @@
 /* grpc_fuzz - frames of messages, and the texts of gRPC's headers. */
 #include "net/grpc.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct span in = span_from(data, len), rest = in, message;

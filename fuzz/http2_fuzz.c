@@ -12,6 +12,8 @@
 #include "net/routes.h"
 #include "net/server.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
 enum { INPUT_MOST = 12 * 1024, OUT_MOST = 64 * 1024 * 1024 };
 
 static void echo(struct request *req)

@@ -2,6 +2,8 @@
 /* routes_fuzz - paths looked up by hash and tree agree with the tree alone; form fields come to an end. */
 #include "net/routes.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
 static void handle(struct request *req)
 {
 	(void)req;

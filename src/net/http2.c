@@ -8,110 +8,26 @@
  * Bodies: DATA is gathered in stream->body, answers are sent from stream->out, which takes over the request's buffer.
  * Windows: a stream's window opens again as its bytes are taken; a streaming call's only when its handler keeps up.
  */
-#include <nghttp2/nghttp2.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "net/coding.h"
-#include "net/connection.h"
-#include "net/grpc.h"
+#include "net/http2_private.h"
 
 enum {
 	STREAM_WINDOW = 1024 * 1024,
 	CONNECTION_WINDOW = 16 * 1024 * 1024,
 	BODY_RESERVE_MOST = 1024 * 1024, /* memory taken on the word of a content-length */
-	OUT_HIGH = 256 * 1024,           /* bytes waiting for the socket before frames are held back */
 	PARTS_HIGH = 1024 * 1024,        /* unsent answer bytes before a streaming call's next message waits */
 	CONTROL_MOST = 1000,             /* control frames a second */
 	BODY_KEEP = 64 * 1024,
 	FREE_STREAMS_MOST = 256,
-	ANSWER_HEADERS_MOST = 24,
-	NEVER_INDEX = NGHTTP2_NV_FLAG_NO_INDEX,
-	FIXED = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE,
-};
-
-struct http2_stream {
-	struct request_stream base; /* first: request.c knows the stream as this */
-	struct h2 *h2;              /* NULL once the connection is gone */
-	struct http2_stream *next, *previous;
-	int32_t id;
-	/* The question. */
-	struct buffer body;
-	struct buffer current; /* streaming: the message a handler has; body takes what comes meanwhile */
-	size_t unconsumed; /* streaming: bytes whose window is held back */
-	size_t header_bytes;
-	size_t content_length;
-	int64_t progress_ns;
-	struct span timeout, encoding, accept_encoding; /* of gRPC */
-	bool is_open;                                   /* nghttp2 has the stream */
-	bool has_head;                                  /* further HEADERS are trailers */
-	bool is_too_large;                              /* the head */
-	bool expects_continue;
-	bool is_discarding; /* answered already: the body is passed over */
-	bool has_ended;     /* the client has half-closed */
-	bool is_busy;       /* a handler or compute thread has the request */
-	bool is_advancing;  /* stream_advance() is at work */
-	uint8_t coding;     /* of gRPC's compressed messages (enum coding) */
-	/* The answer. */
-	bool is_grpc;
-	bool has_answer_head;
-	bool is_last;     /* out holds all that will come */
-	bool is_deferred; /* nghttp2 waits for nghttp2_session_resume_data() */
-	bool is_sending;  /* counted in h2->sending */
-	char frame_head[GRPC_FRAME_HEAD];
-	size_t frame_head_left;
-	struct buffer out;
-	size_t out_at;
-	struct error *failure; /* for the trailers, when parts went before */
-	size_t header_count;
-	struct header headers[HTTP1_HEADERS_MAX];
-};
-
-struct h2 {
-	struct connection *connection;
-	nghttp2_session *session;
-	struct http2_stream *streams;
-	size_t stream_count;
-	size_t buffered;  /* body bytes held for all streams */
-	size_t sending;   /* streams with answer bytes to send */
-	int64_t timer_ns; /* as armed; 0 not */
-	int64_t active_ns;
-	int64_t control_second;
-	unsigned control_count;
-	bool is_receiving, is_pumping, is_draining, has_said_goodbye;
-	bool has_stalled; /* a streaming call waits for its answers to be sent */
 };
 
 static const struct stream_ops http2_stream_ops;
-
-static struct http2_stream *stream_of(struct request *req)
-{
-	return (struct http2_stream *)req->stream;
-}
-
-static struct worker *worker_of(const struct h2 *h2)
-{
-	return h2->connection->worker;
-}
-
-static const struct server_limits *limits_of(const struct h2 *h2)
-{
-	return &worker_config(worker_of(h2))->limits;
-}
-
-static int64_t now_of(const struct h2 *h2)
-{
-	return loop_now(worker_of(h2)->loop);
-}
-
-static size_t out_waiting(const struct http2_stream *s)
-{
-	return s->frame_head_left + s->out.len - s->out_at;
-}
 
 /* ---- streams ---- */
 
@@ -186,14 +102,6 @@ void worker_http2_done(struct worker *w)
 		w->free_streams = s->next;
 		stream_memory_free(s);
 	}
-}
-
-static void sending_set(struct http2_stream *s, bool is_sending)
-{
-	if (s->is_sending == is_sending)
-		return;
-	s->is_sending = is_sending;
-	s->h2->sending += is_sending ? 1 : (size_t)-1;
 }
 
 /* nghttp2, or the connection, is done with the stream. */
@@ -313,8 +221,7 @@ static bool has_room(struct connection *c)
 	return c->out_waiting < OUT_HIGH && !c->is_closed;
 }
 
-/* Gives the connection all frames that may go out now. Not inside nghttp2's callbacks. */
-static void pump(struct h2 *h2)
+void http2_pump(struct h2 *h2)
 {
 	struct connection *c = h2->connection;
 
@@ -334,7 +241,7 @@ static void pump(struct h2 *h2)
 			continue;
 		}
 		if (c->out_waiting >= OUT_HIGH)
-			continue; /* on_send_data() held back */
+			continue; /* http2_send_data() held back */
 		if (!h2->has_stalled)
 			break;
 		stalled_advance(h2);
@@ -347,266 +254,6 @@ static void pump(struct h2 *h2)
 	if ((!nghttp2_session_want_read(h2->session) && !nghttp2_session_want_write(h2->session)) ||
 	    (h2->has_said_goodbye && h2->stream_count == 0))
 		connection_close(c);
-}
-
-static nghttp2_nv pair(struct span name, struct span value, uint8_t flags)
-{
-	return (nghttp2_nv){ (uint8_t *)name.ptr, (uint8_t *)value.ptr, name.len, value.len, flags };
-}
-
-/* The status and what explains it. The values are copied by nghttp2. */
-static size_t grpc_status_pairs(int status, const struct error *failure, struct arena *arena, nghttp2_nv *to)
-{
-	size_t count = 0;
-	struct span text;
-
-	to[count++] = pair(SPAN("grpc-status"), grpc_status_text(status), FIXED);
-	if (!failure)
-		return count;
-	text = grpc_message(failure, arena);
-	if (text.len)
-		to[count++] = pair(SPAN("grpc-message"), text, NGHTTP2_NV_FLAG_NO_COPY_NAME | NEVER_INDEX);
-	text = grpc_details(failure, arena);
-	if (text.len)
-		to[count++] = pair(SPAN("grpc-status-details-bin"), text, NGHTTP2_NV_FLAG_NO_COPY_NAME | NEVER_INDEX);
-	return count;
-}
-
-static int trailers_submit(struct http2_stream *s)
-{
-	int status = s->failure ? error_grpc(s->failure->code) : 0;
-	nghttp2_nv pairs[4];
-	struct arena arena;
-	size_t count;
-	int result;
-
-	arena_init(&arena, KIB(32));
-	count = grpc_status_pairs(status, s->failure, &arena, pairs);
-	result = nghttp2_submit_trailer(s->h2->session, s->id, pairs, count);
-	arena_done(&arena);
-	return result;
-}
-
-/* How many bytes the next DATA frame has; they are written by on_send_data(). */
-static ssize_t out_read(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t length, uint32_t *data_flags,
-			nghttp2_data_source *source, void *user_data)
-{
-	struct http2_stream *s = source->ptr;
-	size_t waiting = out_waiting(s);
-
-	(void)session, (void)stream_id, (void)buf, (void)user_data;
-	if (waiting == 0 && !s->is_last) {
-		s->is_deferred = true;
-		return NGHTTP2_ERR_DEFERRED;
-	}
-	*data_flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-	if (waiting > length || !s->is_last)
-		return (ssize_t)MIN(waiting, length);
-	*data_flags |= NGHTTP2_DATA_FLAG_EOF;
-	if (s->is_grpc) {
-		*data_flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-		if (trailers_submit(s) != 0)
-			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	}
-	return (ssize_t)waiting;
-}
-
-static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *frame_head, size_t length,
-			nghttp2_data_source *source, void *user_data)
-{
-	struct http2_stream *s = source->ptr;
-	struct h2 *h2 = user_data;
-	struct connection *c = h2->connection;
-	size_t head, body;
-	char *to;
-
-	(void)session, (void)frame; /* no padding: no select_padding callback is set */
-	if (c->out_waiting >= OUT_HIGH)
-		return NGHTTP2_ERR_WOULDBLOCK;
-	head = MIN(s->frame_head_left, length);
-	body = length - head;
-	to = connection_write_reserve(c, 9 + length);
-	memcpy(to, frame_head, 9);
-	memcpy(to + 9, s->frame_head + GRPC_FRAME_HEAD - s->frame_head_left, head);
-	if (body)
-		memcpy(to + 9 + head, s->out.ptr + s->out_at, body);
-	connection_write_commit(c, 9 + length);
-	s->frame_head_left -= head;
-	s->out_at += body;
-	s->progress_ns = now_of(h2);
-	if (out_waiting(s) == 0) {
-		sending_set(s, false);
-		s->out_at = 0;
-		buffer_clear(&s->out);
-	}
-	return 0;
-}
-
-/* HTTP's head. Values that live in the request are copied by nghttp2. */
-static size_t http_pairs(struct http2_stream *s, struct request *req, bool has_body, char *text, nghttp2_nv *to)
-{
-	struct worker *w = worker_of(s->h2);
-	const char *server = worker_config(w)->server_name;
-	struct span date = worker_date(w); /* "Date: ...\r\n" */
-	size_t count = 0, len;
-
-	text[0] = (char)('0' + req->answer.status / 100 % 10);
-	text[1] = (char)('0' + req->answer.status / 10 % 10);
-	text[2] = (char)('0' + req->answer.status % 10);
-	to[count++] = pair(SPAN(":status"), (struct span){ text, 3 }, NGHTTP2_NV_FLAG_NO_COPY_NAME);
-	if (req->answer.content_type.len)
-		to[count++] = pair(SPAN("content-type"), req->answer.content_type, NGHTTP2_NV_FLAG_NO_COPY_NAME);
-	if (has_body) {
-		char *end = text + 32;
-		char *at = end;
-
-		for (len = req->out.len; at == end || len; len /= 10)
-			*--at = (char)('0' + len % 10);
-		to[count++] =
-		    pair(SPAN("content-length"), (struct span){ at, (size_t)(end - at) }, NGHTTP2_NV_FLAG_NO_COPY_NAME);
-	}
-	if (date.len > 8)
-		to[count++] =
-		    pair(SPAN("date"), (struct span){ date.ptr + 6, date.len - 8 }, NGHTTP2_NV_FLAG_NO_COPY_NAME);
-	if (server)
-		to[count++] = pair(SPAN("server"), span_of(server), FIXED);
-	return count;
-}
-
-static size_t extra_pairs(const struct request *req, nghttp2_nv *to)
-{
-	for (size_t i = 0; i < req->answer.header_count; i++) {
-		const struct header *h = &req->answer.headers[i];
-
-		to[i] = pair(h->name, h->value, span_equal(h->name, SPAN("x-request-id")) ? NEVER_INDEX : 0);
-	}
-	return req->answer.header_count;
-}
-
-static void submit_check(struct http2_stream *s, int result)
-{
-	if (result != 0)
-		nghttp2_submit_rst_stream(s->h2->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
-}
-
-static void respond_http(struct http2_stream *s, struct request *req)
-{
-	bool may_have_body = req->answer.status != 204 && req->answer.status != 304;
-	bool sends_body = may_have_body && req->method != METHOD_HEAD && req->out.len > 0;
-	nghttp2_data_provider provider = { .source = { .ptr = s }, .read_callback = out_read };
-	nghttp2_nv pairs[ANSWER_HEADERS_MOST];
-	char text[32];
-	size_t count = http_pairs(s, req, may_have_body, text, pairs);
-
-	count += extra_pairs(req, pairs + count);
-	s->is_last = true;
-	if (sends_body) {
-		struct buffer taken = req->out;
-
-		req->out = s->out;
-		s->out = taken;
-		sending_set(s, true);
-	}
-	submit_check(s, nghttp2_submit_response(s->h2->session, s->id, pairs, count, sends_body ? &provider : NULL));
-}
-
-static void grpc_head_submit(struct http2_stream *s, struct request *req)
-{
-	nghttp2_data_provider provider = { .source = { .ptr = s }, .read_callback = out_read };
-	nghttp2_nv pairs[ANSWER_HEADERS_MOST];
-	size_t count = 0;
-
-	pairs[count++] = pair(SPAN(":status"), SPAN("200"), FIXED);
-	pairs[count++] = pair(SPAN("content-type"), SPAN("application/grpc"), FIXED);
-	if (req->answer.is_coded || (req->grpc_compress && !s->is_last))
-		pairs[count++] = pair(SPAN("grpc-encoding"), SPAN("gzip"), FIXED);
-	count += extra_pairs(req, pairs + count);
-	s->has_answer_head = true;
-	submit_check(s, nghttp2_submit_response(s->h2->session, s->id, pairs, count, &provider));
-}
-
-/* An error before any message: status 200 and the trailers' headers, in one frame. */
-static void grpc_trailers_only(struct http2_stream *s, struct request *req)
-{
-	nghttp2_nv pairs[ANSWER_HEADERS_MOST];
-	size_t count = 0;
-
-	pairs[count++] = pair(SPAN(":status"), SPAN("200"), FIXED);
-	pairs[count++] = pair(SPAN("content-type"), SPAN("application/grpc"), FIXED);
-	count += grpc_status_pairs(req->answer.status, req->answer.failure, &req->arena, pairs + count);
-	count += extra_pairs(req, pairs + count);
-	s->has_answer_head = true;
-	submit_check(s, nghttp2_submit_response(s->h2->session, s->id, pairs, count, NULL));
-}
-
-/* One message of several: copied behind those that wait. */
-static void grpc_message_append(struct http2_stream *s, struct request *req)
-{
-	char head[GRPC_FRAME_HEAD];
-
-	if (!grpc_frame_head(head, req->answer.is_coded, req->out.len))
-		return; /* --max-answer-bytes is set over 4 GiB: the call ends without the message */
-	buffer_append(&s->out, (struct span){ head, sizeof(head) });
-	buffer_append(&s->out, buffer_span(&req->out));
-	sending_set(s, true);
-}
-
-static void respond_grpc(struct http2_stream *s, struct request *req, bool is_last)
-{
-	bool is_streaming = req->route && req->route->kind == ROUTE_GRPC_STREAM;
-
-	if (req->answer.failure && !s->has_answer_head) {
-		s->is_last = true;
-		grpc_trailers_only(s, req);
-		return;
-	}
-	if (req->answer.failure) {
-		s->failure = base_alloc(sizeof(*s->failure));
-		*s->failure = *req->answer.failure;
-	} else if (is_streaming) {
-		/* The last call without content only ends: a streaming handler's request_send() with nothing written.
-		 */
-		if (!is_last || req->out.len > 0)
-			grpc_message_append(s, req);
-		if (s->out.overflow) {
-			nghttp2_submit_rst_stream(s->h2->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
-			return;
-		}
-	} else {
-		struct buffer taken = req->out;
-
-		if (!grpc_frame_head(s->frame_head, req->answer.is_coded, taken.len)) {
-			submit_check(s, -1);
-			return;
-		}
-		s->frame_head_left = GRPC_FRAME_HEAD;
-		req->out = s->out;
-		s->out = taken;
-		sending_set(s, true);
-	}
-	s->is_last = is_last;
-	if (!s->has_answer_head) {
-		grpc_head_submit(s, req);
-	} else if (s->is_deferred) {
-		s->is_deferred = false;
-		submit_check(s, nghttp2_session_resume_data(s->h2->session, s->id));
-	}
-}
-
-static void stream_respond(struct request *req, bool is_last)
-{
-	struct http2_stream *s = stream_of(req);
-
-	if (!s->is_open)
-		return;
-	s->progress_ns = now_of(s->h2);
-	if (req->is_grpc)
-		respond_grpc(s, req, is_last);
-	else
-		respond_http(s, req);
-	/* stream_advance() looks at the stream again, which must not be gone then. */
-	if (!s->is_advancing)
-		pump(s->h2);
 }
 
 /* ---- receiving ---- */
@@ -790,10 +437,10 @@ static void stream_ready(struct request *req)
 	if (s->is_advancing)
 		return;
 	stream_advance(s);
-	pump(h2);
+	http2_pump(h2);
 }
 
-static const struct stream_ops http2_stream_ops = { stream_respond, stream_finished, stream_ready };
+static const struct stream_ops http2_stream_ops = { http2_respond, stream_finished, stream_ready };
 
 /* A unary call has exactly one message; gRPC's table of status codes says UNIMPLEMENTED for any other number. */
 static void unary_end(struct http2_stream *s)
@@ -1092,7 +739,7 @@ static void setup(void)
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
 	nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
-	nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
+	nghttp2_session_callbacks_set_send_data_callback(callbacks, http2_send_data);
 	ASSERT(nghttp2_option_new(&options) == 0);
 	nghttp2_option_set_no_auto_window_update(options, 1);
 	nghttp2_option_set_no_closed_streams(options, 1); /* they serve the old priorities only */
@@ -1118,7 +765,7 @@ static void http2_open(struct connection *c)
 	ASSERT(nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) == 0);
 	ASSERT(nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW) == 0);
 	timer_need(h2, after_ms(h2->active_ns, limits->idle_timeout_ms));
-	pump(h2);
+	http2_pump(h2);
 }
 
 static void http2_receive(struct connection *c)
@@ -1140,19 +787,19 @@ static void http2_receive(struct connection *c)
 		connection_consume(c, in.len);
 		if (used != NGHTTP2_ERR_FLOODED)
 			(void)nghttp2_session_terminate_session(h2->session, NGHTTP2_PROTOCOL_ERROR);
-		pump(h2);
+		http2_pump(h2);
 		connection_close(c);
 		return;
 	}
 	connection_consume(c, (size_t)used);
-	pump(h2);
+	http2_pump(h2);
 	if (c->is_eof)
 		connection_close(c);
 }
 
 static void http2_writable(struct connection *c)
 {
-	pump(c->codec_state);
+	http2_pump(c->codec_state);
 }
 
 static void http2_expired(struct connection *c)
@@ -1168,7 +815,7 @@ static void http2_expired(struct connection *c)
 		goodbye(h2);
 	if (now_ns >= next_ns)
 		(void)nghttp2_session_terminate_session(h2->session, NGHTTP2_NO_ERROR);
-	h2->is_receiving = true; /* no pump() meanwhile: it might free the next stream */
+	h2->is_receiving = true; /* no http2_pump() meanwhile: it might free the next stream */
 	for (struct http2_stream *s = h2->streams; s; s = next) {
 		int64_t at_ns = stream_expiry(s);
 
@@ -1181,7 +828,7 @@ static void http2_expired(struct connection *c)
 	h2->is_receiving = false;
 	if (next_ns != INT64_MAX)
 		timer_need(h2, MAX(next_ns, now_ns + 10 * NS_PER_MS));
-	pump(h2);
+	http2_pump(h2);
 }
 
 /* Calls that their handlers hold open have nothing more to be answered with. */
@@ -1189,7 +836,7 @@ static void release_held(struct h2 *h2)
 {
 	struct http2_stream *next;
 
-	h2->is_receiving = true; /* no pump() meanwhile: it might free the next stream */
+	h2->is_receiving = true; /* no http2_pump() meanwhile: it might free the next stream */
 	for (struct http2_stream *s = h2->streams; s; s = next) {
 		next = s->next;
 		if (s->base.request && s->base.request->is_held && !s->is_busy)
@@ -1211,7 +858,7 @@ static void http2_drain(struct connection *c)
 	(void)nghttp2_submit_shutdown_notice(h2->session);
 	(void)nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL);
 	timer_need(h2, now_of(h2) + NS_PER_S);
-	pump(h2);
+	http2_pump(h2);
 }
 
 static void http2_closed(struct connection *c)
