@@ -679,7 +679,10 @@ static bool svm_classifier_run(struct onnx_run *r, const struct onnx_step *step,
 		onnx_label_put(&s->labels, out, i, svm_row(s, from + i * features, &room, to));
 		if (!s->prob_a && k == 2) {
 			to[1] = to[0];
-			to[0] = s->transform == ONNX_NONE_TRANSFORM ? -to[1] : 1 - to[1];
+			to[0] =
+			    s->transform == ONNX_NONE_TRANSFORM || s->transform == ONNX_LOGISTIC ? -to[1] : 1 - to[1];
+			if (s->transform == ONNX_LOGISTIC)
+				onnx_transform_rows(ONNX_LOGISTIC, to, 1, 2);
 		} else {
 			onnx_transform_rows(s->transform, to, 1, width);
 		}

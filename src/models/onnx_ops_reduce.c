@@ -265,7 +265,9 @@ static bool reduce_run(struct onnx_run *r, const struct onnx_step *step, struct 
  */
 
 struct along {
-	int64_t axis, keep, last;
+	int64_t axis;
+	int64_t keep; /* keepdims; of LpNormalization: p */
+	int64_t last;
 	bool flattens; /* softmax before opset 13: all dimensions from the axis on are one */
 };
 
@@ -396,6 +398,57 @@ static bool softmax_run(struct onnx_run *r, const struct onnx_step *step, struct
 		SOFTMAX_LOOP(float, onnx_exp, logf)
 	} else {
 		SOFTMAX_LOOP(double, exp, log)
+	}
+	return true;
+}
+
+/* ---- LpNormalization: divided by the norm along an axis; nothing where that is 0 ------------------------------------
+ */
+
+static bool lp_prepare(struct onnx_prepare *p, struct error *err)
+{
+	struct along *s = ARENA_NEW(p->arena, struct along, err);
+
+	if (!s || !onnx_int(p, "axis", -1, &s->axis, err) || !onnx_int(p, "p", 2, &s->keep, err))
+		return false;
+	if (s->keep != 1 && s->keep != 2)
+		return error_set(err, ERROR_INVALID, "attribute 'p' is %lld, neither 1 nor 2", (long long)s->keep);
+	p->step->state = s;
+	return true;
+}
+
+#define LP_LOOP(type)                                                                                                  \
+	for (size_t o = 0; o < v.outer; o++)                                                                           \
+		for (size_t i = 0; i < v.inner; i++) {                                                                 \
+			const type *from = (const type *)x->data + o * v.n * v.inner + i;                              \
+			type *to = (type *)out->data + o * v.n * v.inner + i;                                          \
+			double norm = 0;                                                                               \
+                                                                                                                       \
+			for (size_t k = 0; k < v.n; k++) {                                                             \
+				double e = fabs((double)from[k * v.inner]);                                            \
+				norm += s->keep == 1 ? e : e * e;                                                      \
+			}                                                                                              \
+			norm = s->keep == 1 ? norm : sqrt(norm);                                                       \
+			for (size_t k = 0; k < v.n; k++)                                                               \
+				to[k * v.inner] = norm != 0 ? (type)((double)from[k * v.inner] / norm) : 0;            \
+		}
+
+static bool lp_run(struct onnx_run *r, const struct onnx_step *step, struct tensor *out, struct error *err)
+{
+	const struct tensor *x = onnx_in(r, step, 0);
+	const struct along *s = step->state;
+	struct view v;
+	int axis;
+
+	if (x->dtype != DTYPE_FP32 && x->dtype != DTYPE_FP64)
+		return onnx_type_refused(x, err);
+	if (!onnx_axis(s->axis, x->rank, &axis, err) || !onnx_new(r, out, x->dtype, x->rank, x->shape, err))
+		return false;
+	v = view_of(x, axis, axis + 1);
+	if (x->dtype == DTYPE_FP32) {
+		LP_LOOP(float)
+	} else {
+		LP_LOOP(double)
 	}
 	return true;
 }
@@ -600,6 +653,7 @@ const struct onnx_operator onnx_ops_reduce[] = {
 	{ "ArgMin", "", 1, 1, 1, 1, 0, arg_prepare, arg_run, NULL },
 	{ "Softmax", "", 1, 1, 1, 1, 0, softmax_prepare, softmax_run, NULL },
 	{ "LogSoftmax", "", 1, 1, 1, 1, 0, softmax_prepare, softmax_run, "logs" },
+	{ "LpNormalization", "", 1, 1, 1, 1, 0, lp_prepare, lp_run, NULL },
 	{ "CumSum", "", 2, 2, 1, 1, 0, cumsum_prepare, cumsum_run, NULL },
 	{ "TopK", "", 1, 2, 1, 2, 0, topk_prepare, topk_run, NULL },
 	{ 0 },

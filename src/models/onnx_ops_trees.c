@@ -17,8 +17,8 @@ struct forest {
 	struct onnx_labels labels; /* classifier */
 	bool binary;               /* one sum for two classes */
 	bool all_positive;         /* no weight is negative: the sum is a probability */
-	size_t base_count;
-	const uint8_t *scored; /* by class: some leaf has a weight for it */
+	bool only_second;          /* of binary: the sum's class is 1 */
+	const uint8_t *scored;     /* by class: some leaf has a weight for it */
 };
 
 /* ---- reading the attributes ----------------------------------------------------------------------------------------
@@ -490,7 +490,9 @@ static bool classifier_prepare(struct onnx_prepare *p, struct error *err)
 	if (l.base.count > f->labels.count)
 		return error_set(err, ERROR_INVALID, "%zu base_values for %zu classes", l.base.count, f->labels.count);
 	f->binary = is_binary(&l, &f->labels);
-	f->base_count = l.base.count;
+	f->only_second = f->binary && l.leaf_targets[0] == 1;
+	if (f->binary && (l.base.count == 2 || f->transform == ONNX_PROBIT))
+		return error_set(err, ERROR_UNIMPLEMENTED, "one sum for two classes, with two base_values or PROBIT");
 	f->all_positive = true;
 	scored = arena_calloc(p->arena, f->labels.count, 1, err);
 	if (!scored)
@@ -504,13 +506,8 @@ static bool classifier_prepare(struct onnx_prepare *p, struct error *err)
 		memset(scored, 1, f->labels.count);
 	f->scored = scored;
 	base = l.base;
-	if (f->binary && base.count == 2) { /* the second is the sum's */
-		if (base.doubles)
-			base.doubles++;
-		else
-			base.floats++;
-		base.count = 1;
-	}
+	if (f->only_second)
+		base.count = 0; /* it is class 0's */
 	config.targets = f->binary ? 1 : f->labels.count;
 	if (!base_list(p, &base, config.targets, &config.base, err) || !forest_build(p, &l, &config, f->binary, f, err))
 		return false;
@@ -520,33 +517,23 @@ static bool classifier_prepare(struct onnx_prepare *p, struct error *err)
 
 /*
  * Two classes and one sum. Where no weight is negative it is the probability of the second class, decided at 0.5; else
- * a margin, decided at 0.
+ * a margin, decided at 0. Weights may also be all of class 1; then class 0 simply has no score (what ONNX Runtime
+ * answers).
  */
 static void binary_scores(const struct forest *f, size_t rows, float *scores, struct tensor *labels)
 {
 	for (size_t i = rows; i-- > 0;) { /* from the back: sums lie close together in front */
-		float v = scores[i], low, high = v;
-		bool second = f->all_positive ? v > 0.5f : v > 0;
+		float v = scores[i];
 
-		if (f->base_count == 2 && f->transform != ONNX_LOGISTIC)
-			low = -v;
-		else if (f->all_positive)
-			low = 1 - v;
-		else if (f->transform == ONNX_LOGISTIC)
-			low = -v;
-		else
-			low = second ? -v : v, high = second ? v : -v;
-		if (f->transform == ONNX_LOGISTIC && (!f->all_positive || f->base_count == 2)) {
-			low = onnx_sigmoid(-v);
-			high = onnx_sigmoid(v);
-		}
-		if (labels)
-			onnx_label_put(&f->labels, labels, i, second);
-		scores[2 * i] = low;
-		scores[2 * i + 1] = high;
+		onnx_label_put(&f->labels, labels, i, f->all_positive ? v > 0.5f : v > 0);
+		scores[2 * i] = f->only_second ? 0 : f->transform == ONNX_LOGISTIC || !f->all_positive ? -v : 1 - v;
+		scores[2 * i + 1] = v;
 	}
+	if (f->transform == ONNX_LOGISTIC || f->only_second)
+		onnx_transform_rows(f->transform, scores, rows, 2);
 }
 
+/* The largest of the classes that any leaf scores, the first of equals. */
 static void multi_labels(const struct forest *f, size_t rows, const float *scores, struct tensor *labels)
 {
 	size_t k = f->labels.count;
