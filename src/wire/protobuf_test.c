@@ -38,12 +38,12 @@ static void fields_of_all_types_come_back(void **state)
 	int64_t copied[ARRAY_LEN(numbers)];
 	struct protobuf p;
 	struct buffer out;
-	struct span text;
-	size_t count;
-	int64_t i;
-	double d;
-	float s;
-	bool b;
+	struct span text = { 0 };
+	size_t count = 0;
+	int64_t i = 0;
+	double d = 0;
+	float s = 0;
+	bool b = false;
 
 	(void)state;
 	buffer_init(&out, KIB(4));
