@@ -4,7 +4,7 @@
  * json - a pull reader and a writer for RFC 8259 texts.
  *
  * The reader walks the caller's bytes in place: strings without escapes come back as spans into the input, others are
- * decoded into the arena. Arrays of numbers are read straight into typed arrays (json_ndarray). Integers and doubles are
+ * decoded into the arena. Arrays of numbers are read straight into typed arrays (json_read_array). Integers and doubles are
  * kept apart and exact. Accepted beyond the RFC, because Seldon's and TensorFlow's clients send them: the bare tokens
  * NaN, Infinity and -Infinity, as doubles, when `allow_nonfinite` is set.
  *
