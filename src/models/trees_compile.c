@@ -442,7 +442,7 @@ static void compile_leaf(struct compiler *c, const struct tree_node *n, size_t l
 
 /* The scan's nodes of an ordered tree, and its leaves. Columns are known from here on. */
 struct progress {
-	size_t set, scan, walk, pair;
+	size_t set, scan, walk, tiny, pair;
 	uint32_t *set_at; /* by node: its set's column */
 };
 
@@ -511,16 +511,64 @@ static void compile_walk(struct compiler *c, struct progress *g, size_t tree, si
 		}
 		*to = (struct tree_walk_node){ .child = here, .k = 255 };
 		t->walk_leaf[here] = t->leaf_first[tree] + c->first[at];
-		if (t->form == TREE_LEAF_SCALAR) {
-			size_t leaf = t->walk_leaf[here];
-
-			if (t->source.config.double_sum)
-				((double *)t->walk_value)[here] = ((double *)t->leaf_values)[leaf];
-			else
-				((float *)t->walk_value)[here] = ((float *)t->leaf_values)[leaf];
-		}
 	}
 	g->walk += count;
+}
+
+/*
+ * The same in four bytes a node. `list` (of TREE_TINY_STEP_MAX) gets the positions in preorder, breadth first, level by
+ * level; a leaf above the last level comes again on the next one, as its own only child. False when there are too many
+ * for a step.
+ */
+static size_t list_tiny(const struct compiler *c, uint32_t depth, uint32_t *list)
+{
+	size_t first = 0, count = 1;
+
+	list[0] = 0;
+	for (uint32_t level = 0; level < depth; level++) {
+		size_t end = count;
+
+		for (size_t i = first; i < end; i++) {
+			uint32_t at = list[i];
+
+			if (count + 2 > TREE_TINY_STEP_MAX)
+				return 0;
+			if (is_split(c, c->pre[at])) {
+				list[count++] = c->left_at[at];
+				list[count++] = c->right_at[at];
+			} else {
+				list[count++] = at;
+			}
+		}
+		first = end;
+	}
+	return count;
+}
+
+static void compile_tiny(struct compiler *c, struct progress *g, size_t tree, const uint32_t *list, size_t count)
+{
+	struct trees *t = c->t;
+	uint32_t *to = t->tiny + g->tiny;
+	size_t next = 1;
+
+	t->tree_root[tree] = (uint32_t)g->tiny;
+	for (size_t i = 0; i < count; i++) {
+		uint32_t node = c->pre[list[i]], column = 0;
+		uint8_t k = 255; /* goes left, whatever the rank */
+
+		if (next == count) { /* the last level: leaves only */
+			to[i] = tree_leaf_word(t, t->leaf_first[tree] + c->first[list[i]]);
+			continue;
+		}
+		if (is_split(c, node)) {
+			struct shape p = shape_of(c->s, &c->s->nodes.at[node]);
+
+			ASSERT(node_place(c, g, node, &p, &column, &k));
+		}
+		to[i] = k | column << 8 | (uint32_t)(next - i) << 21;
+		next += is_split(c, node) ? 2 : 1;
+	}
+	g->tiny += count;
 }
 
 static uint32_t tree_target(const struct compiler *c, const struct tree_root *root)
@@ -589,39 +637,62 @@ static void order_trees(struct compiler *c)
 
 struct depth_place {
 	uint32_t depth, place;
+	bool is_tiny;
 };
 
 static int compare_depths(const void *a, const void *b)
 {
 	const struct depth_place *x = a, *y = b;
 
+	if (x->is_tiny != y->is_tiny)
+		return x->is_tiny ? -1 : 1;
 	if (x->depth != y->depth)
 		return x->depth < y->depth ? -1 : 1;
 	return (x->place > y->place) - (x->place < y->place);
 }
 
-/* Groups for the walk. The last one is filled up with the first tree again; its place is one behind the last. */
+/* Whether a tree may stand in the group whose first one is given: steps past a leaf would read it as a node. */
+static bool groups_with(const struct depth_place *first, const struct depth_place *tree)
+{
+	return first->is_tiny == tree->is_tiny && (!tree->is_tiny || first->depth == tree->depth);
+}
+
+/* Groups for the walk. What is left of a group is filled up with its first tree again; its place is one behind the
+ * last. */
 static void group_trees(struct trees *t)
 {
 	struct depth_place *sorted = base_alloc(MAX(t->tree_count, (size_t)1) * sizeof(*sorted));
-	size_t lanes;
+	size_t most = t->tree_count, lane = TREE_GROUP;
+	const struct depth_place *first = NULL;
 
 	for (size_t i = 0; i < t->tree_count; i++)
-		sorted[i] = (struct depth_place){ t->tree_depth[i], (uint32_t)i };
+		sorted[i] = (struct depth_place){ t->tree_depth[i], (uint32_t)i, t->tree_is_tiny[i] };
 	qsort(sorted, t->tree_count, sizeof(*sorted), compare_depths);
-	t->walk_groups = (t->tree_count + TREE_GROUP - 1) / TREE_GROUP;
-	lanes = t->walk_groups * TREE_GROUP;
-	t->walk_root = base_calloc(lanes + 1, sizeof(*t->walk_root));
-	t->walk_place = base_calloc(lanes + 1, sizeof(*t->walk_place));
-	t->walk_depth = base_calloc(t->walk_groups + 1, sizeof(*t->walk_depth));
-	for (size_t i = 0; i < lanes; i++) {
-		bool is_tree = i < t->tree_count;
+	t->walk_root = base_calloc(most * TREE_GROUP, sizeof(*t->walk_root));
+	t->walk_place = base_calloc(most * TREE_GROUP, sizeof(*t->walk_place));
+	t->walk_depth = base_calloc(most, sizeof(*t->walk_depth));
+	for (size_t i = 0; i < t->tree_count; i++) {
+		size_t at;
 
-		t->walk_root[i] = is_tree ? t->tree_root[sorted[i].place] : t->tree_root[0];
-		t->walk_place[i] = is_tree ? sorted[i].place : (uint32_t)t->tree_count;
-		if (is_tree)
-			t->walk_depth[i / TREE_GROUP] = sorted[i].depth;
+		if (lane == TREE_GROUP || !groups_with(first, &sorted[i])) {
+			first = &sorted[i];
+			lane = 0;
+			at = t->walk_groups++ * TREE_GROUP;
+			t->tiny_groups += first->is_tiny;
+			for (size_t k = 0; k < TREE_GROUP; k++) {
+				t->walk_root[at + k] = t->tree_root[first->place];
+				t->walk_place[at + k] = (uint32_t)t->tree_count;
+			}
+		}
+		at = (t->walk_groups - 1) * TREE_GROUP + lane++;
+		t->walk_root[at] = t->tree_root[sorted[i].place];
+		t->walk_place[at] = sorted[i].place;
+		t->walk_depth[t->walk_groups - 1] = sorted[i].depth;
 	}
+	t->walk_root = base_realloc(t->walk_root, t->walk_groups * TREE_GROUP * sizeof(*t->walk_root));
+	t->walk_place = base_realloc(t->walk_place, t->walk_groups * TREE_GROUP * sizeof(*t->walk_place));
+	t->walk_depth = base_realloc(t->walk_depth, t->walk_groups * sizeof(*t->walk_depth));
+	t->facts.bytes += t->walk_groups * TREE_GROUP * 8;
 	free(sorted);
 }
 
@@ -718,7 +789,7 @@ static void allocate(struct compiler *c)
 {
 	struct trees *t = c->t;
 	size_t number = t->source.config.double_sum ? sizeof(double) : sizeof(float);
-	size_t leaves = t->facts.leaves, nodes = t->facts.nodes, scan = 0;
+	size_t leaves = t->facts.leaves, scan = 0;
 
 	array(t, &t->leaf_first, t->tree_count + 1, sizeof(*t->leaf_first));
 	array(t, &t->scan_first, t->tree_count + 1, sizeof(*t->scan_first));
@@ -736,8 +807,6 @@ static void allocate(struct compiler *c)
 	}
 	t->scan_first[t->tree_count] = (uint32_t)scan;
 	array(t, &t->scan, scan, sizeof(*t->scan));
-	array(t, &t->walk, nodes, sizeof(*t->walk));
-	array(t, &t->walk_leaf, nodes, sizeof(*t->walk_leaf));
 	if (t->form == TREE_LEAF_GENERAL) {
 		array(t, &t->pair_first, leaves + 1, sizeof(*t->pair_first));
 		array(t, &t->pairs, c->s->pairs.count, sizeof(*t->pairs));
@@ -748,14 +817,38 @@ static void allocate(struct compiler *c)
 
 		array(t, &t->leaf_values, leaves * each, number);
 	}
-	if (t->form == TREE_LEAF_SCALAR)
-		array(t, &t->walk_value, nodes, number);
+}
+
+/* Which trees are small enough for four bytes a node, without many nodes to fill short paths up; room for all. */
+static void allocate_walk(struct compiler *c, size_t sets)
+{
+	struct trees *t = c->t;
+	uint32_t list[TREE_TINY_STEP_MAX];
+	size_t tiny = 0, walk = 0;
+
+	array(t, &t->tree_is_tiny, t->tree_count, sizeof(*t->tree_is_tiny));
+	for (size_t i = 0; i < t->tree_count; i++) {
+		const struct tree_root *r = &c->s->roots.at[c->order[i]];
+		size_t nodes = 2 * (size_t)r->leaves - 1, listed = 0;
+
+		if (r->leaves <= TREE_TINY_LEAVES && t->column_count + sets <= TREE_TINY_COLUMNS) {
+			order_tree(c, r);
+			listed = list_tiny(c, r->depth, list);
+		}
+		t->tree_is_tiny[i] = listed && listed <= 2 * nodes + TREE_GROUP;
+		tiny += t->tree_is_tiny[i] ? listed : 0;
+		walk += t->tree_is_tiny[i] ? 0 : nodes;
+	}
+	array(t, &t->tiny, tiny, sizeof(*t->tiny));
+	array(t, &t->walk, walk, sizeof(*t->walk));
+	array(t, &t->walk_leaf, walk, sizeof(*t->walk_leaf));
 }
 
 static void compile_trees(struct compiler *c, size_t sets)
 {
 	struct trees *t = c->t;
 	struct progress g = { 0 };
+	uint32_t list[TREE_TINY_STEP_MAX];
 
 	if (sets) {
 		array(t, &t->sets, sets, sizeof(*t->sets));
@@ -772,7 +865,10 @@ static void compile_trees(struct compiler *c, size_t sets)
 		}
 		if (r->leaves <= TREE_SCAN_LEAVES)
 			compile_scan(c, &g, count);
-		compile_walk(c, &g, i, count);
+		if (t->tree_is_tiny[i])
+			compile_tiny(c, &g, i, list, list_tiny(c, r->depth, list));
+		else
+			compile_walk(c, &g, i, count);
 	}
 	if (t->pair_first)
 		t->pair_first[t->facts.leaves] = (uint32_t)g.pair;
@@ -851,13 +947,15 @@ bool tree_compile(struct trees *t)
 		t->form = leaf_form(&c);
 		order_trees(&c);
 		allocate(&c);
+		allocate_walk(&c, sets);
 		compile_trees(&c, sets);
 		if (t->tree_count)
 			group_trees(t);
 		t->facts.bytes += t->column_count * 3 + t->set_count * sizeof(*t->sets);
 		t->has_avx2 = false;
 #if defined(__x86_64__)
-		t->has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt");
+		t->has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") &&
+			      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
 #endif
 	}
 	compiler_done(&c);

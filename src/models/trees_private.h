@@ -112,6 +112,16 @@ struct tree_walk_node {
 };
 
 /*
+ * A small tree's walk has nodes of four bytes: k in the low 8 bits, 13 bits of column, 11 bits of how far behind the
+ * left child stands; a row goes to at + step + (rank > k), in one addition with carry. After exactly the tree's depth
+ * of steps it stands on a leaf, which is its number in the tables, or when sums are float and leaves one number, that
+ * float's bits. Shorter paths are filled up with nodes that all go left.
+ */
+#define TREE_TINY_COLUMNS  8192
+#define TREE_TINY_STEP_MAX 2047
+#define TREE_TINY_LEAVES   256
+
+/*
  * In preorder. A row's leaf number j starts at 0 and, at a node on its path, is the first leaf under it; going right
  * adds the number of leaves to the left. A node is on the path just when j is its first leaf: after every earlier node,
  * j is the first leaf of the subtree where the row's path leaves what was visited. Bytes are repeated four times for
@@ -162,19 +172,31 @@ struct trees {
 	struct tree_pair *pairs;
 	uint32_t *leaf_linear; /* general: leaf's linear function, or NULL when there are none */
 
-	struct tree_walk_node *walk;
-	uint32_t *walk_leaf; /* leaf number (in the tables) of each leaf node */
-	void *walk_value;    /* scalar: its value */
-	/* The walk goes by groups of trees of like depth. */
-	uint32_t *walk_root;  /* groups * TREE_GROUP */
-	uint32_t *walk_place; /* where the tree stands in the order of summing */
-	uint32_t *walk_depth; /* of the group */
-	size_t walk_groups;
-	uint32_t *tree_root, *tree_depth; /* by order of summing */
+	uint32_t *tiny;                   /* nodes of small trees */
+	struct tree_walk_node *walk;      /* nodes of the others */
+	uint32_t *walk_leaf;              /* leaf number (in the tables) of each leaf node of `walk` */
+	uint32_t *tree_root, *tree_depth; /* by order of summing; the root is in `tiny` or `walk` */
+	uint8_t *tree_is_tiny;
+	/* The walk goes by groups: first those of small trees of one depth, then those of others. */
+	uint32_t *walk_root; /* groups * TREE_GROUP */
+	uint32_t
+	    *walk_place; /* where the tree stands in the order of summing; tree_count for lanes that are left over */
+	uint32_t *walk_depth;            /* of the group */
+	size_t tiny_groups, walk_groups; /* walk_groups: all */
 
 	struct tree_scan_node *scan;
 	uint32_t *scan_first; /* tree_count + 1; empty for large trees */
 };
+
+/* What stands at the end of a walk: the leaf's number in the tables, or the bits of its float. */
+static inline uint32_t tree_leaf_word(const struct trees *t, uint32_t leaf)
+{
+	uint32_t word = leaf;
+
+	if (t->form == TREE_LEAF_SCALAR && !t->source.config.double_sum)
+		memcpy(&word, (const float *)t->leaf_values + leaf, sizeof(word));
+	return word;
+}
 
 /* Fills all but facts and is_plain from the source; false when the ensemble does not fit the compiled form. */
 bool tree_compile(struct trees *t);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * trees_sum - adds leaves up, in float or in double. Included by trees_run.c once for each, with SUM_NAME, SUM_TYPE and
- * SUM_BASE (the ensemble's base numbers in that type). No include guard: it is a template.
+ * SUM_BASE (the ensemble's base numbers in that type) and SUM_LEAF (a scalar leaf's value from the word at the end of a
+ * walk). No include guard: it is a template.
  *
  * A target's leaves are added in the order of the trees, one by one, whatever the path: results are equal to the last
  * bit.
@@ -59,24 +60,21 @@ static inline void SUM_(add_leaf)(const struct trees *t, uint32_t leaf, const vo
 static void SUM_(row)(const struct trees *t, const struct kernels *kernels, const void *x,
 		      struct tree_row_ranks *row_ranks, uint8_t *ranks, uint32_t *leaf, SUM_TYPE *out)
 {
-	const SUM_TYPE *value = t->walk_value;
+	const SUM_TYPE *value __attribute__((unused)) = t->leaf_values; /* SUM_LEAF may use it */
 	size_t i = 0;
 
 	kernels->row(t, x, row_ranks, ranks);
-	walk_row(t, ranks, leaf);
+	kernels->walk(t, ranks, leaf);
 	SUM_(start)(t, 1, out);
-	if (t->form == TREE_LEAF_SCALAR) {
-		for (size_t k = 0; k < t->source.config.targets; k++) {
-			SUM_TYPE sum = out[k];
+	for (size_t k = 0; k < t->source.config.targets && t->form == TREE_LEAF_SCALAR; k++) {
+		SUM_TYPE sum = out[k];
 
-			for (size_t end = t->target_end[k]; i < end; i++)
-				sum += value[leaf[i]];
-			out[k] = sum;
-		}
-	} else {
-		for (; i < t->tree_count; i++)
-			SUM_(add_leaf)(t, t->walk_leaf[leaf[i]], x, out);
+		for (size_t end = t->target_end[k]; i < end; i++)
+			sum += SUM_LEAF(leaf[i]);
+		out[k] = sum;
 	}
+	for (; i < t->tree_count; i++)
+		SUM_(add_leaf)(t, leaf[i], x, out);
 	SUM_(finish)(t, 1, out);
 }
 
