@@ -140,8 +140,7 @@ static void connection_end(struct connection *c)
 	}
 	/* RFC 9112 9.6: closing with bytes unread would send a reset, which may overtake the answer. */
 	(void)shutdown(c->watch.fd, SHUT_WR);
-	c->is_lingering = true;
-	c->in_at = c->in.len = 0;
+	c->is_lingering = true; /* the input stays: a request that was answered late may still be read from it */
 	loop_watch_change(c->worker->loop, &c->watch, LOOP_READ);
 	c->codec_timeout_ns = 0;
 	own_timeout(c, loop_now(c->worker->loop) + LINGER_NS);
