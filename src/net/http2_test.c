@@ -114,6 +114,15 @@ static void slow_chat(struct request *req)
 		request_offload(req, slow_chat_step);
 }
 
+static void held(struct request *req)
+{
+	req->is_held = true;
+	if (!req->is_end) {
+		buffer_append(&req->out, req->body);
+		request_send_part(req);
+	}
+}
+
 static const struct surface http_surface = { "test", fail_as_json_error }, grpc_surface = { "grpc", NULL };
 static const struct route table[] = {
 	{ METHOD_GET | METHOD_POST, "/echo", echo, &http_surface, ROUTE_HTTP },
@@ -124,6 +133,7 @@ static const struct route table[] = {
 	{ METHOD_POST, "/t.T/Fail", failing, &grpc_surface, ROUTE_GRPC },
 	{ METHOD_POST, "/t.T/Gated", gated, &grpc_surface, ROUTE_GRPC },
 	{ METHOD_POST, "/t.T/Chat", chat, &grpc_surface, ROUTE_GRPC_STREAM },
+	{ METHOD_POST, "/t.T/Held", held, &grpc_surface, ROUTE_GRPC_STREAM },
 	{ METHOD_POST, "/t.T/SlowChat", slow_chat, &grpc_surface, ROUTE_GRPC_STREAM },
 	{ 0 },
 };
@@ -820,6 +830,20 @@ static void draining_answers_what_was_accepted(void **state)
 	client_free(c);
 }
 
+static void draining_ends_the_calls_that_wait_for_news(void **state)
+{
+	struct client *c = client_new(*state);
+	struct call *call = ask(c, "POST", "/t.T/Held", grpc_headers, SPAN("\0\0\0\0\1a"), false);
+
+	wait_body(c, call, SPAN("\0\0\0\0\1a"));
+	assert_int_equal(exchange(c, "GET", "/echo", NULL, SPAN(""))->status, 200); /* its end has been seen */
+	assert_false(call->is_closed);
+	server_drain(*state);
+	wait_closed(c, call);
+	assert_int_equal(call->grpc_status, 14);
+	client_free(c);
+}
+
 static void a_flood_of_pings_ends_the_connection(void **state)
 {
 	struct client *c = client_new(*state);
@@ -855,6 +879,7 @@ int main(void)
 		TEST(a_streaming_call_answers_each_message),
 		TEST(a_streaming_call_waits_for_a_slow_reader),
 		TEST(draining_answers_what_was_accepted),
+		TEST(draining_ends_the_calls_that_wait_for_news),
 		TEST(a_flood_of_pings_ends_the_connection),
 	};
 
