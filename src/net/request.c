@@ -347,9 +347,7 @@ static void request_settle(struct request *req)
 	struct slot *s = slot_of(req);
 	struct error err = { 0 };
 
-	if (UNLIKELY(req->is_abandoned)) {
-		request_finish(req);
-	} else if (LIKELY(req->answer.is_answered)) {
+	if (LIKELY(req->answer.is_answered || req->is_abandoned)) {
 		request_finish(req);
 	} else if (s->next_step) {
 		void (*step)(struct request *) = s->next_step;
