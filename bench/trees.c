@@ -28,8 +28,8 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static bool median(const struct model *m, struct tensor *x, int64_t rows_each, size_t calls, double *ret_ns,
-		   struct arena *arena, struct error *err)
+static bool measure(const struct model *m, struct tensor *x, int64_t rows_each, size_t calls, double *ret_ns,
+		    struct arena *arena, struct error *err)
 {
 	const struct model_info *info = model_info(m);
 	int64_t rows = x->shape[0], row = 0, *times = base_alloc(calls * sizeof(*times));
@@ -50,7 +50,8 @@ static bool median(const struct model *m, struct tensor *x, int64_t rows_each, s
 		times[i] = clock_monotonic_ns() - start;
 	}
 	qsort(times, calls, sizeof(*times), compare);
-	*ret_ns = (double)times[calls / 2];
+	ret_ns[0] = (double)times[calls / 2];
+	ret_ns[1] = (double)times[0];
 	free(times);
 	free(results);
 	return ok;
@@ -62,7 +63,7 @@ static bool bench_rows(const struct model *m, struct span rows, struct error *er
 	int64_t features = model_info(m)->inputs[0].shape[1];
 	struct tensor from = { .dtype = DTYPE_FP32, .rank = 2, .data = (void *)rows.ptr }, x;
 	struct arena arena, scratch;
-	double call = 0, batch = 0;
+	double call[2], batch[2];
 	bool ok;
 
 	if (features <= 0)
@@ -77,10 +78,11 @@ static bool bench_rows(const struct model *m, struct span rows, struct error *er
 	arena_init(&scratch, MIB(256));
 	/* the first round warms up */
 	ok = tensor_convert(&from, model_info(m)->inputs[0].dtype, &arena, &x, err) &&
-	     median(m, &x, 1, CALLS, &call, &scratch, err) && median(m, &x, 1, CALLS, &call, &scratch, err) &&
-	     median(m, &x, BATCH_ROWS, BATCHES, &batch, &scratch, err);
+	     measure(m, &x, 1, CALLS, call, &scratch, err) && measure(m, &x, 1, CALLS, call, &scratch, err) &&
+	     measure(m, &x, BATCH_ROWS, BATCHES, batch, &scratch, err);
 	if (ok)
-		printf("call_us %.3f rows_per_s %.0f\n", call / 1000, BATCH_ROWS / batch * 1e9);
+		printf("call_us %.3f %.3f rows_per_s %.0f %.0f\n", call[0] / 1000, call[1] / 1000,
+		       BATCH_ROWS / batch[0] * 1e9, BATCH_ROWS / batch[1] * 1e9);
 	arena_done(&arena);
 	arena_done(&scratch);
 	return ok;

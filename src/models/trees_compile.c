@@ -97,19 +97,18 @@ static void slot_add_cut(struct compiler *c, uint32_t slot, double cut)
 	c->slot_cuts[slot][s->cut_count++] = cut;
 }
 
-static bool set_has(const uint32_t *set, size_t words, uint64_t category)
+static bool set_has(const struct tree_source *s, const struct tree_node *n, uint64_t category)
 {
-	return category / 32 < words && (set[category / 32] >> (category % 32) & 1);
+	return category / 32 < n->set_words && (s->sets.at[n->set_first + category / 32] >> (category % 32) & 1);
 }
 
 /* Cuts where going up through the numbers changes what the set says. */
 static void add_set_cuts(struct compiler *c, uint32_t slot, const struct tree_node *n)
 {
-	const uint32_t *set = c->s->sets.at + n->set_first;
 	bool before = false;
 
 	for (uint64_t category = 0; category <= (uint64_t)n->set_words * 32; category++) {
-		bool now = set_has(set, n->set_words, category);
+		bool now = set_has(c->s, n, category);
 
 		if (now != before || (category == 0 && now))
 			slot_add_cut(c, slot, category || !n->set_truncates ? (double)category : cut_above(c->s, -1));
@@ -347,7 +346,7 @@ bool tree_in_set(const struct tree_source *s, const struct tree_node *n, double 
 	default:
 		if (!(n->set_truncates ? x > -1 : x >= 0) || x >= 4294967296.0)
 			return false;
-		return set_has(s->sets.at + n->set_first, n->set_words, (uint64_t)MAX(x, 0));
+		return set_has(s, n, (uint64_t)MAX(x, 0));
 	}
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * trees_private - what the parts of the tree engine share: builder (trees_builder.c), compiler (trees_compile.c),
- * running (trees_run.c, with the vector kernels of trees_scan.h).
+ * running (trees_run.c, with the vector kernels of trees_scan.inc).
  */
 #include "models/trees.h"
 

@@ -26,7 +26,7 @@
 #define SCAN_NAME  base
 #define SCAN_WIDTH 16
 #define SCAN_TARGET
-#include "models/trees_scan.h"
+#include "models/trees_scan.inc"
 #undef SCAN_NAME
 #undef SCAN_WIDTH
 #undef SCAN_TARGET
@@ -36,7 +36,7 @@
 #define SCAN_NAME   avx2
 #define SCAN_WIDTH  32
 #define SCAN_TARGET AVX2
-#include "models/trees_scan.h"
+#include "models/trees_scan.inc"
 #undef SCAN_NAME
 #undef SCAN_WIDTH
 #undef SCAN_TARGET
@@ -117,12 +117,12 @@ AVX2 static inline uint8_t nan_avx2_double(double x)
 #define RANK_NAME base_float
 #define RANK_TYPE float
 #define RANK_TARGET
-#include "models/trees_rank.h"
+#include "models/trees_rank.inc"
 
 #define RANK_NAME base_double
 #define RANK_TYPE double
 #define RANK_TARGET
-#include "models/trees_rank.h"
+#include "models/trees_rank.inc"
 
 #if defined(__x86_64__)
 #define RANK_NAME   avx2_float
@@ -130,26 +130,26 @@ AVX2 static inline uint8_t nan_avx2_double(double x)
 #define RANK_TARGET AVX2
 #define RANK_COUNT8 count8_avx2_float
 #define RANK_NAN    nan_avx2_float
-#include "models/trees_rank.h"
+#include "models/trees_rank.inc"
 
 #define RANK_NAME   avx2_double
 #define RANK_TYPE   double
 #define RANK_TARGET AVX2
 #define RANK_COUNT8 count8_avx2_double
 #define RANK_NAN    nan_avx2_double
-#include "models/trees_rank.h"
+#include "models/trees_rank.inc"
 #endif
 
 /* ---- walking -------------------------------------------------------------------------------------------------- */
 
 #define WALK_NAME base
 #define WALK_TARGET
-#include "models/trees_walk.h"
+#include "models/trees_walk.inc"
 #if defined(__x86_64__)
 #define WALK_NAME   avx2
 #define WALK_TARGET AVX2
 #define WALK_BEXTR  __builtin_ia32_bextr_u32
-#include "models/trees_walk.h"
+#include "models/trees_walk.inc"
 #endif
 
 /* Leaf numbers of one large tree for a block of rows. */
@@ -237,7 +237,7 @@ static inline float float_of(uint32_t bits)
 #define SUM_TYPE       float
 #define SUM_BASE       t->base_float
 #define SUM_LEAF(word) float_of(word)
-#include "models/trees_sum.h"
+#include "models/trees_sum.inc"
 #undef SUM_NAME
 #undef SUM_TYPE
 #undef SUM_BASE
@@ -247,7 +247,7 @@ static inline float float_of(uint32_t bits)
 #define SUM_TYPE       double
 #define SUM_BASE       t->source.base
 #define SUM_LEAF(word) value[word]
-#include "models/trees_sum.h"
+#include "models/trees_sum.inc"
 #undef SUM_NAME
 #undef SUM_TYPE
 #undef SUM_BASE
