@@ -69,6 +69,13 @@ def everything(names, kind, extra=""):
     return model(nodes, [value("X", kind, None, 2)], [value("Y", kind, None, None)])
 
 
+def empty_attribute():
+    """An attribute without a type and without a value: was an index of -1."""
+    softmax = node("Softmax", "X", "Y")
+    softmax.attribute.add().name = "axis"
+    return model([softmax], [X], [Y])
+
+
 MODELS = {
     "linear": lambda: model(
         [
@@ -103,6 +110,7 @@ MODELS = {
     "folds": lambda: model([node("Range", "a b c", "r"), node("Mul", "r r", "s"), node("Cast", "s", "f", to=F), node("Reshape", "f d", "g"), node("MatMul", "X g", "Y")], [X], [Y], [constant("a", I, [], [0]), constant("b", I, [], [4]), constant("c", I, [], [1]), constant("d", I, [2], [2, -1])]),
     "floats": lambda: everything(["Neg", "Abs", "Sqrt", "Exp", "Log", "Sigmoid", "Tanh", "Erf", "Floor", "Ceil", "Round", "Reciprocal", "Softplus"], F),
     "doubles": lambda: everything(["Neg", "Abs", "Sqrt", "Exp", "Log", "Sigmoid", "Tanh", "LogSoftmax", "ReduceL2"], D),
+    "empty_attribute": empty_attribute,
     "integers": lambda: model([node("Mod", "X k", "a"), node("Div", "a k", "b"), node("Add", "b k", "c"), node("Max", "c k", "d"), node("Equal", "d k", "e"), node("Cast", "e", "f", to=S), node("Identity", "f", "Y")], [value("X", I, None, 2)], [value("Y", S, None, 2)], [constant("k", I, [2], [3, -1])]),
 }
 

@@ -5,7 +5,7 @@
  *
  * A file goes through three stages. onnx_parse() turns ModelProto (onnx.proto, IR versions 3 to 13) into the structs
  * below, checking names, types and sizes. onnx_plan_new() resolves names to slots, prepares each node by its operator's
- * row, folds what is constant, and finds when each buffer can be used again. onnx_run() walks the steps of the plan
+ * row, folds what is constant, and finds when each buffer can be used again. onnx_execute() walks the steps of the plan
  * over the caller's arena.
  *
  * An operator is one row in the table of its file (onnx_ops_*.c): prepare() reads attributes once at load, run()
