@@ -296,19 +296,24 @@ ALWAYS_INLINE void read_integers_inline(struct array_reader *r)
 			if (LIKELY(*q == ',')) {
 				length++;
 			} else {
-				is_plain = *q == ']' && q[1] == ',' && length + 1 == full;
-				is_plain = is_plain && q[2 + (q[2] == ' ')] == '[' && q[3] != ']';
+				const uint32_t compact = ']' | ',' << 8 | '[' << 16;
+				const uint32_t spaced = ']' | ',' << 8 | ' ' << 16 | (uint32_t)'[' << 24;
+				uint32_t between;
+
+				memcpy(&between, q, 4);
+				is_plain = length + 1 == full && ((between & 0xFFFFFF) == compact || between == spaced);
 				if (UNLIKELY(!is_plain))
 					break;
 				others &= others - 1;
 				others &= others - 1;
 				q += 2;
-				length = 0;
-				rows++;
-				if (UNLIKELY(*q == ' ')) {
+				if (UNLIKELY(between == spaced)) {
 					others &= others - 1;
 					q++;
+					KEEP_BRANCH(others, q);
 				}
+				length = 0;
+				rows++;
 			}
 			*to++ = short_value(p + at, digits);
 			at = (size_t)(q - p) + 1;
