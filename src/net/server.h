@@ -9,6 +9,7 @@
  *
  * Life:      server_new() binds (so that errors come before threads) → server_start() → server_drain() → server_wait() →
  *            server_free().
+ * Ownership: the strings and tables that the config points to stay the caller's and must live as long as the server.
  * Threads:   the functions here are for the thread that made the server; server_drain() and server_reload_tls() for any.
  */
 #include "metrics/metrics.h"
