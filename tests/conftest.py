@@ -3,10 +3,10 @@
 import os
 import pathlib
 import re
-import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -18,50 +18,52 @@ DEADLINE = 120 if SANITIZED else 30
 
 
 class Server:
-    """`hythe serve` on a free port of 127.0.0.1. Output is kept in .log."""
+    """`hythe serve` on a free port of 127.0.0.1. What it prints is in .output; a thread reads it, so that the pipe never fills."""
 
     def __init__(self, arguments, listen="127.0.0.1:0", env=None, cwd=None):
-        self.log_path = None
         command = [str(PROGRAM), "serve", *map(str, arguments)]
         if listen:
             command += ["--listen", listen]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd,
-                                        env={**os.environ, **(env or {})})
-        os.set_blocking(self.process.stdout.fileno(), False)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd, env={**os.environ, **(env or {})})
         self.output = b""
+        self.printed = threading.Condition()
+        self.reader = threading.Thread(target=self._read_all, daemon=True)
+        self.reader.start()
         self.url = self._wait_for(rb"(https?://[^\s/'\"]+|unix:[^\s'\"]+)").decode()
         found = re.search(r"://([^:/\[]+|\[[^\]]+\]):(\d+)", self.url)
         self.host = found.group(1) if found else None
         self.port = int(found.group(2)) if found else None
 
-    def read(self, timeout=0.0):
-        """What has been printed so far, as text."""
-        end = time.monotonic() + timeout
-        while True:
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
-            chunk = self.process.stdout.read() if ready else None
-            if chunk:
+    def _read_all(self):
+        while chunk := os.read(self.process.stdout.fileno(), 65536):
+            with self.printed:
                 self.output += chunk
-            if not chunk or time.monotonic() >= end:
-                return self.output.decode(errors="replace")
+                self.printed.notify_all()
+        with self.printed:
+            self.printed.notify_all()
+
+    def read(self):
+        """What has been printed so far, as text."""
+        with self.printed:
+            return self.output.decode(errors="replace")
 
     def _wait_for(self, pattern, deadline=DEADLINE):
         end = time.monotonic() + deadline
-        while time.monotonic() < end:
-            ready, _, _ = select.select([self.process.stdout], [], [], 0.2)
-            chunk = self.process.stdout.read() if ready else None
-            if chunk:
-                self.output += chunk
-            found = re.search(pattern, self.output)
-            if found:
-                return found.group(0)
-            if self.process.poll() is not None:
-                self.output += self.process.stdout.read() or b""
-                break
-        raise RuntimeError(f"hythe serve printed no {pattern!r}; it said:\n{self.output.decode(errors='replace')}")
+        with self.printed:
+            while not (found := re.search(pattern, self.output)):
+                left = end - time.monotonic()
+                if left <= 0 or not self.reader.is_alive() and self.process.poll() is not None:
+                    raise RuntimeError(f"hythe serve printed no {pattern!r}; it said:\n{self.output.decode(errors='replace')}")
+                self.printed.wait(min(left, 0.2))
+            return found.group(0)
 
     def wait_for(self, text, deadline=DEADLINE):
         return self._wait_for(re.escape(text.encode()), deadline).decode()
+
+    def read_with_line(self, text):
+        """All that has been printed, once a whole line with this text is among it."""
+        self._wait_for(re.escape(text.encode()) + rb"[^\n]*\n")
+        return self.read()
 
     @property
     def pid(self):
@@ -77,7 +79,7 @@ class Server:
                 self.process.kill()
                 self.process.wait()
                 raise
-        self.read()
+        self.reader.join(DEADLINE)
         return self.process.returncode
 
 

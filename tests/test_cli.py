@@ -301,7 +301,7 @@ def test_progress_is_shown_on_a_terminal_only(hythe, models_dir, customers, tmp_
 # ---- serve: what it prints, and its signals --------------------------------------------------------------------------
 
 def printed_curl(server):
-    text = server.wait_for("Try:") and server.read(0.2)
+    text = server.read_with_line("  curl ")
     return re.search(r"^Try:\n  (.+)$", text, re.M).group(1)
 
 
@@ -347,12 +347,12 @@ def test_tls_has_its_curl_line_and_sighup_reads_the_certificate_again(serve, tmp
 
 def test_names_addresses_and_models_are_printed(serve, hythe, models_dir):
     server = serve(["first=lr.onnx", "xgb-multi.json"], "--listen", "127.0.0.1:0")
-    text = server.wait_for("Try:") and server.read(0.2)
+    text = server.read_with_line("  curl ")
     assert len(re.findall(r"http://127\.0\.0\.1:\d+", text)) >= 2
     assert re.search(r"^  first +ONNX", text, re.M) or re.search(r"^  first ", text, re.M)
     assert re.search(r"^  xgb-multi .*XGBoost.*3 classes", text, re.M)
     server = serve("lr.onnx", "--quiet")
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+\n", server.read(0.2))
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+\n", server.read_with_line("http"))
 
 
 def test_names_by_flag_and_features_by_file(serve, tmp_path):
