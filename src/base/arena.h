@@ -13,10 +13,10 @@
 struct arena_chunk;
 
 struct arena {
-	char *ptr, *end;           /* what is left of the newest chunk */
+	char *ptr, *end;            /* what is left of the newest chunk */
 	struct arena_chunk *chunks; /* newest first */
-	size_t used, limit;        /* bytes handed out as chunks; most that may be */
-	size_t keep;               /* arena_clear() keeps one chunk of at most this size for reuse */
+	size_t used, limit;         /* bytes handed out as chunks; most that may be */
+	size_t keep;                /* arena_clear() keeps one chunk of at most this size for reuse */
 };
 
 /* An arena that may grow to `limit` bytes. */
@@ -55,4 +55,4 @@ struct span arena_copy(struct arena *a, struct span s, struct error *err);
 
 /* Formatted text in the arena, NUL-terminated. */
 struct span arena_print(struct arena *a, struct error *err, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));

@@ -16,18 +16,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ARRAY_LEN(a)     (sizeof(a) / sizeof((a)[0]))
-#define MUST_CHECK       __attribute__((warn_unused_result))
+#define ARRAY_LEN(a)      (sizeof(a) / sizeof((a)[0]))
+#define MUST_CHECK        __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, v) __attribute__((format(printf, f, v)))
-#define LIKELY(x)        __builtin_expect(!!(x), 1)
-#define UNLIKELY(x)      __builtin_expect(!!(x), 0)
-#define MIN(a, b)        ((a) < (b) ? (a) : (b))
-#define MAX(a, b)        ((a) > (b) ? (a) : (b))
-#define KIB(n)           ((size_t)(n) << 10)
-#define MIB(n)           ((size_t)(n) << 20)
+#define LIKELY(x)         __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)       __builtin_expect(!!(x), 0)
+#define MIN(a, b)         ((a) < (b) ? (a) : (b))
+#define MAX(a, b)         ((a) > (b) ? (a) : (b))
+#define KIB(n)            ((size_t)(n) << 10)
+#define MIB(n)            ((size_t)(n) << 20)
 
 /* The struct that holds `member` at address `ptr`. */
-#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 /* Says what must be true if our own code is right. Stays on in release: prints and aborts. */
 #define ASSERT(x) ((void)(LIKELY(x) || (base_assert_failed(#x, __FILE__, __LINE__), 0)))
@@ -43,12 +43,12 @@ void base_free_pointer(void *pointer_to_pointer);
 void base_close_fd(const int *fd);
 #define AUTO_FREE  __attribute__((cleanup(base_free_pointer)))
 #define AUTO_CLOSE __attribute__((cleanup(base_close_fd)))
-#define TAKE(p)                                                                                              \
-	({                                                                                                   \
-		__typeof__(p) *take_from_ = &(p);                                                            \
-		__typeof__(p) take_value_ = *take_from_;                                                     \
-		*take_from_ = NULL;                                                                          \
-		take_value_;                                                                                 \
+#define TAKE(p)                                                                                                        \
+	({                                                                                                             \
+		__typeof__(p) *take_from_ = &(p);                                                                      \
+		__typeof__(p) take_value_ = *take_from_;                                                               \
+		*take_from_ = NULL;                                                                                    \
+		take_value_;                                                                                           \
 	})
 
 #include "base/span.h"

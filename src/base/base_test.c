@@ -146,7 +146,7 @@ static void utf8_follows_rfc_3629(void **state)
 		{ "", true },
 		{ "plain ascii text, long enough for words", true },
 		{ "\xc2\x80 \xdf\xbf \xe0\xa0\x80 \xef\xbf\xbf \xf0\x90\x80\x80 \xf4\x8f\xbf\xbf", true },
-		{ "\xc0\x80", false },     /* overlong */
+		{ "\xc0\x80", false }, /* overlong */
 		{ "\xc1\xbf", false },
 		{ "\xe0\x9f\xbf", false },
 		{ "\xed\xa0\x80", false }, /* surrogate */
@@ -154,7 +154,7 @@ static void utf8_follows_rfc_3629(void **state)
 		{ "\xf4\x90\x80\x80", false }, /* over U+10FFFF */
 		{ "\xf5\x80\x80\x80", false },
 		{ "12345678\x80", false },
-		{ "\xe2\x82", false },     /* cut */
+		{ "\xe2\x82", false }, /* cut */
 		{ "\xff", false },
 	};
 

@@ -93,7 +93,8 @@ bool buffer_read_file(struct buffer *b, const char *path, struct error *err)
 	if (S_ISDIR(st.st_mode))
 		return error_set(err, ERROR_INVALID, "%s is a folder, not a file", path);
 	for (;;) {
-		size_t want = S_ISREG(st.st_mode) && (size_t)st.st_size > b->len ? (size_t)st.st_size - b->len + 1 : KIB(64);
+		size_t want =
+		    S_ISREG(st.st_mode) && (size_t)st.st_size > b->len ? (size_t)st.st_size - b->len + 1 : KIB(64);
 		char *to;
 		ssize_t got;
 

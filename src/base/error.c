@@ -66,11 +66,11 @@ bool error_errno(struct error *err, int errnum, const char *format, ...)
 	va_list args;
 	int len;
 
-	err->code = errnum == ENOENT || errnum == ENOTDIR          ? ERROR_NOT_FOUND
-		    : errnum == EACCES || errnum == EPERM          ? ERROR_FORBIDDEN
-		    : errnum == EADDRINUSE || errnum == EEXIST     ? ERROR_ALREADY_EXISTS
-		    : errnum == EISDIR || errnum == EADDRNOTAVAIL  ? ERROR_INVALID
-								   : ERROR_INTERNAL;
+	err->code = errnum == ENOENT || errnum == ENOTDIR         ? ERROR_NOT_FOUND
+		    : errnum == EACCES || errnum == EPERM         ? ERROR_FORBIDDEN
+		    : errnum == EADDRINUSE || errnum == EEXIST    ? ERROR_ALREADY_EXISTS
+		    : errnum == EISDIR || errnum == EADDRNOTAVAIL ? ERROR_INVALID
+								  : ERROR_INTERNAL;
 	va_start(args, format);
 	len = vsnprintf(err->message, sizeof(err->message), format, args);
 	va_end(args);

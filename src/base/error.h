@@ -25,17 +25,16 @@ struct error {
 
 /* Both return false, so that one line sets and returns. */
 bool error_set(struct error *err, enum error_code code, const char *format, ...)
-	__attribute__((format(printf, 3, 4), cold));
+    __attribute__((format(printf, 3, 4), cold));
 bool error_wrap(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
 
 /* Sets INTERNAL (or NOT_FOUND, FORBIDDEN, ... by errno) with strerror's words behind the text. */
-bool error_errno(struct error *err, int errnum, const char *format, ...)
-	__attribute__((format(printf, 3, 4), cold));
+bool error_errno(struct error *err, int errnum, const char *format, ...) __attribute__((format(printf, 3, 4), cold));
 
-int error_http(enum error_code code);            /* 400 */
-int error_grpc(enum error_code code);            /* 3 */
-const char *error_reason(enum error_code code);  /* "BadRequest" */
-const char *error_name(enum error_code code);    /* "INVALID" */
+int error_http(enum error_code code);           /* 400 */
+int error_grpc(enum error_code code);           /* 3 */
+const char *error_reason(enum error_code code); /* "BadRequest" */
+const char *error_name(enum error_code code);   /* "INVALID" */
 static inline struct span error_span(const struct error *err)
 {
 	return span_of(err->message);

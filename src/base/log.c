@@ -88,7 +88,8 @@ static void put_value(struct line *line, const struct log_field *f)
 	}
 }
 
-void log_line(enum log_level level, const char *module, const char *message, size_t count, const struct log_field *fields)
+void log_line(enum log_level level, const char *module, const char *message, size_t count,
+	      const struct log_field *fields)
 {
 	static const char *const names[] = { "error", "warn", "info", "debug" };
 	char time[CLOCK_TEXT_SIZE];

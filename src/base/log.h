@@ -33,12 +33,12 @@ bool log_is_on(enum log_level level);
 void log_line(enum log_level level, const char *module, const char *message, size_t count,
 	      const struct log_field *fields);
 
-#define LOG_AT_(level, module, message, ...)                                                                 \
-	do {                                                                                                 \
-		if (log_is_on(level)) {                                                                      \
-			const struct log_field log_fields_[] = { { .key = NULL }, ##__VA_ARGS__ };           \
-			log_line(level, module, message, ARRAY_LEN(log_fields_) - 1, log_fields_ + 1);       \
-		}                                                                                            \
+#define LOG_AT_(level, module, message, ...)                                                                           \
+	do {                                                                                                           \
+		if (log_is_on(level)) {                                                                                \
+			const struct log_field log_fields_[] = { { .key = NULL }, ##__VA_ARGS__ };                     \
+			log_line(level, module, message, ARRAY_LEN(log_fields_) - 1, log_fields_ + 1);                 \
+		}                                                                                                      \
 	} while (0)
 #define log_error(module, message, ...) LOG_AT_(LOG_ERROR, module, message, ##__VA_ARGS__)
 #define log_warn(module, message, ...)  LOG_AT_(LOG_WARN, module, message, ##__VA_ARGS__)

@@ -46,8 +46,7 @@ static const uint64_t tens[20] = {
 	UINT64_C(10000000000000000000),
 };
 
-/* ---- scanning -----------------------------------------------------------------------------------------------------
- */
+/* ---- scanning ---- */
 
 enum grammar { GRAMMAR_JSON, GRAMMAR_LENIENT };
 
@@ -184,8 +183,7 @@ ALWAYS_INLINE const char *scan_decimal(const char *p, const char *end, enum gram
 	return p;
 }
 
-/* ---- decimal to binary --------------------------------------------------------------------------------------------
- */
+/* ---- decimal to binary ---- */
 
 /* What differs between float and double in Eisel-Lemire (names and bounds: Lemire 2021, sections 5 to 9). */
 struct binary_format {
@@ -381,8 +379,7 @@ ALWAYS_INLINE float to_float(const struct decimal *d)
 	return d->is_negative ? -value : value;
 }
 
-/* ---- entries ------------------------------------------------------------------------------------------------------
- */
+/* ---- entries ---- */
 
 /* An integer of 20 digits may still fit uint64_t. */
 static bool read_uint64(const char *p, const char *end, uint64_t *ret)
@@ -529,8 +526,7 @@ bool number_parse_int64(struct span s, int64_t *ret)
 	return true;
 }
 
-/* ---- integers to text ---------------------------------------------------------------------------------------------
- */
+/* ---- integers to text ---- */
 
 /* Eight digits of a value below 10^8, the first in the low byte, less '0'. */
 ALWAYS_INLINE uint64_t split_eight(uint32_t value)
@@ -593,8 +589,7 @@ char *number_print_int64(char *out, int64_t value)
 	return number_print_uint64(out, (uint64_t)value);
 }
 
-/* ---- binary to shortest decimal -----------------------------------------------------------------------------------
- */
+/* ---- binary to shortest decimal ---- */
 
 /* floor(log10(2^e)), or of 3/4 * 2^e; floor(log2(10^e)). Fixed point, exact in the ranges used (Giulietti 2020, 8). */
 static int floor_log10_pow2(int e, bool three_quarters)

@@ -43,7 +43,8 @@ const char *number_scan_lenient(const char *p, const char *end, double *ret);
 /* The same, rounded once to float. */
 const char *number_scan_float(const char *p, const char *end, float *ret);
 
-/* Whole-input forms: false unless all of `s` is one number (lenient grammar for double). Outputs untouched on failure. */
+/* Whole-input forms: false unless all of `s` is one number (lenient grammar for double). Outputs untouched on failure.
+ */
 bool number_parse_double(struct span s, double *ret);
 bool number_parse_int64(struct span s, int64_t *ret);
 bool number_parse_uint64(struct span s, uint64_t *ret);
@@ -59,5 +60,6 @@ char *number_print_float(char *out, float value);
 char *number_print_int64(char *out, int64_t value);
 char *number_print_uint64(char *out, uint64_t value);
 
-/* The texts of 0 to 999: up to three digits, and in the last byte how many. For loops that print many small integers. */
+/* The texts of 0 to 999: up to three digits, and in the last byte how many. For loops that print many small integers.
+ */
 extern const char number_small_text[1000][4];

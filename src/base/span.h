@@ -13,10 +13,13 @@ struct span {
 	size_t len;
 };
 
-#define SPAN(literal)   ((struct span){ (literal), sizeof(literal) - 1 })
-#define SPAN_INIT(literal) { (literal), sizeof(literal) - 1 } /* for static tables */
-#define SPAN_FMT        "%.*s"
-#define SPAN_ARG(s)     (int)((s).len > 120 ? 120 : (s).len), ((s).ptr ? (s).ptr : "") /* cut: messages quote, not copy */
+#define SPAN(literal) ((struct span){ (literal), sizeof(literal) - 1 })
+#define SPAN_INIT(literal)                                                                                             \
+	{                                                                                                              \
+		(literal), sizeof(literal) - 1                                                                         \
+	} /* for static tables */
+#define SPAN_FMT    "%.*s"
+#define SPAN_ARG(s) (int)((s).len > 120 ? 120 : (s).len), ((s).ptr ? (s).ptr : "") /* cut: messages quote, not copy */
 
 static inline struct span span_of(const char *text)
 {

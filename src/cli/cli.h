@@ -106,7 +106,7 @@ void flag_variable(const struct flag *f, char *out, size_t size); /* "HYTHE_MAX_
 /* The nearest of `count` names to `given` ("did you mean"), or NULL when none is near. */
 const char *name_suggest(struct span given, const char *const *names, size_t count);
 
-/* ---- pages made from the table --------------------------------------------------------------------------- */
+/* ---- pages made from the table ---- */
 
 /*
  * Text in the table and in topics is a list of lines: a paragraph; verbatim when it begins with two spaces; a term with

@@ -37,7 +37,7 @@ static void put_topics(FILE *out)
 		fprintf(out, " %s", t->name);
 }
 
-/* ---- bash ------------------------------------------------------------------------------------------------ */
+/* ---- bash ---- */
 
 static void bash_values(FILE *out, const struct command *c)
 {
@@ -98,7 +98,7 @@ static void bash_write(FILE *out)
 	      out);
 }
 
-/* ---- zsh ------------------------------------------------------------------------------------------------- */
+/* ---- zsh ---- */
 
 /* The description of an _arguments row stands in brackets; a colon ends a field of it. */
 static void zsh_text(FILE *out, const char *text)
@@ -165,7 +165,7 @@ static void zsh_write(FILE *out)
 	      out);
 }
 
-/* ---- fish ------------------------------------------------------------------------------------------------ */
+/* ---- fish ---- */
 
 static void fish_flag(FILE *out, const struct command *c, const struct flag *f)
 {

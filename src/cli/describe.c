@@ -50,7 +50,7 @@ void describe_ns(double ns, struct buffer *out)
 	buffer_print(out, ns < 99.95 ? "%.1f %s" : "%.0f %s", ns, units[unit]);
 }
 
-/* ---- the curl line --------------------------------------------------------------------------------------- */
+/* ---- the curl line ---- */
 
 /* Between single quotes of a shell. */
 static void put_quoted(struct buffer *out, struct span text)

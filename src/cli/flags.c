@@ -7,7 +7,7 @@
 
 enum { LIST_ITEMS_MAX = 65536, NAMES_MAX = 128 };
 
-/* ---- values ---------------------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
 struct unit {
 	struct span name;
@@ -207,7 +207,7 @@ static bool list_append(struct text_list *list, struct span text, struct arena *
 	return true;
 }
 
-/* ---- places ---------------------------------------------------------------------------------------------- */
+/* ---- places ---- */
 
 /* Where the values of a call go, and which of its lists hold only a weaker source's items. */
 struct parse {
@@ -300,7 +300,7 @@ static bool set_from_environment(struct parse *p, char *const *environment, stru
 	return true;
 }
 
-/* ---- the command line ------------------------------------------------------------------------------------ */
+/* ---- the command line ---- */
 
 static const struct flag *flag_find(const struct command *c, struct span name, char letter)
 {
@@ -436,7 +436,7 @@ bool flags_parse(const struct command *command, const char *const *arguments, si
 	return true;
 }
 
-/* ---- "did you mean" -------------------------------------------------------------------------------------- */
+/* ---- "did you mean" ---- */
 
 /* Damerau-Levenshtein distance (with adjacent swaps; optimal string alignment), up to words of WORD_MAX letters. */
 static size_t distance(struct span a, struct span b)

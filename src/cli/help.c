@@ -60,7 +60,7 @@ void flag_groups(const struct command *command,
 	}
 }
 
-/* ---- terminal -------------------------------------------------------------------------------------------- */
+/* ---- terminal ---- */
 
 /* "term TAB explanation" lines of a group of flags. */
 static void put_flags(struct buffer *text, const struct flag *const *flags, size_t count)
@@ -151,7 +151,7 @@ bool help_topic(FILE *out, struct span name)
 	return true;
 }
 
-/* ---- man page -------------------------------------------------------------------------------------------- */
+/* ---- man page ---- */
 
 static void man_group(const char *group, const struct flag *const *flags, size_t count, void *context)
 {
@@ -198,7 +198,7 @@ void man_write(FILE *out)
 	fputs(".SH EXIT STATUS\n.TP\n\\fB0\\fR\nsuccess\n.TP\n\\fB1\\fR\nfailure\n.TP\n\\fB2\\fR\nwrong usage\n", out);
 }
 
-/* ---- Markdown -------------------------------------------------------------------------------------------- */
+/* ---- Markdown ---- */
 
 static void markdown_group(const char *group, const struct flag *const *flags, size_t count, void *context)
 {
@@ -241,7 +241,7 @@ void reference_write(FILE *out)
 	}
 }
 
-/* ---- commands -------------------------------------------------------------------------------------------- */
+/* ---- commands ---- */
 
 static bool no_page(struct span name, struct error *err)
 {

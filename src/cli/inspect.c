@@ -75,7 +75,7 @@ static void put_text(struct buffer *out, const char *path, const struct model_in
 	put_cost(out, info);
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------------------ */
+/* ---- JSON ---- */
 
 static void json_names(struct json_writer *w, const struct span *names, size_t count)
 {

@@ -81,7 +81,7 @@ void scorer_free(struct scorer *s)
 	free(s);
 }
 
-/* ---- out ------------------------------------------------------------------------------------------------- */
+/* ---- out ---- */
 
 static char *print_element(char *to, const struct tensor *t, size_t i)
 {
@@ -133,7 +133,7 @@ static void put_row(const struct score_plan *plan, const struct tensor *result, 
 	buffer_commit(out, (size_t)(to - (out->ptr + out->len)));
 }
 
-/* ---- run ------------------------------------------------------------------------------------------------- */
+/* ---- run ---- */
 
 static void set_rows(struct tensor *t, size_t rows)
 {
@@ -212,7 +212,7 @@ static bool run_rest(struct scorer *s, size_t rows, struct buffer *out, struct s
 	return false;
 }
 
-/* ---- in: the fast path ----------------------------------------------------------------------------------- */
+/* ---- in: the fast path ---- */
 
 static bool has_nan(const float *values, size_t count)
 {
@@ -281,7 +281,7 @@ static bool run_direct(struct scorer *s, struct span block, uint64_t first_line,
 	return true;
 }
 
-/* ---- in: any column types, any order --------------------------------------------------------------------- */
+/* ---- in: any column types, any order ---- */
 
 static bool parse_integer(struct span field, enum dtype type, void *to)
 {

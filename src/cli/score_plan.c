@@ -34,7 +34,7 @@ static bool looks_like_header(const struct span *fields, size_t count)
 	return !is_numeric || is_range;
 }
 
-/* ---- columns --------------------------------------------------------------------------------------------- */
+/* ---- columns ---- */
 
 /* Open addressing from a header's names to their fields: files may have thousands of columns. */
 struct field_table {
@@ -149,7 +149,7 @@ static bool match_by_position(struct score_plan *plan, const struct span *header
 	return true;
 }
 
-/* ---- outputs --------------------------------------------------------------------------------------------- */
+/* ---- outputs ---- */
 
 static bool find_output(struct score_plan *plan, struct error *err)
 {
@@ -274,7 +274,7 @@ static bool plan_outputs(struct score_plan *plan, struct span header_text, struc
 	return buffer_ok(&plan->head, "the output's header", err);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------- */
+/* ---- the whole ---- */
 
 static bool plan_columns(struct score_plan *plan, const struct span *fields, struct arena *arena, struct error *err)
 {

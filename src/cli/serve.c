@@ -23,7 +23,7 @@ struct serving {
 	struct server *server;
 };
 
-/* ---- what it prints -------------------------------------------------------------------------------------- */
+/* ---- what it prints ---- */
 
 /* Where a client on this machine reaches a listener, as text of a URL and a socket's path. */
 static void target_of(const struct serving *s, const char *address, struct describe_target *target, struct buffer *url)
@@ -126,7 +126,7 @@ static void announce(const struct serving *s)
 	buffer_done(&out);
 }
 
-/* ---- start ----------------------------------------------------------------------------------------------- */
+/* ---- start ---- */
 
 static bool check_options(const struct serving *s, struct error *err)
 {
@@ -193,7 +193,7 @@ static bool start_server(struct serving *s, struct error *err)
 	return s->server && server_start(s->server, err);
 }
 
-/* ---- signals --------------------------------------------------------------------------------------------- */
+/* ---- signals ---- */
 
 static sigset_t handled_signals(void)
 {

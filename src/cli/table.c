@@ -3,7 +3,7 @@
 
 #define AT(type, member) offsetof(struct type, member)
 
-/* ---- rows that several commands share -------------------------------------------------------------------- */
+/* ---- rows that several commands share ---- */
 
 #define MODEL_ROWS(options)                                                                                            \
 	{ .name = "features",                                                                                          \
@@ -23,7 +23,7 @@
 		.help = "use every boosting round of XGBoost and LightGBM models, not only up to the best one"         \
 	}
 
-/* ---- serve ----------------------------------------------------------------------------------------------- */
+/* ---- serve ---- */
 
 /* The unit of a limit's row says how its value is written; sizes are binary multiples, times are kept in milliseconds.
  */
@@ -161,7 +161,7 @@ static const struct flag serve_flags[] = {
 #undef LIMIT_ROW
 };
 
-/* ---- the others ------------------------------------------------------------------------------------------ */
+/* ---- the others ---- */
 
 static const struct flag inspect_flags[] = {
 	{ .name = "json",

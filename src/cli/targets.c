@@ -25,7 +25,7 @@ struct target target_split(const char *argument)
 	return (struct target){ .name = name, .path = argument + name.len + 1 };
 }
 
-/* ---- kinds ----------------------------------------------------------------------------------------------- */
+/* ---- kinds ---- */
 
 /* "app.py", "module:attribute", "package.module:Class". */
 static bool is_python(const char *path)
@@ -130,7 +130,7 @@ struct model_options model_options_of(const struct model_flags *flags)
 	return (struct model_options){ .onnxruntime = flags->onnxruntime, .all_rounds = flags->all_rounds };
 }
 
-/* ---- features -------------------------------------------------------------------------------------------- */
+/* ---- features ---- */
 
 static bool name_append(struct text_list *list, size_t *cap, struct span name, struct arena *arena, struct error *err)
 {

@@ -9,8 +9,7 @@
 
 #include "base/clock.h"
 
-/* ---- what calls cost ------------------------------------------------------------------------------------------------
- */
+/* ---- what calls cost ---- */
 
 enum {
 	COST_BUCKETS = 32, /* by the power of two of the rows */
@@ -147,8 +146,7 @@ struct served_totals served_totals(const struct served *s)
 	return t;
 }
 
-/* ---- names ----------------------------------------------------------------------------------------------------------
- */
+/* ---- names ---- */
 
 static void add_name(char *out, size_t *len, size_t i, struct span name)
 {
@@ -211,8 +209,7 @@ bool output_find(const struct served *s, struct span name, size_t *ret, struct e
 			 SPAN_ARG(s->name), SPAN_ARG(name), names_text(info->outputs, info->output_count, names));
 }
 
-/* ---- one input ------------------------------------------------------------------------------------------------------
- */
+/* ---- one input ---- */
 
 static bool dims_fit(const struct tensor_spec *spec, int spec_from, const int64_t *shape, int count)
 {
@@ -281,8 +278,7 @@ static bool input_fit(const struct tensor_spec *spec, const struct tensor *from,
 	return shape_fit(spec, to, err) && dtype_fit(spec, to, arena, err);
 }
 
-/* ---- one tensor a column <-> one matrix
- * ------------------------------------------------------------------------------ */
+/* ---- one tensor a column <-> one matrix ---- */
 
 /* Copies `count` elements of `size` bytes, each `from_step` and `to_step` elements apart. */
 static void copy_strided(void *to, size_t to_step, const void *from, size_t from_step, size_t size, size_t count)
@@ -496,8 +492,7 @@ static bool split_matrix(struct request *req, const struct call *call, struct te
 	return true;
 }
 
-/* ---- all inputs
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- all inputs ---- */
 
 static bool unbound_input(const struct call *call, struct span missing, struct error *err)
 {
@@ -589,8 +584,7 @@ static bool bind_inputs(struct request *req, const struct call *call, struct ten
 	return bind_by_name(req, call, bound, err);
 }
 
-/* ---- the call
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the call ---- */
 
 enum { OUTPUTS_MASK = 64 }; /* model_run() has a bit for each */
 

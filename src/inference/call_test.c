@@ -14,8 +14,7 @@ bool request_is_offloaded(const struct request *req)
 	return false;
 }
 
-/* ---- models that remember what they were given
- * ------------------------------------------------------------------------ */
+/* ---- models that remember what they were given ---- */
 
 static struct tensor given[4];
 static size_t runs;
@@ -126,8 +125,7 @@ static struct tensor tensor_of(const char *name, enum dtype type, const void *da
 	return t;
 }
 
-/* ---- binding
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- binding ---- */
 
 struct binding {
 	struct tensor_spec *inputs;
@@ -448,8 +446,7 @@ static void an_unaligned_input_is_converted_or_aligned(void **state)
 	fixture_close(&f);
 }
 
-/* ---- outputs
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- outputs ---- */
 
 static void outputs_are_found_by_name_and_by_scikit_learns_names(void **state)
 {
@@ -496,8 +493,7 @@ static void outputs_are_found_by_name_and_by_scikit_learns_names(void **state)
 	}
 }
 
-/* ---- cost
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- cost ---- */
 
 static void the_estimate_begins_with_the_models_word_and_learns(void **state)
 {

@@ -11,8 +11,7 @@
 #include "inference/inference.h"
 #include "models/table.h"
 
-/* ---- the answer
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the answer ---- */
 
 static struct {
 	bool is_sent, was_offloaded, is_offloaded;
@@ -135,8 +134,7 @@ void request_at_end(struct request *req, struct request_end *end, void (*run)(st
 	req->ends = end;
 }
 
-/* ---- asking
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- asking ---- */
 
 /* "{x}" takes what is up to the literal behind it, or the next '/'. */
 static bool pattern_matches(const char *p, struct span path, struct request *req)
@@ -237,8 +235,7 @@ __attribute__((unused)) static bool ask(struct inference *inf, const struct ques
 	return answer.is_sent || answer.part_count;
 }
 
-/* ---- test models
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- test models ---- */
 
 /*
  * test:lr       x FP32 [-1,3] -> label INT64 [-1], probabilities FP32 [-1,2]: p = a/10 for the first number a

@@ -17,8 +17,7 @@ static void text_member(struct json_writer *w, const char *key, struct span valu
 	json_string(w, value);
 }
 
-/* ---- examples -------------------------------------------------------------------------------------------------------
- */
+/* ---- examples ---- */
 
 static size_t example_width(const struct served *s)
 {
@@ -138,8 +137,7 @@ static void example_feedback(struct json_writer *w, const struct served *s)
 	json_close_object(w);
 }
 
-/* ---- paths ----------------------------------------------------------------------------------------------------------
- */
+/* ---- paths ---- */
 
 struct operation {
 	const char *path; /* behind the prefix */

@@ -42,8 +42,7 @@ static void records_fail(struct request *req, const struct error *err)
 
 static const struct surface surface_records = { "records", records_fail };
 
-/* ---- the call -------------------------------------------------------------------------------------------------------
- */
+/* ---- the call ---- */
 
 static void work_run(struct request *req, struct call *call)
 {
@@ -133,8 +132,7 @@ static bool is_large(const struct request *req)
 	return req->body.len > REQUEST_INLINE_BYTES;
 }
 
-/* ---- whose is it ----------------------------------------------------------------------------------------------------
- */
+/* ---- whose is it ---- */
 
 /* The usual case, told at a glance: an object whose first key is the model's first column. */
 static bool starts_with_column(struct span text, const struct served *served)

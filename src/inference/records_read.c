@@ -10,8 +10,7 @@
 
 enum { NAMES_SHOWN = 8, NAME_SHOWN = 40, NAME_MORE = 24 }; /* of names in messages */
 
-/* ---- the table ------------------------------------------------------------------------------------------------------
- */
+/* ---- the table ---- */
 
 static bool no_table(const struct served *s, struct error *err)
 {
@@ -130,8 +129,7 @@ static bool finish(struct records *r, struct error *err)
 	return true;
 }
 
-/* ---- cells ----------------------------------------------------------------------------------------------------------
- */
+/* ---- cells ---- */
 
 static inline enum dtype cell_type(const struct records *r, size_t column)
 {
@@ -317,8 +315,7 @@ static inline bool json_put(const struct records *r, struct json *j, size_t colu
 	}
 }
 
-/* ---- names ----------------------------------------------------------------------------------------------------------
- */
+/* ---- names ---- */
 
 enum { LINEAR_MAX = 12 }; /* columns that are found faster by looking at each */
 
@@ -442,8 +439,7 @@ static bool repeated(const struct records *r, size_t column, struct error *err)
 	return error_set(err, ERROR_INVALID, "column '" SPAN_FMT "' is given twice", SPAN_ARG(r->names[column]));
 }
 
-/* ---- JSON -----------------------------------------------------------------------------------------------------------
- */
+/* ---- JSON ---- */
 
 /* An unknown key was met: the object is read again from its start, to name all that is wrong with it. */
 static __attribute__((cold)) bool object_refused(struct records *r, struct span text, struct error *err)
@@ -589,8 +585,7 @@ bool records_read_json(struct records *r, struct span text, bool *ret_is_list, s
 	return true;
 }
 
-/* ---- queries --------------------------------------------------------------------------------------------------------
- */
+/* ---- queries ---- */
 
 bool records_read_form(struct records *r, struct span text, struct error *err)
 {
@@ -623,8 +618,7 @@ bool records_read_form(struct records *r, struct span text, struct error *err)
 	return finish(r, err);
 }
 
-/* ---- CSV ------------------------------------------------------------------------------------------------------------
- */
+/* ---- CSV ---- */
 
 struct csv_columns {
 	uint32_t *map; /* by field: its column */

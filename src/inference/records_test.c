@@ -9,8 +9,7 @@
 
 #include "inference/records.h"
 
-/* ---- models ---------------------------------------------------------------------------------------------------------
- */
+/* ---- models ---- */
 
 static struct tensor_spec matrix[] = { { SPAN_INIT("x"), DTYPE_FP32, 2, { -1, 3 } } };
 static struct tensor_spec typed[] = {
@@ -339,8 +338,7 @@ static void a_model_that_takes_anything_takes_lists_of_any_width(void **state)
 	arena_done(&arena);
 }
 
-/* ---- answers --------------------------------------------------------------------------------------------------------
- */
+/* ---- answers ---- */
 
 static void answers_have_the_form_of_the_task(void **state)
 {

@@ -108,8 +108,7 @@ bool records_write_json(struct buffer *out, const struct served *served, const s
 	return buffer_ok(out, "the answer", err);
 }
 
-/* ---- CSV ------------------------------------------------------------------------------------------------------------
- */
+/* ---- CSV ---- */
 
 static void field_write(struct buffer *out, const struct tensor *t, size_t i)
 {

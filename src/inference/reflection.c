@@ -23,8 +23,7 @@ enum {
 enum { GIVE_HOST = 1, GIVE_REQUEST = 2, GIVE_FILES = 4, GIVE_SERVICES = 6, GIVE_ERROR = 7 };
 enum { FILES_PROTO = 1, SERVICES_SERVICE = 1, SERVICE_ENTRY_NAME = 1, ERROR_CODE = 1, ERROR_MESSAGE = 2 };
 
-/* ---- walking descriptors --------------------------------------------------------------------------------------------
- */
+/* ---- walking descriptors ---- */
 
 /* The first field of that number, which must be bytes. The descriptors are the build's own: damage cannot occur. */
 static struct span field_find(struct span message, uint32_t number)
@@ -175,8 +174,7 @@ size_t reflection_with_imports(struct span set, struct span file, struct span *f
 	return count;
 }
 
-/* ---- answering ------------------------------------------------------------------------------------------------------
- */
+/* ---- answering ---- */
 
 static void error_write(struct buffer *out, enum error_code code, struct span what, struct span name)
 {
@@ -262,8 +260,7 @@ bool reflection_answer(struct span set, const struct span *services, size_t serv
 	return true;
 }
 
-/* ---- the service ----------------------------------------------------------------------------------------------------
- */
+/* ---- the service ---- */
 
 #define SERVICES_MAX 64
 

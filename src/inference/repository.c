@@ -81,8 +81,7 @@ static _Thread_local struct {
 	struct viewer *viewer;
 } seen;
 
-/* ---- served and snapshots -------------------------------------------------------------------------------------------
- */
+/* ---- served and snapshots ---- */
 
 static void served_unref(const struct served *constant)
 {
@@ -153,10 +152,10 @@ static const struct served *snapshot_find(const struct snapshot *s, struct span 
 	return NULL;
 }
 
-/* ---- viewers --------------------------------------------------------------------------------------------------------
- */
+/* ---- viewers ---- */
 
-/* On the viewer's own thread. The old snapshot goes before the publisher is told: it is the publisher who frees models. */
+/* On the viewer's own thread. The old snapshot goes before the publisher is told: it is the publisher who frees models.
+ */
 static void viewer_move_on(struct viewer *v, bool by_message)
 {
 	struct inference *inf = v->inf;
@@ -289,8 +288,7 @@ static void publish(struct inference *inf)
 	snapshot_unref(old); /* here and not on a loop: freeing a large model takes long */
 }
 
-/* ---- life -----------------------------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 struct inference *inference_new(const struct inference_config *config)
 {
@@ -368,8 +366,7 @@ void inference_each(struct inference *inf, void (*visit)(const struct served *s,
 	snapshot_unref(s);
 }
 
-/* ---- loading --------------------------------------------------------------------------------------------------------
- */
+/* ---- loading ---- */
 
 static bool mark_read(const char *path, struct file_mark *ret)
 {
@@ -692,8 +689,7 @@ bool inference_poll_files(struct inference *inf)
 	return any;
 }
 
-/* ---- for surfaces ---------------------------------------------------------------------------------------------------
- */
+/* ---- for surfaces ---- */
 
 const struct served *served_look(struct request *req, struct span name, struct span version, struct error *err)
 {
@@ -743,8 +739,7 @@ const struct served *const *served_all(struct request *req, size_t *ret_count)
 	return s->items;
 }
 
-/* ---- offloading -----------------------------------------------------------------------------------------------------
- */
+/* ---- offloading ---- */
 
 struct offload {
 	void (*run)(struct request *req, void *arg);

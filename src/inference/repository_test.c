@@ -56,8 +56,7 @@ static void write_file(const char *path, const char *text, int64_t age_s)
 	close(fd);
 }
 
-/* ---- names
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 static void take_name(const struct served *s, void *context)
 {
@@ -128,8 +127,7 @@ static void features_name_the_columns_of_models_that_know_none(void **state)
 	inference_free(inf);
 }
 
-/* ---- files
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 static void changed_files_are_loaded_again_and_bad_ones_leave_the_old_model(void **state)
 {
@@ -200,8 +198,7 @@ static void a_thousand_loads_and_unloads_return_the_memory(void **state)
 	inference_free(inf);
 }
 
-/* ---- threads
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- threads ---- */
 
 #define RELOADS 300
 

@@ -18,8 +18,7 @@
 #include "inference/surfaces.h"
 #include "wire/base64.h"
 
-/* ---- errors ---------------------------------------------------------------------------------------------------------
- */
+/* ---- errors ---- */
 
 static void seldon_fail(struct request *req, const struct error *err)
 {
@@ -45,8 +44,7 @@ static void seldon_fail(struct request *req, const struct error *err)
 
 const struct surface surface_seldon = { "seldon", seldon_fail };
 
-/* ---- where the message is -------------------------------------------------------------------------------------------
- */
+/* ---- where the message is ---- */
 
 static bool media_is(const struct request *req, struct span type)
 {
@@ -185,8 +183,7 @@ static bool message_read(struct request *req, struct seldon_message *ret, struct
 	return text_find(req, &text, err) && seldon_read_json(ret, text, &req->arena, err);
 }
 
-/* ---- handlers -------------------------------------------------------------------------------------------------------
- */
+/* ---- handlers ---- */
 
 static void answer_json(struct request *req)
 {
@@ -334,8 +331,7 @@ static void graph_status(struct request *req)
 		request_send(req, 503, (struct span){ 0 });
 }
 
-/* ---- metadata -------------------------------------------------------------------------------------------------------
- */
+/* ---- metadata ---- */
 
 static void names_write(struct json_writer *w, const struct served *s)
 {
@@ -410,8 +406,7 @@ static void metadata(struct request *req)
 	answer_json(req);
 }
 
-/* ---- routes ---------------------------------------------------------------------------------------------------------
- */
+/* ---- routes ---- */
 
 #define BOTH (METHOD_GET | METHOD_POST)
 

@@ -8,8 +8,7 @@
 
 #include "base/random.h"
 
-/* ---- the component and its ids --------------------------------------------------------------------------------------
- */
+/* ---- the component and its ids ---- */
 
 static struct seldon_unit unit;
 static pthread_once_t unit_once = PTHREAD_ONCE_INIT;
@@ -44,8 +43,7 @@ void seldon_set_puid(struct request *req, struct span message_puid)
 	request_set_header(req, SPAN("seldon-puid"), puid);
 }
 
-/* ---- columns by name ------------------------------------------------------------------------------------------------
- */
+/* ---- columns by name ---- */
 
 /* "t:0", "t:1" ... are what Seldon calls columns without names: the order counts. */
 static bool names_are_numbers(const struct seldon_message *m)
@@ -139,8 +137,7 @@ static bool names_apply(const struct served *s, struct seldon_message *m, struct
 	return columns_permute(t, order, arena, err);
 }
 
-/* ---- what the model gets --------------------------------------------------------------------------------------------
- */
+/* ---- what the model gets ---- */
 
 static bool cell_text(const struct tensor *text, size_t at, struct tensor *to, size_t row)
 {
@@ -248,8 +245,7 @@ bool seldon_bind(const struct served *served, struct seldon_work *work, struct a
 	return true;
 }
 
-/* ---- asking and answering -------------------------------------------------------------------------------------------
- */
+/* ---- asking and answering ---- */
 
 static const char *payload_name(const struct seldon_message *m)
 {

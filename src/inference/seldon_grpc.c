@@ -140,8 +140,7 @@ static void feedback(struct request *req)
 	answer_message(req);
 }
 
-/* ---- metadata -------------------------------------------------------------------------------------------------------
- */
+/* ---- metadata ---- */
 
 /* {"names": [columns], "shape": [count]} as google.protobuf.Value. */
 static void schema_write(struct buffer *out, const struct served *s)
@@ -277,8 +276,7 @@ static void graph_metadata(struct request *req)
 	answer_message(req);
 }
 
-/* ---- routes ---------------------------------------------------------------------------------------------------------
- */
+/* ---- routes ---- */
 
 #define ROW(method, handler)                                                                                           \
 	{                                                                                                              \

@@ -3,8 +3,7 @@
 #include "inference/seldon_message.h"
 #include "wire/base64.h"
 
-/* ---- reading --------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static bool names_read(struct seldon_message *m, struct json *j, struct error *err)
 {
@@ -359,8 +358,7 @@ bool seldon_read_feedback_json(struct seldon_feedback *ret, struct span text, st
 	return true;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 static void texts_write(struct json_writer *w, const struct span *texts, size_t count)
 {

@@ -54,8 +54,7 @@ bool seldon_plain(struct tensor *t, struct arena *arena, struct error *err)
 	return tensor_aligned(t, arena, err);
 }
 
-/* ---- nested arrays --------------------------------------------------------------------------------------------------
- */
+/* ---- nested arrays ---- */
 
 /* How Python prints it, which is what NumPy makes of a number among texts. */
 static bool scalar_text(const struct json_scalar *s, struct arena *arena, struct span *ret, struct error *err)
@@ -162,8 +161,7 @@ bool seldon_tensor_from_array(struct seldon_message *m, const struct json_array 
 	return true;
 }
 
-/* ---- the answer -----------------------------------------------------------------------------------------------------
- */
+/* ---- the answer ---- */
 
 #define NAME_TEXT_MAX 24 /* "t:" and a number of 64 bits */
 

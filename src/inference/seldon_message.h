@@ -89,8 +89,7 @@ bool seldon_answer(struct seldon_message *ret, const struct seldon_message *requ
 /* True when the bytes may stand in a header as a puid. */
 bool seldon_puid_is_sane(struct span puid);
 
-/* ---- between the files of this codec --------------------------------------------------------------------------------
- */
+/* ---- between the files of this codec ---- */
 
 /* The tensor of numbers, text and so on that a nested array is. `what` names it in errors ("data.ndarray"). */
 bool seldon_tensor_from_array(struct seldon_message *m, const struct json_array *array, const char *what,

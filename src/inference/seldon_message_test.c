@@ -10,8 +10,7 @@
 #include "inference/seldon_message.h"
 #include "wire/protobuf.h"
 
-/* ---- what an echo answers -------------------------------------------------------------------------------------------
- */
+/* ---- what an echo answers ---- */
 
 static const struct seldon_unit no_unit;
 
@@ -365,8 +364,7 @@ static void feedback_is_read(void **state)
 	arena_done(&arena);
 }
 
-/* ---- protobuf -------------------------------------------------------------------------------------------------------
- */
+/* ---- protobuf ---- */
 
 /* Bytes of a message, written as hex with spaces. */
 static struct span bytes_of(const char *hex, char *out)
@@ -562,8 +560,7 @@ static void a_large_ndarray_keeps_its_numbers_in_protobuf(void **state)
 	arena_done(&arena);
 }
 
-/* ---- forms ----------------------------------------------------------------------------------------------------------
- */
+/* ---- forms ---- */
 
 static void multipart_bodies_are_split(void **state)
 {

@@ -16,8 +16,7 @@ enum { VALUE_NULL = 1, VALUE_NUMBER = 2, VALUE_STRING = 3, VALUE_BOOL = 4, VALUE
 enum { LIST_VALUES = 1 };
 enum { ENTRY_KEY = 1, ENTRY_VALUE = 2 };
 
-/* ---- ndarray: nested lists ------------------------------------------------------------------------------------------
- */
+/* ---- ndarray: nested lists ---- */
 
 struct list_reader {
 	struct json_array array; /* what the same list would be in JSON */
@@ -318,8 +317,7 @@ static void ndarray_write(struct buffer *out, const struct tensor *given)
 	}
 }
 
-/* ---- tensor ---------------------------------------------------------------------------------------------------------
- */
+/* ---- tensor ---- */
 
 /* One packed field is used where it stands; several are gathered. */
 static bool values_parse(struct span message, struct tensor *t, struct arena *arena, struct error *err)
@@ -412,8 +410,7 @@ static void tensor_write(struct buffer *out, const struct tensor *t)
 	protobuf_close(out, mark);
 }
 
-/* ---- the message ----------------------------------------------------------------------------------------------------
- */
+/* ---- the message ---- */
 
 static bool names_parse(struct seldon_message *m, struct span message, size_t count, struct arena *arena,
 			struct error *err)
@@ -584,8 +581,7 @@ bool seldon_read_feedback_protobuf(struct seldon_feedback *ret, struct span byte
 	return true;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 /* The request's puid, tags and metrics as they came; its path when this component adds itself. Routing ends here. */
 static bool meta_write(struct buffer *out, const struct seldon_message *m, const struct seldon_unit *unit,

@@ -90,8 +90,7 @@ static bool dimension_add(struct tf_tensor *tf, int64_t size, struct error *err)
 	return true;
 }
 
-/* ---- putting it together --------------------------------------------------------------------------------------------
- */
+/* ---- putting it together ---- */
 
 static bool content_to_tensor(const struct tf_tensor *tf, struct tensor *t, struct error *err)
 {
@@ -191,8 +190,7 @@ static bool tf_finish(struct seldon_message *m, const struct tf_tensor *tf, stru
 	return have == t->count || values_repeat(t, have, arena, err);
 }
 
-/* ---- JSON -----------------------------------------------------------------------------------------------------------
- */
+/* ---- JSON ---- */
 
 /* Both the JSON name and the one of the proto file are allowed, as protobuf's own readers do. */
 static bool key_is(struct span key, const char *name, const char *proto_name)
@@ -549,8 +547,7 @@ bool tftensor_write_json(struct json_writer *w, const struct tensor *given, bool
 	return true;
 }
 
-/* ---- protobuf -------------------------------------------------------------------------------------------------------
- */
+/* ---- protobuf ---- */
 
 static bool dim_parse(struct tf_tensor *tf, struct span bytes, struct error *err)
 {

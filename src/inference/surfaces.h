@@ -5,11 +5,11 @@
  */
 #include "net/request.h"
 
-extern const struct route ops_routes[];     /* ops.c */
-extern const struct route v2_routes[];      /* v2.c */
-extern const struct route v2_grpc_routes[]; /* v2_grpc.c */
-extern const struct route v1_routes[];      /* v1.c */
-extern const struct route health_routes[];  /* health.c */
+extern const struct route ops_routes[];         /* ops.c */
+extern const struct route v2_routes[];          /* v2.c */
+extern const struct route v2_grpc_routes[];     /* v2_grpc.c */
+extern const struct route v1_routes[];          /* v1.c */
+extern const struct route health_routes[];      /* health.c */
 extern const struct route seldon_routes[];      /* seldon.c */
 extern const struct route seldon_grpc_routes[]; /* seldon_grpc.c */
 extern const struct route records_routes[];     /* records.c */

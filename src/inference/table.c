@@ -4,6 +4,7 @@
 #include "inference/surfaces.h"
 
 const struct route *const inference_routes[] = {
-	v2_routes, v2_grpc_routes, v1_routes, seldon_routes, seldon_grpc_routes, records_routes, openapi_routes,
-	reflection_routes, health_routes, ops_routes, NULL,
+	v2_routes,          v2_grpc_routes, v1_routes,      seldon_routes,
+	seldon_grpc_routes, records_routes, openapi_routes, reflection_routes,
+	health_routes,      ops_routes,     NULL,
 };

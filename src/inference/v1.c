@@ -31,8 +31,7 @@ struct reader {
 	struct v1_call *c;
 };
 
-/* ---- values
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- values ---- */
 
 /* {"b64":"..."} stands for bytes. */
 static bool bytes_from_object(struct span text, struct arena *arena, struct span *ret, struct error *err)
@@ -131,8 +130,7 @@ static bool is_named(const struct json *j, bool in_array, struct error *err)
 	       !span_equal(key, SPAN("b64"));
 }
 
-/* ---- rows of named values: turned to columns
- * --------------------------------------------------------------------------- */
+/* ---- rows of named values: turned to columns ---- */
 
 struct column {
 	struct span name;
@@ -293,8 +291,7 @@ static bool columns_to_inputs(struct columns *cs, struct call *call, struct erro
 	return true;
 }
 
-/* ---- the request
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the request ---- */
 
 static bool read_instances(struct reader *r, struct error *err)
 {
@@ -406,8 +403,7 @@ static bool read_examples(struct reader *r, struct error *err)
 	return columns_to_inputs(&cs, &r->c->call, err);
 }
 
-/* ---- which output
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- which output ---- */
 
 static bool is_classifier(const struct model_info *info)
 {
@@ -441,8 +437,7 @@ static bool choose_output(struct v1_call *c, struct arena *arena, struct error *
 	return true;
 }
 
-/* ---- the answer
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the answer ---- */
 
 static void write_bytes(struct json_writer *w, struct span name, struct span bytes)
 {
@@ -662,8 +657,7 @@ static bool write_answer(struct request *req, struct v1_call *c, struct error *e
 	return ok && buffer_ok(&req->out, "the answer", err);
 }
 
-/* ---- handlers
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- handlers ---- */
 
 static void call_finish(struct request *req, struct call *call)
 {

@@ -20,8 +20,7 @@ static void send_json(struct request *req)
 	request_send(req, 200, SPAN("application/json"));
 }
 
-/* ---- the server
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the server ---- */
 
 static void server_metadata(struct request *req)
 {
@@ -69,8 +68,7 @@ static void model_list(struct request *req)
 	send_json(req);
 }
 
-/* ---- a model
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- a model ---- */
 
 static void write_shape(struct json_writer *w, const struct tensor_spec *spec)
 {
@@ -274,8 +272,7 @@ static void model_stats(struct request *req)
 	send_json(req);
 }
 
-/* ---- infer
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- infer ---- */
 
 static void infer_finish(struct request *req, struct call *call)
 {
@@ -348,8 +345,7 @@ static void model_infer(struct request *req)
 		infer_start(req, NULL);
 }
 
-/* ---- the repository
- * -------------------------------------------------------------------------------------------------- */
+/* ---- the repository ---- */
 
 static bool read_index_request(struct span body, struct arena *arena, bool *ret_ready, struct error *err)
 {

@@ -35,19 +35,20 @@ struct v2_infer {
 extern const struct span v2_extensions[];
 extern const size_t v2_extension_count;
 
-/* ---- v2_data.c ------------------------------------------------------------------------------------------------------ */
+/* ---- v2_data.c ---- */
 
 /*
- * Tensor bytes as they travel: little-endian, row-major, BOOL one byte, BYTES each with a 32-bit length in front. `t` has name,
- * type, shape and count; its data becomes the bytes themselves (for BYTES spans into them), perhaps not aligned.
+ * Tensor bytes as they travel: little-endian, row-major, BOOL one byte, BYTES each with a 32-bit length in front. `t`
+ * has name, type, shape and count; its data becomes the bytes themselves (for BYTES spans into them), perhaps not
+ * aligned.
  */
 bool v2_from_raw(struct tensor *t, struct span bytes, struct arena *arena, struct error *err);
 size_t v2_raw_size(const struct tensor *t);
 void v2_write_raw(struct buffer *out, const struct tensor *t);
 
 /*
- * A growing array cut from an arena: room for one more item of `size` behind `count`. The first growth gives room for 4. INVALID
- * past V2_INPUTS_MAX.
+ * A growing array cut from an arena: room for one more item of `size` behind `count`. The first growth gives room
+ * for 4. INVALID past V2_INPUTS_MAX.
  */
 bool v2_grow(void *array_pointer, size_t count, size_t *cap, size_t size, struct arena *arena, struct error *err);
 
@@ -55,8 +56,8 @@ bool v2_grow(void *array_pointer, size_t count, size_t *cap, size_t size, struct
  * The classification extension: for each row the `top` best as "value:index" or "value:index:label" in a BYTES tensor
  * [rows, top], best first.
  */
-bool v2_classify(const struct served *s, const struct tensor *scores, uint32_t top, struct arena *arena, struct tensor *ret,
-		 struct error *err);
+bool v2_classify(const struct served *s, const struct tensor *scores, uint32_t top, struct arena *arena,
+		 struct tensor *ret, struct error *err);
 
 /* Does so for the results whose outputs ask for it. */
 bool v2_classify_results(struct v2_infer *infer, struct arena *arena, struct error *err);
@@ -76,18 +77,19 @@ static inline bool v2_dtype_find(struct span name, enum dtype *ret)
 /* The id of an answer: the caller's, or a new one printed to `text`. */
 struct span v2_id(const struct call *call, char text[RANDOM_UUID_SIZE]);
 
-/* ---- v2_json.c ------------------------------------------------------------------------------------------------------ */
+/* ---- v2_json.c ---- */
 
 /* `json` is the request's JSON part, `binary` the tensors' bytes behind it. */
 bool v2_json_read(struct span json, struct span binary, struct arena *arena, struct v2_infer *ret, struct error *err);
 
 /* A raw request: the body is the one input's bytes. */
-bool v2_raw_read(struct span body, const struct served *s, struct arena *arena, struct v2_infer *ret, struct error *err);
+bool v2_raw_read(struct span body, const struct served *s, struct arena *arena, struct v2_infer *ret,
+		 struct error *err);
 
 /* The answer; *ret_json_len is the length of its JSON part when binary tensors follow, else 0. */
 bool v2_json_write(struct buffer *out, const struct v2_infer *infer, size_t *ret_json_len, struct error *err);
 
-/* ---- v2.c: shared with gRPC ------------------------------------------------------------------------------------------ */
+/* ---- v2.c: shared with gRPC ---- */
 
 struct span v2_state_name(enum served_state state); /* "READY" */
 
@@ -95,7 +97,7 @@ struct span v2_state_name(enum served_state state); /* "READY" */
 bool v2_check_config(struct span config, struct arena *arena, struct error *err);
 bool v2_refuse_file(struct span key, struct error *err);
 
-/* ---- v2_protobuf.c --------------------------------------------------------------------------------------------------- */
+/* ---- v2_protobuf.c ---- */
 
 /* A ModelInferRequest as it came: which model, and then its tensors. */
 struct v2_message {

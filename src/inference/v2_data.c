@@ -37,8 +37,7 @@ struct span v2_id(const struct call *call, char text[RANDOM_UUID_SIZE])
 	return (struct span){ text, RANDOM_UUID_SIZE - 1 };
 }
 
-/* ---- raw tensors
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- raw tensors ---- */
 
 static bool bytes_from_raw(struct tensor *t, struct span bytes, struct arena *arena, struct error *err)
 {
@@ -132,8 +131,7 @@ void v2_write_raw(struct buffer *out, const struct tensor *t)
 	}
 }
 
-/* ---- classification
- * -------------------------------------------------------------------------------------------------- */
+/* ---- classification ---- */
 
 struct ranked {
 	double value;

@@ -11,8 +11,7 @@ static void send_message(struct request *req)
 	request_send(req, 200, (struct span){ 0 });
 }
 
-/* ---- small requests
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- small requests ---- */
 
 /* Most have a name in field 1 and a version in field 2. */
 static const struct served *find_named(struct request *req, bool any_state, struct error *err)
@@ -193,8 +192,7 @@ static void model_statistics(struct request *req)
 	send_message(req);
 }
 
-/* ---- the repository
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the repository ---- */
 
 static void repository_index(struct request *req)
 {
@@ -307,8 +305,7 @@ static void repository_unload(struct request *req)
 	inference_offload(req, unload_run, NULL);
 }
 
-/* ---- ModelInfer
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- ModelInfer ---- */
 
 static struct v2_message *message_of(struct call *call)
 {
@@ -366,8 +363,7 @@ static void model_infer(struct request *req)
 		infer_start(req, NULL);
 }
 
-/* ---- ModelStreamInfer: each message is answered by one, errors too, and the stream goes on
- * ------------------------------ */
+/* ---- ModelStreamInfer: each message is answered by one, errors too, and the stream goes on ---- */
 
 static void stream_fail(struct request *req, const struct v2_message *m, const struct error *err)
 {

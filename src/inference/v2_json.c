@@ -7,8 +7,7 @@
 #include "base/number.h"
 #include "wire/base64.h"
 
-/* ---- the request
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- the request ---- */
 
 /* One of `inputs`, as its keys come, in any order. */
 struct input {
@@ -121,8 +120,7 @@ static bool read_input_keys(struct reader *r, struct input *in, struct error *er
 	return !r->j.failed;
 }
 
-/* ---- data of one input, JSON to its datatype
- * ------------------------------------------------------------------------- */
+/* ---- data of one input, JSON to its datatype ---- */
 
 static bool nonfinite_word(struct span s, double *ret)
 {
@@ -545,8 +543,7 @@ bool v2_raw_read(struct span body, const struct served *s, struct arena *arena, 
 	return true;
 }
 
-/* ---- the answer
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the answer ---- */
 
 static void write_shape(struct buffer *out, const struct tensor *t)
 {

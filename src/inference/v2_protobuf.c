@@ -4,8 +4,7 @@
 
 #include "wire/protobuf.h"
 
-/* ---- contents: one field of InferTensorContents for each group of types
- * ----------------------------------------------- */
+/* ---- contents: one field of InferTensorContents for each group of types ---- */
 
 struct contents_row {
 	const char *name;
@@ -135,8 +134,7 @@ static bool contents_read(struct span contents, struct tensor *t, struct arena *
 	return tensor_convert(t, type, arena, t, err);
 }
 
-/* ---- the request
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the request ---- */
 
 struct input {
 	struct span datatype, contents;
@@ -397,8 +395,7 @@ bool v2_message_read(struct span body, struct arena *arena, struct v2_message *r
 	return true;
 }
 
-/* ---- the answer
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the answer ---- */
 
 static uint64_t element_varint(const struct tensor *t, size_t i)
 {

@@ -58,8 +58,7 @@ static void check_answer(size_t row, int status, const char *part)
 			 (int)body.len, body.ptr);
 }
 
-/* ---- JSON
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- JSON ---- */
 
 static void infer_requests_in_json_are_answered(void **state)
 {
@@ -349,8 +348,7 @@ static void a_missing_id_is_made_up(void **state)
 	assert_int_equal(id[6 + 14], '4');
 }
 
-/* ---- binary
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- binary ---- */
 
 static struct span binary_body(char *to, const char *json, const void *bytes, size_t len, char *length)
 {
@@ -506,8 +504,7 @@ static void bytes_that_are_not_text_need_the_binary_form(void **state)
 	check_answer(0, 400, "not UTF-8");
 }
 
-/* ---- other paths
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- other paths ---- */
 
 static void the_paths_answer(void **state)
 {
@@ -604,8 +601,7 @@ static void long_calls_and_large_bodies_run_on_compute_threads(void **state)
 	buffer_done(&large);
 }
 
-/* ---- gRPC
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- gRPC ---- */
 
 #define SERVICE "/inference.GRPCInferenceService/"
 
@@ -777,11 +773,13 @@ static void hostile_messages_are_refused(void **state)
 		if (!strstr(answer.error.message, rows[i].part))
 			fail_msg("row %zu: '%s' does not say '%s'", i, answer.error.message, rows[i].part);
 	}
-	/* A message cut between two fields may be a sound one; any other cut is damage, and none reads behind its end. */
+	/* A message cut between two fields may be a sound one; any other cut is damage, and none reads behind its end.
+	 */
 	(void)infer_message(&b, "lr", &rows[8].in, "label");
 	for (size_t len = 0; len < b.len; len++)
-		assert_true(ask(inf, &(struct question){
-					     .method = METHOD_POST, .path = SERVICE "ModelInfer", .body = { b.ptr, len } }));
+		assert_true(ask(
+		    inf,
+		    &(struct question){ .method = METHOD_POST, .path = SERVICE "ModelInfer", .body = { b.ptr, len } }));
 	assert_true(ask(inf, &(struct question){ .method = METHOD_POST,
 						 .path = SERVICE "ModelInfer",
 						 .body = infer_message(&b, "nope", &rows[3].in, NULL) }));

@@ -90,8 +90,7 @@ struct metrics {
 	struct free_cells free_single, free_histogram;
 };
 
-/* ---- threads --------------------------------------------------------------------------------------------------------
- */
+/* ---- threads ---- */
 
 static struct {
 	pthread_mutex_t lock; /* guards taken and serial */
@@ -156,8 +155,7 @@ void metrics_thread(struct metrics *m)
 	self.serial = m->serial;
 }
 
-/* ---- cells ----------------------------------------------------------------------------------------------------------
- */
+/* ---- cells ---- */
 
 static cell *block_make(struct slot *slot, uint32_t block)
 {
@@ -353,8 +351,7 @@ static void cells_zero(struct metrics *m, uint32_t first, uint32_t count)
 	}
 }
 
-/* ---- registry -------------------------------------------------------------------------------------------------------
- */
+/* ---- registry ---- */
 
 struct metrics *metrics_new(void)
 {
@@ -558,8 +555,7 @@ void metrics_series_drop(struct metrics *m, struct metric_series *s)
 	pthread_mutex_unlock(&m->lock);
 }
 
-/* ---- text -----------------------------------------------------------------------------------------------------------
- */
+/* ---- text ---- */
 
 static void put_label_value(struct buffer *out, struct span value)
 {

@@ -167,7 +167,7 @@ struct doc *doc_read_json(struct span text, const char *const *ignored, struct a
 	return root;
 }
 
-/* ---- looking around ------------------------------------------------------------------------------------------- */
+/* ---- looking around ---- */
 
 const struct doc *doc_get(const struct doc *d, const char *key)
 {

@@ -262,7 +262,7 @@ static void damaged_files_are_refused_with_the_place(void **state)
 	}
 }
 
-/* ---- what sound ones answer ----------------------------------------------------------------------------------- */
+/* ---- what sound ones answer ---- */
 
 static double answer(const struct model *m, double a, double b, size_t output, size_t index)
 {
@@ -489,7 +489,7 @@ static void the_size_limit_holds(void **state)
 	assert_int_equal(err.code, ERROR_TOO_LARGE);
 }
 
-/* ---- UBJ ------------------------------------------------------------------------------------------------------ */
+/* ---- UBJ ---- */
 
 static void ubj_length(struct buffer *b, size_t n)
 {

@@ -126,7 +126,7 @@ struct reader {
 	struct arena arena; /* of one tree at a time */
 };
 
-/* ---- lines ---------------------------------------------------------------------------------------------------- */
+/* ---- lines ---- */
 
 static bool next_line(struct reader *r, struct span *ret)
 {
@@ -244,7 +244,7 @@ static int64_t *read_ints(struct reader *r, const struct section *s, enum key ke
 	return to;
 }
 
-/* ---- one tree ------------------------------------------------------------------------------------------------- */
+/* ---- one tree ---- */
 
 struct arrays {
 	size_t leaves;
@@ -413,7 +413,7 @@ static bool add_tree(struct reader *r, const struct section *s, struct tree_buil
 	return tree_builder_end(b, err);
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------- */
+/* ---- the file ---- */
 
 static size_t count_words(struct span text)
 {

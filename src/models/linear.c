@@ -55,7 +55,7 @@ struct parts {
 
 static const char *const no_keys[] = { NULL };
 
-/* ---- checking and building ------------------------------------------------------------------------------------ */
+/* ---- checking and building ---- */
 
 static double *copy_numbers(struct linear *l, const char *name, const struct matrix *from, struct error *err)
 {
@@ -238,7 +238,7 @@ static struct model *build(const struct model_format *format, const struct parts
 	return NULL;
 }
 
-/* ---- JSON ----------------------------------------------------------------------------------------------------- */
+/* ---- JSON ---- */
 
 /* A number, a row, or rows of equal length. */
 static bool read_matrix(const struct doc *root, const char *name, struct matrix *ret, struct arena *arena,
@@ -343,7 +343,7 @@ static int probe_json(struct span head)
 	return memmem(text.ptr, text.len, "\"coef\"", 6) ? 40 : 0;
 }
 
-/* ---- safetensors ---------------------------------------------------------------------------------------------- */
+/* ---- safetensors ---- */
 
 static uint64_t little_endian(const char *p, size_t size)
 {
@@ -480,7 +480,7 @@ static int probe_safetensors(struct span head)
 	return head.len > 8 && little_endian(head.ptr, 8) < MIB(100) && head.ptr[8] == '{' ? 80 : 0;
 }
 
-/* ---- running -------------------------------------------------------------------------------------------------- */
+/* ---- running ---- */
 
 static double sum_row(const struct linear *l, const double *x, const double *coef, double intercept)
 {

@@ -18,8 +18,7 @@ struct onnx_model {
 	struct onnx_facts facts;
 };
 
-/* ---- finding -------------------------------------------------------------------------------------------------------
- */
+/* ---- finding ---- */
 
 /* The wire types of ModelProto's fields: 0 number, 2 bytes. */
 static bool is_model_field(uint64_t tag)
@@ -60,8 +59,7 @@ static int probe(struct span head)
 	return version && graph ? 95 : version || graph ? 60 : 0;
 }
 
-/* ---- telling -------------------------------------------------------------------------------------------------------
- */
+/* ---- telling ---- */
 
 static bool copy_spec(struct tensor_spec *to, const struct onnx_value *from, struct arena *arena, struct error *err)
 {
@@ -299,8 +297,7 @@ static bool describe_task(struct onnx_model *m, const struct onnx_file *file, st
 	return true;
 }
 
-/* ---- a trial -------------------------------------------------------------------------------------------------------
- */
+/* ---- a trial ---- */
 
 enum { TRIAL_NS = 20 * 1000 * 1000, MEASURE_NS = 400 * 1000, TRIAL_ROWS = 64 };
 
@@ -429,8 +426,7 @@ static bool trial(struct onnx_model *m, struct arena *scratch, struct error *err
 	return true;
 }
 
-/* ---- loading -------------------------------------------------------------------------------------------------------
- */
+/* ---- loading ---- */
 
 static bool describe_kind(struct onnx_model *m, const struct onnx_file *file, struct error *err)
 {

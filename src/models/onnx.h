@@ -24,8 +24,7 @@
 #define ONNX_FOLD_ELEMENTS  ((size_t)1 << 22) /* in constants computed at load */
 #define ONNX_NONE           UINT32_MAX        /* no slot: an input or output left out */
 
-/* ---- the file ------------------------------------------------------------------------------------------------------
- */
+/* ---- the file ---- */
 
 /* AttributeProto.AttributeType */
 enum onnx_attribute_type {
@@ -97,8 +96,7 @@ struct onnx_file {
 bool onnx_parse(struct span bytes, struct onnx_file *ret, struct arena *scratch, struct arena *arena,
 		struct error *err);
 
-/* ---- the plan ------------------------------------------------------------------------------------------------------
- */
+/* ---- the plan ---- */
 
 struct onnx_operator;
 struct onnx_planner;
@@ -206,8 +204,7 @@ struct onnx_plan *onnx_plan_body(struct onnx_prepare *p, struct onnx_graph *grap
 
 struct onnx_facts *onnx_facts(struct onnx_prepare *p);
 
-/* ---- attributes, for prepare() -------------------------------------------------------------------------------------
- */
+/* ---- attributes, for prepare() ---- */
 
 bool onnx_has(struct onnx_prepare *p, const char *name);
 void onnx_ignore(struct onnx_prepare *p, const char *name);
@@ -225,8 +222,7 @@ bool onnx_body(struct onnx_prepare *p, const char *name, struct onnx_graph **ret
 /* The index in `names` (ends with NULL) of a string attribute's value; the first when absent. */
 bool onnx_choice(struct onnx_prepare *p, const char *name, const char *const *names, int *ret, struct error *err);
 
-/* ---- running -------------------------------------------------------------------------------------------------------
- */
+/* ---- running ---- */
 
 /* An array of outputs, one for each of the plan's; those not in `wanted` are left NULL. */
 bool onnx_execute(struct onnx_run *r, uint64_t wanted, struct error *err);
@@ -306,8 +302,7 @@ static inline void onnx_label_put(const struct onnx_labels *labels, struct tenso
 /* Remembers class names for model_info. */
 bool onnx_note_classes(struct onnx_prepare *p, const struct onnx_labels *labels, struct error *err);
 
-/* ---- onnx_regex.c: the regular expressions of tokenizers -----------------------------------------------------------
- */
+/* ---- onnx_regex.c: the regular expressions of tokenizers ---- */
 
 struct onnx_regex;
 

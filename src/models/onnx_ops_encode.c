@@ -5,8 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* ---- a table of keys -----------------------------------------------------------------------------------------------
- */
+/* ---- a table of keys ---- */
 
 struct lookup {
 	enum dtype type; /* BYTES, INT64, FP32, FP64 */
@@ -102,8 +101,7 @@ static bool lookup_init(struct lookup *l, enum dtype type, const void *keys, siz
 	return true;
 }
 
-/* ---- LabelEncoder --------------------------------------------------------------------------------------------------
- */
+/* ---- LabelEncoder ---- */
 
 struct encoder {
 	struct lookup keys;
@@ -284,8 +282,7 @@ static bool mapper_prepare(struct onnx_prepare *p, struct error *err)
 	       encoder_default(p, DTYPE_BYTES, &e->back_otherwise, err);
 }
 
-/* ---- OneHotEncoder -------------------------------------------------------------------------------------------------
- */
+/* ---- OneHotEncoder ---- */
 
 struct one_hot {
 	struct lookup categories; /* BYTES or INT64 */

@@ -4,8 +4,7 @@
 
 #include <math.h>
 
-/* ---- labels --------------------------------------------------------------------------------------------------------
- */
+/* ---- labels ---- */
 
 bool onnx_labels_get(struct onnx_prepare *p, const char *ints, const char *strings, struct onnx_labels *ret,
 		     struct error *err)
@@ -47,8 +46,7 @@ bool onnx_note_classes(struct onnx_prepare *p, const struct onnx_labels *labels,
 	return true;
 }
 
-/* ---- transforms ----------------------------------------------------------------------------------------------------
- */
+/* ---- transforms ---- */
 
 bool onnx_transform_get(struct onnx_prepare *p, enum onnx_transform *ret, struct error *err)
 {
@@ -145,8 +143,7 @@ void onnx_transform_rows(enum onnx_transform t, float *values, size_t rows, size
 	}
 }
 
-/* ---- linear scores -------------------------------------------------------------------------------------------------
- */
+/* ---- linear scores ---- */
 
 typedef float lanes __attribute__((vector_size(32), aligned(4), may_alias));
 
@@ -347,8 +344,7 @@ static bool regressor_run(struct onnx_run *r, const struct onnx_step *step, stru
 	return true;
 }
 
-/* ---- support vector machines ---------------------------------------------------------------------------------------
- */
+/* ---- support vector machines ---- */
 
 enum kernel { KERNEL_LINEAR, KERNEL_POLY, KERNEL_RBF, KERNEL_SIGMOID };
 

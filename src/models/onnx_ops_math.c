@@ -4,8 +4,7 @@
 
 #include <math.h>
 
-/* ---- one input -----------------------------------------------------------------------------------------------------
- */
+/* ---- one input ---- */
 
 typedef void unary_loop(size_t n, const void *x, void *y);
 
@@ -139,8 +138,7 @@ static bool nan_run(struct onnx_run *r, const struct onnx_step *step, struct ten
 	return true;
 }
 
-/* ---- two inputs ----------------------------------------------------------------------------------------------------
- */
+/* ---- two inputs ---- */
 
 /* `sx` and `sy` are 1, or 0 for the same element again and again. */
 typedef void binary_loop(size_t n, const void *x, size_t sx, const void *y, size_t sy, void *z);
@@ -415,8 +413,7 @@ static bool mean_run(struct onnx_run *r, const struct onnx_step *step, struct te
 	return binary_pair(r, &divides, &sum, &count, out, err);
 }
 
-/* ---- choices -------------------------------------------------------------------------------------------------------
- */
+/* ---- choices ---- */
 
 struct clip {
 	bool from_attributes;

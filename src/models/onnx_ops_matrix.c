@@ -143,8 +143,7 @@ static void multiply(enum dtype type, size_t m, size_t n, size_t k, const void *
 		gemm_i64(m, n, k, a, b, c);
 }
 
-/* ---- MatMul: numpy.matmul ------------------------------------------------------------------------------------------
- */
+/* ---- MatMul: numpy.matmul ---- */
 
 /* Leading dimensions of both, broadcast; the last two are the matrices'. */
 static bool stack_shape(const struct tensor *a, const struct tensor *b, struct onnx_broadcast *bc, struct error *err)
@@ -212,8 +211,7 @@ static bool matmul_run(struct onnx_run *r, const struct onnx_step *step, struct 
 	return true;
 }
 
-/* ---- Gemm ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Gemm ---- */
 
 struct gemm {
 	float alpha, beta;
@@ -320,8 +318,7 @@ static bool gemm_run(struct onnx_run *r, const struct onnx_step *step, struct te
 	return true;
 }
 
-/* ---- BatchNormalization: y = (x - mean) / sqrt(var + epsilon) * scale + bias, by channel ----------------------------
- */
+/* ---- BatchNormalization: y = (x - mean) / sqrt(var + epsilon) * scale + bias, by channel ---- */
 
 static bool batch_norm_prepare(struct onnx_prepare *p, struct error *err)
 {

@@ -10,8 +10,7 @@ static size_t column_count(const struct tensor *t)
 	return t->rank ? (size_t)t->shape[t->rank - 1] : 1;
 }
 
-/* ---- Scaler: (x - offset) * scale ----------------------------------------------------------------------------------
- */
+/* ---- Scaler: (x - offset) * scale ---- */
 
 struct scaler {
 	const float *offset, *scale;
@@ -61,8 +60,7 @@ static bool scaler_run(struct onnx_run *r, const struct onnx_step *step, struct 
 	return true;
 }
 
-/* ---- Imputer -------------------------------------------------------------------------------------------------------
- */
+/* ---- Imputer ---- */
 
 struct imputer {
 	const float *floats;
@@ -123,8 +121,7 @@ static bool imputer_run(struct onnx_run *r, const struct onnx_step *step, struct
 	return true;
 }
 
-/* ---- Normalizer: each row divided by its norm ----------------------------------------------------------------------
- */
+/* ---- Normalizer: each row divided by its norm ---- */
 
 enum norm { NORM_MAX, NORM_L1, NORM_L2 };
 
@@ -176,8 +173,7 @@ static bool normalizer_run(struct onnx_run *r, const struct onnx_step *step, str
 	return true;
 }
 
-/* ---- Binarizer -----------------------------------------------------------------------------------------------------
- */
+/* ---- Binarizer ---- */
 
 static bool binarizer_prepare(struct onnx_prepare *p, struct error *err)
 {
@@ -201,8 +197,7 @@ static bool binarizer_run(struct onnx_run *r, const struct onnx_step *step, stru
 	return true;
 }
 
-/* ---- ArrayFeatureExtractor: columns picked by index, of the last dimension ------------------------------------------
- */
+/* ---- ArrayFeatureExtractor: columns picked by index, of the last dimension ---- */
 
 static inline void pick(char *to, const char *from, size_t size)
 {
@@ -253,8 +248,7 @@ static bool extractor_run(struct onnx_run *r, const struct onnx_step *step, stru
 	return true;
 }
 
-/* ---- FeatureVectorizer: columns of several inputs beside each other, as float ---------------------------------------
- */
+/* ---- FeatureVectorizer: columns of several inputs beside each other, as float ---- */
 
 struct vectorizer {
 	const int64_t *widths;
@@ -308,8 +302,7 @@ static bool vectorizer_run(struct onnx_run *r, const struct onnx_step *step, str
 	return true;
 }
 
-/* ---- ZipMap: a map from class to score for each row; here the scores as they are, the classes in model_info ---------
- */
+/* ---- ZipMap: a map from class to score for each row; here the scores as they are, the classes in model_info ---- */
 
 static bool zipmap_prepare(struct onnx_prepare *p, struct error *err)
 {

@@ -72,8 +72,7 @@ static bool concat_run(struct onnx_run *r, const struct onnx_step *step, struct 
 	return true;
 }
 
-/* ---- Split ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Split ---- */
 
 struct split {
 	int64_t axis, parts;
@@ -131,8 +130,7 @@ static bool split_run(struct onnx_run *r, const struct onnx_step *step, struct t
 	       error_set(err, ERROR_INVALID, "parts do not add up to the dimension of %lld", (long long)x->shape[axis]);
 }
 
-/* ---- Gather, GatherElements, Compress, NonZero ---------------------------------------------------------------------
- */
+/* ---- Gather, GatherElements, Compress, NonZero ---- */
 
 /* Index i of a tensor of indices, negative ones counted from the end. */
 static inline bool index_at(const struct tensor *t, size_t i, int64_t size, size_t *ret, struct error *err)
@@ -295,8 +293,7 @@ static bool non_zero_run(struct onnx_run *r, const struct onnx_step *step, struc
 	return true;
 }
 
-/* ---- Slice ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Slice ---- */
 
 struct slice {
 	size_t count; /* of the lists in attributes, before opset 10 */
@@ -426,8 +423,7 @@ static bool slice_run(struct onnx_run *r, const struct onnx_step *step, struct t
 	return true;
 }
 
-/* ---- Transpose -----------------------------------------------------------------------------------------------------
- */
+/* ---- Transpose ---- */
 
 struct permutation {
 	int64_t axes[TENSOR_RANK_MAX];

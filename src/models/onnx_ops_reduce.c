@@ -19,8 +19,7 @@ static struct view view_of(const struct tensor *t, int first, int behind)
 	return v;
 }
 
-/* ---- Reduce* -------------------------------------------------------------------------------------------------------
- */
+/* ---- Reduce* ---- */
 
 typedef void reduce_loop(const struct view *v, const void *x, void *y);
 
@@ -261,8 +260,7 @@ static bool reduce_run(struct onnx_run *r, const struct onnx_step *step, struct 
 	return true;
 }
 
-/* ---- ArgMax, ArgMin ------------------------------------------------------------------------------------------------
- */
+/* ---- ArgMax, ArgMin ---- */
 
 struct along {
 	int64_t axis;
@@ -342,8 +340,7 @@ static bool arg_run(struct onnx_run *r, const struct onnx_step *step, struct ten
 	}
 }
 
-/* ---- Softmax, LogSoftmax -------------------------------------------------------------------------------------------
- */
+/* ---- Softmax, LogSoftmax ---- */
 
 static bool softmax_prepare(struct onnx_prepare *p, struct error *err)
 {
@@ -402,8 +399,7 @@ static bool softmax_run(struct onnx_run *r, const struct onnx_step *step, struct
 	return true;
 }
 
-/* ---- LpNormalization: divided by the norm along an axis; nothing where that is 0 ------------------------------------
- */
+/* ---- LpNormalization: divided by the norm along an axis; nothing where that is 0 ---- */
 
 static bool lp_prepare(struct onnx_prepare *p, struct error *err)
 {
@@ -453,8 +449,7 @@ static bool lp_run(struct onnx_run *r, const struct onnx_step *step, struct tens
 	return true;
 }
 
-/* ---- CumSum --------------------------------------------------------------------------------------------------------
- */
+/* ---- CumSum ---- */
 
 struct running {
 	int64_t exclusive, reverse;
@@ -518,8 +513,7 @@ static bool cumsum_run(struct onnx_run *r, const struct onnx_step *step, struct 
 	}
 }
 
-/* ---- TopK ----------------------------------------------------------------------------------------------------------
- */
+/* ---- TopK ---- */
 
 struct top {
 	int64_t axis, largest, k; /* k < 0: the second input says */

@@ -4,8 +4,7 @@
 
 #include <math.h>
 
-/* ---- views of the same data ----------------------------------------------------------------------------------------
- */
+/* ---- views of the same data ---- */
 
 static bool identity_run(struct onnx_run *r, const struct onnx_step *step, struct tensor *out, struct error *err)
 {
@@ -201,8 +200,7 @@ static bool unsqueeze_run(struct onnx_run *r, const struct onnx_step *step, stru
 	return true;
 }
 
-/* ---- shapes as values ----------------------------------------------------------------------------------------------
- */
+/* ---- shapes as values ---- */
 
 struct range_of {
 	int64_t start, end;
@@ -238,8 +236,7 @@ static bool size_run(struct onnx_run *r, const struct onnx_step *step, struct te
 	return true;
 }
 
-/* ---- tensors from shapes -------------------------------------------------------------------------------------------
- */
+/* ---- tensors from shapes ---- */
 
 static bool constant_of_shape_prepare(struct onnx_prepare *p, struct error *err)
 {

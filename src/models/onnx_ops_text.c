@@ -2,8 +2,7 @@
 /* Text: StringNormalizer, com.microsoft's Tokenizer, TfIdfVectorizer. */
 #include "models/onnx.h"
 
-/* ---- upper and lower case ------------------------------------------------------------------------------------------
- */
+/* ---- upper and lower case ---- */
 
 /* Runs of capitals and the distance to their small letters (UnicodeData.txt): Latin, Greek, Cyrillic, Armenian. `every`
  * is 2 where capitals and small letters take turns. */
@@ -85,8 +84,7 @@ static bool change_case(struct span s, bool to_upper, struct arena *arena, struc
 	return true;
 }
 
-/* ---- StringNormalizer ----------------------------------------------------------------------------------------------
- */
+/* ---- StringNormalizer ---- */
 
 enum text_case { CASE_NONE, CASE_LOWER, CASE_UPPER };
 
@@ -171,8 +169,7 @@ static bool normalizer_run(struct onnx_run *r, const struct onnx_step *step, str
 	return true;
 }
 
-/* ---- Tokenizer -----------------------------------------------------------------------------------------------------
- */
+/* ---- Tokenizer ---- */
 
 struct tokenizer {
 	bool mark;
@@ -360,8 +357,7 @@ static bool tokenizer_run(struct onnx_run *r, const struct onnx_step *step, stru
 	return true;
 }
 
-/* ---- TfIdfVectorizer -----------------------------------------------------------------------------------------------
- */
+/* ---- TfIdfVectorizer ---- */
 
 /* N-grams in a table by a hash that grows item by item, so that a window is hashed once for all its lengths. */
 struct ngram {

@@ -21,8 +21,7 @@ struct forest {
 	const uint8_t *scored;     /* by class: some leaf has a weight for it */
 };
 
-/* ---- reading the attributes ----------------------------------------------------------------------------------------
- */
+/* ---- reading the attributes ---- */
 
 struct node_key {
 	int64_t tree, node;
@@ -172,8 +171,7 @@ static bool mode_of(struct span text, enum tree_mode *ret, bool *ret_leaf, struc
 	return error_set(err, ERROR_INVALID, "mode '" SPAN_FMT "' is unknown", SPAN_ARG(text));
 }
 
-/* ---- building ------------------------------------------------------------------------------------------------------
- */
+/* ---- building ---- */
 
 /* The position of a node among `count` sorted keys of one tree. */
 static bool node_find(const struct node_key *keys, size_t count, int64_t node, uint64_t *ret, struct error *err)
@@ -362,8 +360,7 @@ static bool forest_build(struct onnx_prepare *p, const struct forest_lists *l, s
 	return ok;
 }
 
-/* ---- running -------------------------------------------------------------------------------------------------------
- */
+/* ---- running ---- */
 
 /* Sums of all rows, [rows, targets], as float. */
 static bool forest_sums(struct onnx_run *r, const struct onnx_step *step, const struct forest *f, float *out,
@@ -418,8 +415,7 @@ static bool forest_rows(struct onnx_run *r, const struct onnx_step *step, const 
 	return true;
 }
 
-/* ---- the regressor -------------------------------------------------------------------------------------------------
- */
+/* ---- the regressor ---- */
 
 static bool regressor_prepare(struct onnx_prepare *p, struct error *err)
 {
@@ -462,8 +458,7 @@ static bool regressor_run(struct onnx_run *r, const struct onnx_step *step, stru
 	return true;
 }
 
-/* ---- the classifier ------------------------------------------------------------------------------------------------
- */
+/* ---- the classifier ---- */
 
 /* One class id in all weights and two labels: the sum is of one of them, and the other's follows. */
 static bool is_binary(const struct forest_lists *l, const struct onnx_labels *labels)
@@ -570,8 +565,7 @@ static bool classifier_run(struct onnx_run *r, const struct onnx_step *step, str
 	return true;
 }
 
-/* ---- TreeEnsemble of ai.onnx.ml 5 ----------------------------------------------------------------------------------
- */
+/* ---- TreeEnsemble of ai.onnx.ml 5 ---- */
 
 struct v5_lists {
 	const int64_t *roots, *features, *yes, *yes_leaf, *no, *no_leaf, *missing, *leaf_targets;

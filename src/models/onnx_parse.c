@@ -32,8 +32,7 @@ static bool within(size_t count, size_t most, const char *what, struct error *er
 	return error_set(err, ERROR_TOO_LARGE, "%zu %s are more than the %zu allowed", count, what, most);
 }
 
-/* ---- tensors -------------------------------------------------------------------------------------------------------
- */
+/* ---- tensors ---- */
 
 static bool dtype_of(uint64_t number, enum dtype *ret, struct error *err)
 {
@@ -270,8 +269,7 @@ static bool parse_tensor(struct parser *ps, struct span message, struct tensor *
 	return tensor_data(ps, message, &fields, ret, err);
 }
 
-/* ---- attributes ----------------------------------------------------------------------------------------------------
- */
+/* ---- attributes ---- */
 
 static bool parse_graph(struct parser *ps, struct span message, struct onnx_graph *ret, struct error *err);
 
@@ -380,8 +378,7 @@ static bool parse_attribute(struct parser *ps, struct span message, struct onnx_
 	return true;
 }
 
-/* ---- nodes ---------------------------------------------------------------------------------------------------------
- */
+/* ---- nodes ---- */
 
 static bool parse_node(struct parser *ps, struct span message, struct onnx_node *n, struct error *err)
 {
@@ -442,8 +439,7 @@ static bool parse_node(struct parser *ps, struct span message, struct onnx_node 
 	return true;
 }
 
-/* ---- types ---------------------------------------------------------------------------------------------------------
- */
+/* ---- types ---- */
 
 static bool parse_dimension(struct span message, int64_t *ret, struct error *err)
 {
@@ -567,8 +563,7 @@ static bool parse_value(struct span message, struct onnx_value *v, struct error 
 	return !p.failed;
 }
 
-/* ---- graphs --------------------------------------------------------------------------------------------------------
- */
+/* ---- graphs ---- */
 
 static bool graph_arrays(struct parser *ps, struct span message, struct onnx_graph *g, struct error *err)
 {
@@ -637,8 +632,7 @@ static bool parse_graph(struct parser *ps, struct span message, struct onnx_grap
 	return !p.failed;
 }
 
-/* ---- the model -----------------------------------------------------------------------------------------------------
- */
+/* ---- the model ---- */
 
 /* OperatorSetIdProto (domain 1, version 2) or StringStringEntryProto (key 1, value 2). */
 static bool parse_pair(struct span message, bool opset, struct onnx_pair *ret, struct error *err)

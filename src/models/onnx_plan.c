@@ -44,8 +44,7 @@ const struct onnx_operator *onnx_operator_find(struct span domain, struct span n
 	return NULL;
 }
 
-/* ---- what is missing -----------------------------------------------------------------------------------------------
- */
+/* ---- what is missing ---- */
 
 enum { MISSING_NAMED = 24 }; /* more would only fill the message */
 
@@ -84,8 +83,7 @@ bool onnx_missing_operators(const struct onnx_file *file, struct buffer *ret)
 	return m.count > 0;
 }
 
-/* ---- names ---------------------------------------------------------------------------------------------------------
- */
+/* ---- names ---- */
 
 static struct binding *lookup(const struct onnx_planner *pl, struct span name)
 {
@@ -134,8 +132,7 @@ static bool is_known_name(const struct onnx_planner *pl, struct span name)
 	return false;
 }
 
-/* ---- building ------------------------------------------------------------------------------------------------------
- */
+/* ---- building ---- */
 
 /* Names that nodes of this graph (and of graphs inside it) use and that only the graphs around define. */
 static bool collect_captures(struct onnx_planner *pl, const struct onnx_graph *g, struct error *err)
@@ -382,8 +379,7 @@ static bool plan_node(struct onnx_planner *pl, struct onnx_node *n, struct error
 	return true;
 }
 
-/* ---- after the nodes -----------------------------------------------------------------------------------------------
- */
+/* ---- after the nodes ---- */
 
 static bool finish_outputs(struct onnx_planner *pl, struct onnx_plan *plan, struct error *err)
 {

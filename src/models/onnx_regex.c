@@ -508,8 +508,7 @@ struct onnx_regex *onnx_regex_new(struct span pattern, struct arena *arena, stru
 	return re;
 }
 
-/* ---- matching ------------------------------------------------------------------------------------------------------
- */
+/* ---- matching ---- */
 
 struct thread {
 	uint32_t pc;

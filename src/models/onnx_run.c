@@ -195,8 +195,7 @@ bool onnx_rows(const struct tensor *t, size_t *ret_rows, size_t *ret_columns, st
 	return true;
 }
 
-/* ---- broadcasting --------------------------------------------------------------------------------------------------
- */
+/* ---- broadcasting ---- */
 
 static bool full_shape(const struct tensor *const *in, int count, struct onnx_broadcast *b, struct error *err)
 {

@@ -18,8 +18,7 @@
 #include "models/onnx.h"
 #include "wire/protobuf.h"
 
-/* ---- models from text ----------------------------------------------------------------------------------------------
- */
+/* ---- models from text ---- */
 
 static uint64_t type_number(struct span letter)
 {
@@ -269,8 +268,7 @@ static struct model *loaded(const char *text)
 	return m;
 }
 
-/* ---- running -------------------------------------------------------------------------------------------------------
- */
+/* ---- running ---- */
 
 static struct tensor matrix(float *data, int64_t rows, int64_t columns)
 {
@@ -491,8 +489,7 @@ static void buffers_are_used_again(void **state)
 	model_unref(m);
 }
 
-/* ---- damage --------------------------------------------------------------------------------------------------------
- */
+/* ---- damage ---- */
 
 #define TREE_HEAD "in X f ?,2\nnode TreeEnsembleRegressor@ml X > Y nodes_treeids=I:0,0,0 nodes_nodeids=I:0,1,2 "
 #define TREE_TAIL "target_treeids=I:0,0 target_nodeids=I:1,2 target_ids=I:0,0 target_weights=F:10,20\nout Y f ?,1\n"
@@ -691,8 +688,7 @@ static void inputs_that_do_not_fit_are_refused_when_running(void **state)
 	model_unref(m);
 }
 
-/* ---- regular expressions -------------------------------------------------------------------------------------------
- */
+/* ---- regular expressions ---- */
 
 static void patterns_match_as_re2_does(void **state)
 {

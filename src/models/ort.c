@@ -76,8 +76,7 @@ struct ort_session {
 	size_t input_count, output_count;
 };
 
-/* ---- the library ---------------------------------------------------------------------------------------------------
- */
+/* ---- the library ---- */
 
 /* Guards the two below: models may be loaded by several threads. Taken alone, at load only. */
 static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -181,8 +180,7 @@ static const struct library *library_get(const char *path, struct error *err)
 	return ok ? &library : NULL;
 }
 
-/* ---- a session -----------------------------------------------------------------------------------------------------
- */
+/* ---- a session ---- */
 
 static bool session_create(struct ort_session *s, struct span model, struct error *err)
 {
@@ -256,8 +254,7 @@ void ort_close(struct ort_session *s)
 	free(s);
 }
 
-/* ---- describing ----------------------------------------------------------------------------------------------------
- */
+/* ---- describing ---- */
 
 static bool dtype_of(int number, enum dtype *ret, struct error *err)
 {
@@ -354,8 +351,7 @@ bool ort_describe(struct ort_session *s, struct model_info *info, struct arena *
 	       specs_get(s, SLOT_OUTPUT_TYPE, s->output_names, s->output_count, &info->outputs, arena, err);
 }
 
-/* ---- running -------------------------------------------------------------------------------------------------------
- */
+/* ---- running ---- */
 
 static bool put_strings(const struct library *l, const struct tensor *t, handle *ret, struct arena *arena,
 			struct error *err)

@@ -3,13 +3,7 @@
 #include "models/table.h"
 
 const struct model_format *const model_formats[] = {
-	&format_onnx,
-	&format_xgboost_json,
-	&format_xgboost_ubj,
-	&format_lightgbm,
-	&format_linear_json,
-	&format_linear_safetensors,
-	&format_foreign,
-	&format_echo,
-	NULL,
+	&format_onnx,     &format_xgboost_json, &format_xgboost_ubj,
+	&format_lightgbm, &format_linear_json,  &format_linear_safetensors,
+	&format_foreign,  &format_echo,         NULL,
 };

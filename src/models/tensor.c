@@ -118,7 +118,7 @@ bool tensor_new(struct tensor *ret, struct span name, enum dtype type, int rank,
 	return true;
 }
 
-/* ---- small floats --------------------------------------------------------------------------------------------- */
+/* ---- small floats ---- */
 
 /* IEEE 754 with `exponent_bits` and `fraction_bits`, rounded once to nearest even from the bits of a double. */
 static uint16_t small_float(double value, int exponent_bits, int fraction_bits)
@@ -195,7 +195,7 @@ uint16_t bfloat_from_float(float value)
 	return small_float((double)value, 8, 7);
 }
 
-/* ---- conversion ----------------------------------------------------------------------------------------------- */
+/* ---- conversion ---- */
 
 union stretch {
 	int64_t i[STRETCH];

@@ -5,9 +5,8 @@
  *
  * Ownership: none. Data lives in an arena, or in the request's own bytes (zero-copy), or in the model (constants).
  * Data types are the Open Inference Protocol's; one table (dtypes.def) gives name, bytes and ONNX number.
- * FP16 and BF16 are IEEE binary16 and the upper half of binary32, in uint16_t. BOOL is uint8_t 0 or 1. BYTES elements are
- * struct span.
- * Alignment: data may be unaligned when it points into a request; tensor_aligned() copies if need be.
+ * FP16 and BF16 are IEEE binary16 and the upper half of binary32, in uint16_t. BOOL is uint8_t 0 or 1. BYTES elements
+ * are struct span. Alignment: data may be unaligned when it points into a request; tensor_aligned() copies if need be.
  */
 #include "base/base.h"
 
@@ -29,11 +28,11 @@ struct tensor {
 	void *data;
 };
 
-size_t dtype_size(enum dtype type);           /* bytes of an element in memory; sizeof(struct span) for BYTES */
-const char *dtype_name(enum dtype type);      /* "FP32" */
+size_t dtype_size(enum dtype type);      /* bytes of an element in memory; sizeof(struct span) for BYTES */
+const char *dtype_name(enum dtype type); /* "FP32" */
 bool dtype_find(struct span name, enum dtype *ret);
 bool dtype_is_integer(enum dtype type);
-bool dtype_is_float(enum dtype type);         /* FP16, BF16, FP32, FP64 */
+bool dtype_is_float(enum dtype type); /* FP16, BF16, FP32, FP64 */
 
 /* The product of a shape, checked: INVALID for a negative dimension, TOO_LARGE past SIZE_MAX / 16. */
 bool tensor_count(int rank, const int64_t *shape, size_t *ret, struct error *err);
@@ -43,9 +42,9 @@ bool tensor_new(struct tensor *ret, struct span name, enum dtype type, int rank,
 		struct arena *arena, struct error *err);
 
 /*
- * The same values as another type. Integers to narrower integers are checked (INVALID names the first value that does not
- * fit, and its index); fractions to integers must be whole; floats to narrower floats round to nearest even. BYTES convert to
- * nothing and nothing to BYTES. The same type gives the same data back, without a copy.
+ * The same values as another type. Integers to narrower integers are checked (INVALID names the first value that does
+ * not fit, and its index); fractions to integers must be whole; floats to narrower floats round to nearest even. BYTES
+ * convert to nothing and nothing to BYTES. The same type gives the same data back, without a copy.
  */
 bool tensor_convert(const struct tensor *from, enum dtype type, struct arena *arena, struct tensor *ret,
 		    struct error *err);

@@ -30,7 +30,7 @@ struct compiler {
 	uint32_t *pre, *left_at, *right_at, *leaves, *first, *stack;
 };
 
-/* ---- cuts ----------------------------------------------------------------------------------------------------- */
+/* ---- cuts ---- */
 
 /* Least value of the input's type that is >= t, so that x < t just when x < it. */
 static double cut_below(const struct tree_source *s, double t)
@@ -232,7 +232,7 @@ static void layout_cuts(struct compiler *c)
 	t->facts.bytes += total * 8 + t->slot_count * sizeof(*t->slots);
 }
 
-/* ---- columns -------------------------------------------------------------------------------------------------- */
+/* ---- columns ---- */
 
 /* What makes a column, but for its slot. */
 static struct tree_extra want_column(const struct compiler *c, uint32_t slot, uint32_t segment,
@@ -334,7 +334,7 @@ static bool place_of(struct compiler *c, const struct tree_node *n, const struct
 	return column_of(c, slot, cut / TREE_SEGMENT, n, p->missing_left, ret_column);
 }
 
-/* ---- sets ----------------------------------------------------------------------------------------------------- */
+/* ---- sets ---- */
 
 bool tree_in_set(const struct tree_source *s, const struct tree_node *n, double x)
 {
@@ -368,7 +368,7 @@ static struct tree_set_column set_column(const struct compiler *c, const struct 
 	return set;
 }
 
-/* ---- trees ---------------------------------------------------------------------------------------------------- */
+/* ---- trees ---- */
 
 static bool is_split(const struct compiler *c, uint32_t node)
 {

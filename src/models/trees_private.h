@@ -6,7 +6,7 @@
  */
 #include "models/trees.h"
 
-/* ---- as built ------------------------------------------------------------------------------------------------- */
+/* ---- as built ---- */
 
 #define TREE_NONE UINT32_MAX /* no index */
 
@@ -63,7 +63,7 @@ struct tree_source {
 
 void tree_source_done(struct tree_source *s);
 
-/* ---- as compiled ---------------------------------------------------------------------------------------------- */
+/* ---- as compiled ---- */
 
 #define TREE_BLOCK       128 /* rows that go through the trees together */
 #define TREE_GROUP       8   /* trees walked, or summed, at a time */

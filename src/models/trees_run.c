@@ -21,7 +21,7 @@
 #define STACK_TREES 2048
 #define STACK_SLOTS 512
 
-/* ---- leaf numbers of many rows -------------------------------------------------------------------------------- */
+/* ---- leaf numbers of many rows ---- */
 
 #define SCAN_NAME  base
 #define SCAN_WIDTH 16
@@ -45,7 +45,7 @@
 typedef void scan_function(const struct tree_scan_node *nodes, size_t count, const uint8_t *ranks, size_t rows,
 			   uint8_t *leaf);
 
-/* ---- ranks ---------------------------------------------------------------------------------------------------- */
+/* ---- ranks ---- */
 
 /* LightGBM's bound for "zero": its constant is a float that is compared as a double. */
 #define ZERO_BOUND ((double)1e-35f)
@@ -140,7 +140,7 @@ AVX2 static inline uint8_t nan_avx2_double(double x)
 #include "models/trees_rank.inc"
 #endif
 
-/* ---- walking -------------------------------------------------------------------------------------------------- */
+/* ---- walking ---- */
 
 #define WALK_NAME base
 #define WALK_TARGET
@@ -206,7 +206,7 @@ static struct kernels kernels_best(const struct trees *t)
 	return kernels_base(t);
 }
 
-/* ---- sums ----------------------------------------------------------------------------------------------------- */
+/* ---- sums ---- */
 
 /* Value of a leaf with a linear function, or its constant when a feature of it is missing (LightGBM's linear trees). */
 static double linear_value(const struct trees *t, uint32_t linear, double otherwise, const void *x)
@@ -253,7 +253,7 @@ static inline float float_of(uint32_t bits)
 #undef SUM_BASE
 #undef SUM_LEAF
 
-/* ---- the reference form --------------------------------------------------------------------------------------- */
+/* ---- the reference form ---- */
 
 static bool takes_yes(const struct tree_source *s, const struct tree_node *n, double x)
 {
@@ -365,7 +365,7 @@ static bool run_plain(const struct trees *t, const void *x, size_t x_size, size_
 	return true;
 }
 
-/* ---- entry ---------------------------------------------------------------------------------------------------- */
+/* ---- entry ---- */
 
 static size_t row_size(const struct trees *t)
 {
@@ -508,7 +508,7 @@ void trees_describe(const struct trees *t, struct trees_facts *ret)
 	*ret = t->facts;
 }
 
-/* ---- cost ----------------------------------------------------------------------------------------------------- */
+/* ---- cost ---- */
 
 #define MEASURE_ROWS  64
 #define MEASURE_NS    (400 * NS_PER_US) /* for each of the two figures */

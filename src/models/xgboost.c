@@ -76,7 +76,7 @@ struct reader {
 	struct arena *arena;
 };
 
-/* ---- parameters ----------------------------------------------------------------------------------------------- */
+/* ---- parameters ---- */
 
 static bool read_objective(struct reader *r, const struct doc *learner, struct error *err)
 {
@@ -223,7 +223,7 @@ static bool read_best(struct reader *r, const struct doc *learner, struct error 
 	return doc_int64(attributes, "best_iteration", &r->best_iteration, err) || error_wrap(err, "attributes");
 }
 
-/* ---- trees ---------------------------------------------------------------------------------------------------- */
+/* ---- trees ---- */
 
 /* The arrays of one tree; all of them have `nodes` numbers. */
 struct arrays {
@@ -521,7 +521,7 @@ static bool read_trees(struct reader *r, const struct doc *model, const struct d
 	return r->x->trees;
 }
 
-/* ---- boosters ------------------------------------------------------------------------------------------------- */
+/* ---- boosters ---- */
 
 static bool read_linear(struct reader *r, const struct doc *model, struct error *err)
 {
@@ -656,7 +656,7 @@ static struct model *load_ubj(struct span bytes, const struct model_options *opt
 	return load(&format_xgboost_ubj, doc_read_ubj, bytes, options, err);
 }
 
-/* ---- running -------------------------------------------------------------------------------------------------- */
+/* ---- running ---- */
 
 /* The library skips missing features, so they count as 0. */
 static void run_linear(const struct xgboost *x, const float *rows, size_t count, float *sums)

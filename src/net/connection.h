@@ -6,11 +6,10 @@
  * The transport half (connection.c, tls.c) moves bytes between the socket and in/out. The codec half (http1.c, http2.c)
  * turns them into requests and back. They meet in the two operation tables below.
  *
- * Reading: bytes arrive in c->in; the codec consumes from the front by connection_consume(). A codec that cannot take more
- *          (HTTP/1.1 while a request is being answered) calls connection_pause_read().
- * Writing: connection_write() copies small pieces; connection_write_buffer() takes over a large buffer's memory. What was
- *          gathered in a turn of the loop goes out in one write at its end, or at connection_flush().
- * Threads: the connection's loop.
+ * Reading: bytes arrive in c->in; the codec consumes from the front by connection_consume(). A codec that cannot take
+ * more (HTTP/1.1 while a request is being answered) calls connection_pause_read(). Writing: connection_write() copies
+ * small pieces; connection_write_buffer() takes over a large buffer's memory. What was gathered in a turn of the loop
+ * goes out in one write at its end, or at connection_flush(). Threads: the connection's loop.
  */
 #include "loop/loop.h"
 #include "loop/pool.h"
@@ -31,9 +30,10 @@ struct codec {
 };
 extern const struct codec codec_http1, codec_http2;
 
-#define CONNECTION_READ_SIZE  KIB(16)
-#define CONNECTION_LOW_WATER  KIB(64)
-#define CONNECTION_COPY_MAX   KIB(16) /* bodies up to this size are copied behind their head; larger ones are taken over */
+#define CONNECTION_READ_SIZE KIB(16)
+#define CONNECTION_LOW_WATER KIB(64)
+#define CONNECTION_COPY_MAX                                                                                            \
+	KIB(16) /* bodies up to this size are copied behind their head; larger ones are taken over */
 
 struct connection {
 	struct watch watch;
@@ -42,22 +42,23 @@ struct connection {
 	struct worker *worker;
 	const struct codec *codec; /* NULL until the first bytes tell */
 	void *codec_state;
-	struct tls_session *tls;   /* NULL in clear */
-	struct buffer in;          /* in.ptr[in_at .. in.len) is unread */
+	struct tls_session *tls; /* NULL in clear */
+	struct buffer in;        /* in.ptr[in_at .. in.len) is unread */
 	size_t in_at;
-	struct buffer out;         /* small pieces, gathered */
+	struct buffer out; /* small pieces, gathered */
 	size_t out_at;
-	struct out_chunk *chunks;  /* large pieces behind `out` (in order) */
-	size_t out_waiting;        /* bytes in out and chunks */
+	struct out_chunk *chunks; /* large pieces behind `out` (in order) */
+	size_t out_waiting;       /* bytes in out and chunks */
 	bool is_eof, is_closing, is_read_paused, wants_write, is_closed;
-	bool is_lingering;         /* our side is shut down; what still comes is read and dropped, so that no reset is sent */
-	bool is_settled;           /* set by the codec: the client sends no more (it asked to close), lingering is needless */
-	bool has_started;          /* bytes have come */
-	size_t expected;           /* connection_expect() */
-	int64_t last_progress_ns;  /* when bytes were sent last */
-	int64_t codec_timeout_ns;  /* connection_timeout(); 0: none. The timer itself is set rarely and looks here when it fires */
-	int64_t own_timeout_ns;    /* the transport's: first bytes, handshake, lingering */
-	char peer[64];             /* "127.0.0.1:41234", "unix" */
+	bool is_lingering; /* our side is shut down; what still comes is read and dropped, so that no reset is sent */
+	bool is_settled;   /* set by the codec: the client sends no more (it asked to close), lingering is needless */
+	bool has_started;  /* bytes have come */
+	size_t expected;   /* connection_expect() */
+	int64_t last_progress_ns; /* when bytes were sent last */
+	int64_t codec_timeout_ns; /* connection_timeout(); 0: none. The timer itself is set rarely and looks here when
+				     it fires */
+	int64_t own_timeout_ns;   /* the transport's: first bytes, handshake, lingering */
+	char peer[64];            /* "127.0.0.1:41234", "unix" */
 	struct connection *next, *previous; /* of the worker */
 };
 
@@ -66,7 +67,8 @@ static inline struct span connection_unread(const struct connection *c)
 	return (struct span){ c->in.ptr + c->in_at, c->in.len - c->in_at };
 }
 void connection_consume(struct connection *c, size_t n);
-/* `n` unread bytes in all will be wanted (a body of known length): the buffer grows towards that as they come. 0: unknown. */
+/* `n` unread bytes in all will be wanted (a body of known length): the buffer grows towards that as they come. 0:
+ * unknown. */
 void connection_expect(struct connection *c, size_t n);
 void connection_pause_read(struct connection *c);
 void connection_resume_read(struct connection *c); /* calls codec->receive() in this turn if bytes wait */
@@ -77,12 +79,13 @@ void connection_write_commit(struct connection *c, size_t n);
 void connection_write_buffer(struct connection *c, struct buffer *b); /* leaves *b empty */
 void connection_flush(struct connection *c);
 
-/* Closes when everything written is sent. abort: at once. Both are safe inside codec callbacks: freed at the turn's end. */
+/* Closes when everything written is sent. abort: at once. Both are safe inside codec callbacks: freed at the turn's
+ * end. */
 void connection_close(struct connection *c);
 void connection_abort(struct connection *c);
 void connection_timeout(struct connection *c, int64_t at_ns); /* 0 clears */
 
-/* ---- worker: what a loop's thread owns ------------------------------------------------------------------------------ */
+/* ---- worker: what a loop's thread owns ---- */
 
 struct worker {
 	struct server *server;
@@ -92,10 +95,10 @@ struct worker {
 	size_t connection_count;
 	size_t request_count; /* taken by request_new() and not yet recycled: the loop runs until there are none */
 	struct request *free_requests;
-	struct worker_requests *requests; /* request.c's own: ids, counters, access log */
+	struct worker_requests *requests;  /* request.c's own: ids, counters, access log */
 	struct http2_stream *free_streams; /* http2.c's own */
 	bool is_draining;
-	char date[40];   /* "Date: ...\r\n", renewed each second */
+	char date[40]; /* "Date: ...\r\n", renewed each second */
 	size_t date_len;
 	int64_t date_ns;
 	/* more, private to server.c */
@@ -107,7 +110,7 @@ const struct server_config *worker_config(const struct worker *w);
 struct pool *worker_pool(const struct worker *w);
 struct span worker_date(struct worker *w); /* the Date header line, with CRLF */
 
-/* ---- request: the codec's side -------------------------------------------------------------------------------------- */
+/* ---- request: the codec's side ---- */
 
 /* The server's compiled routes, shared by its workers. */
 struct routes;
@@ -120,14 +123,16 @@ void worker_http2_done(struct worker *w); /* called by the above */
 
 struct stream_ops {
 	/*
-	 * The answer (or, with is_last false, one part of it) is in req->answer and req->out: turn it to bytes; the codec may
-	 * take req->out's memory and leave another (or an empty) buffer. Of `req` it uses answer, out, method and stream only:
-	 * when a deadline passes while a compute thread has the request, another request stands in to carry the answer.
+	 * The answer (or, with is_last false, one part of it) is in req->answer and req->out: turn it to bytes; the
+	 * codec may take req->out's memory and leave another (or an empty) buffer. Of `req` it uses answer, out, method
+	 * and stream only: when a deadline passes while a compute thread has the request, another request stands in to
+	 * carry the answer.
 	 */
 	void (*respond)(struct request *req, bool is_last);
 	/*
-	 * The request is over: answered or abandoned and, if offloaded, the compute thread is done. Until now the memory its
-	 * spans point to (head, body) had to stay, even with the connection gone. The codec forgets it; then it is recycled.
+	 * The request is over: answered or abandoned and, if offloaded, the compute thread is done. Until now the
+	 * memory its spans point to (head, body) had to stay, even with the connection gone. The codec forgets it; then
+	 * it is recycled.
 	 */
 	void (*finished)(struct request *req);
 	/* Streaming calls: the message is handled, the next one may be dispatched. NULL where there are none. */
@@ -148,23 +153,23 @@ enum method method_parse(struct span text);
 struct request *request_new(struct worker *w, struct request_stream *stream);
 
 /*
- * All the head's fields are set (method, method_text, target, authority, headers, content_type, http_major, received_ns;
- * deadline_ns when the client names one, is_grpc): splits the target, makes the id, finds the route and checks what can be
- * checked before the body. False: it has been answered already (404, 405, 501 ...) and `finished` was called; the codec then
- * discards the body.
+ * All the head's fields are set (method, method_text, target, authority, headers, content_type, http_major,
+ * received_ns; deadline_ns when the client names one, is_grpc): splits the target, makes the id, finds the route and
+ * checks what can be checked before the body. False: it has been answered already (404, 405, 501 ...) and `finished`
+ * was called; the codec then discards the body.
  */
 bool request_begin(struct request *req);
 
 /*
- * The body (or message) is whole and in req->body: undoes content coding and calls the handler. When it returns the answer
- * may have been given (and `finished` called), or comes later from the loop.
+ * The body (or message) is whole and in req->body: undoes content coding and calls the handler. When it returns the
+ * answer may have been given (and `finished` called), or comes later from the loop.
  */
 void request_dispatch(struct request *req);
 
-/* Answers with an error that the codec found (a body over its limit, a slow client), then `finished`. Not while a handler has
- * the request (between request_dispatch() and `finished` or `ready`). */
+/* Answers with an error that the codec found (a body over its limit, a slow client), then `finished`. Not while a
+ * handler has the request (between request_dispatch() and `finished` or `ready`). */
 void request_refuse(struct request *req, const struct error *err);
 
-/* The client is gone, or the codec gives up: nothing more can be sent. `finished` comes now, or when the compute thread is
- * done with it. */
+/* The client is gone, or the codec gives up: nothing more can be sent. `finished` comes now, or when the compute thread
+ * is done with it. */
 void request_abandon(struct request *req);

@@ -10,7 +10,8 @@
 
 enum { GRPC_FRAME_HEAD = 5 };
 
-/* True for "application/grpc", with "+proto" and parameters. Sets *ret_is_other for its relatives (grpc-web, +json ...). */
+/* True for "application/grpc", with "+proto" and parameters. Sets *ret_is_other for its relatives (grpc-web, +json
+ * ...). */
 bool grpc_content_type(struct span content_type, bool *ret_is_other);
 
 enum grpc_result { GRPC_DONE, GRPC_MORE, GRPC_FAILED };
@@ -25,9 +26,9 @@ bool grpc_frame_head(char *to, bool is_compressed, size_t len);
 /* "100m": at most eight digits and a unit. */
 bool grpc_timeout_parse(struct span text, int64_t *ret_ns);
 
-/* Headers that tell of a failure: grpc-message (percent-encoded UTF-8) and grpc-status-details-bin (google.rpc.Status with
- * an ErrorInfo: the error's name as the reason, domain "hythe"; base64 without padding). Both are cut from the arena; empty
- * when it is full. */
+/* Headers that tell of a failure: grpc-message (percent-encoded UTF-8) and grpc-status-details-bin (google.rpc.Status
+ * with an ErrorInfo: the error's name as the reason, domain "hythe"; base64 without padding). Both are cut from the
+ * arena; empty when it is full. */
 struct span grpc_message(const struct error *err, struct arena *arena);
 struct span grpc_details(const struct error *err, struct arena *arena);
 

@@ -3,8 +3,8 @@
 /*
  * request - one question and its answer, whatever brought it: HTTP/1.1, HTTP/2 or gRPC.
  *
- * A codec fills the asking half, the router finds the handler, the handler reads, writes the body of its answer to req->out
- * and calls request_send() or request_fail(). Nothing above the codec asks for the version.
+ * A codec fills the asking half, the router finds the handler, the handler reads, writes the body of its answer to
+ *req->out and calls request_send() or request_fail(). Nothing above the codec asks for the version.
  *
  *	static void model_ready(struct request *req)
  *	{
@@ -12,13 +12,13 @@
  *		request_send(req, 200, (struct span){ 0 });
  *	}
  *
- * gRPC: a unary call is a request whose body is the message, without frame and compression; out is the answer's message.
- * request_fail() becomes grpc-status, grpc-message and status details. A streaming call's handler runs once for each
- * message, and once more with is_end set and an empty body when the client half-closes; request_send_part() sends a
+ * gRPC: a unary call is a request whose body is the message, without frame and compression; out is the answer's
+ *message. request_fail() becomes grpc-status, grpc-message and status details. A streaming call's handler runs once for
+ *each message, and once more with is_end set and an empty body when the client half-closes; request_send_part() sends a
  * message and keeps the call open, request_send() ends it.
  *
- * Threads:   a handler runs on its connection's loop. After request_offload() the function given runs on a compute thread;
- *            it may use everything here as before (what it sends goes out when it returns). Handlers touch nothing but the
+ * Threads:   a handler runs on its connection's loop. After request_offload() the function given runs on a compute
+ *thread; it may use everything here as before (what it sends goes out when it returns). Handlers touch nothing but the
  *            request and immutable snapshots.
  * Ownership: the server owns the request. It and everything cut from req->arena live until the handler has answered and
  *            returned. All spans of the asking half live as long.
@@ -49,15 +49,16 @@ struct request;
 /* A protocol family: how its errors look, and its name in metrics and logs. */
 struct surface {
 	const char *name; /* "v2", "seldon", "v1", "records", "grpc", "ops" */
-	/* Writes the error's body to req->out and sets the content type by request_send(). Not asked for gRPC routes. */
+	/* Writes the error's body to req->out and sets the content type by request_send(). Not asked for gRPC routes.
+	 */
 	void (*fail)(struct request *req, const struct error *err);
 };
 
 #define ROUTE_PARAMS_MAX 4
 
 /*
- * A row of a route table; a table ends with a row of zeros. Patterns: literal segments, and `{name}` for one segment or the
- * part of one up to a literal tail ("/v1/models/{model}:predict"). The most literal pattern wins.
+ * A row of a route table; a table ends with a row of zeros. Patterns: literal segments, and `{name}` for one segment or
+ * the part of one up to a literal tail ("/v1/models/{model}:predict"). The most literal pattern wins.
  */
 struct route {
 	unsigned methods; /* METHOD_x bits; gRPC routes: METHOD_POST */
@@ -80,19 +81,20 @@ struct request {
 	const struct header *headers;
 	size_t header_count;
 	struct span content_type;
-	struct span body;   /* whole, content coding removed; for gRPC one message */
-	bool is_end;        /* streaming calls: the client has half-closed, body is empty */
-	bool is_held;       /* set by a streaming handler: the half-close does not end the call; the client does, or the drain */
-	int http_major;     /* 1 or 2: for logs only */
+	struct span body; /* whole, content coding removed; for gRPC one message */
+	bool is_end;      /* streaming calls: the client has half-closed, body is empty */
+	bool is_held; /* set by a streaming handler: the half-close does not end the call; the client does, or the drain
+		       */
+	int http_major; /* 1 or 2: for logs only */
 	const struct route *route;
 	struct span params[ROUTE_PARAMS_MAX];
-	void *context;      /* server_config.context */
-	void *state;        /* a streaming handler's own, NULL at first; cut it from call_arena */
-	char id[64];        /* request id: the caller's X-Request-Id if sane, else made here */
+	void *context; /* server_config.context */
+	void *state;   /* a streaming handler's own, NULL at first; cut it from call_arena */
+	char id[64];   /* request id: the caller's X-Request-Id if sane, else made here */
 	size_t id_len;
-	char traceparent[56]; /* empty until request_traceparent() */
-	int64_t received_ns; /* first byte of the head, monotonic */
-	int64_t deadline_ns; /* when the answer is no longer wanted; INT64_MAX without */
+	char traceparent[56];    /* empty until request_traceparent() */
+	int64_t received_ns;     /* first byte of the head, monotonic */
+	int64_t deadline_ns;     /* when the answer is no longer wanted; INT64_MAX without */
 	struct arena arena;      /* streaming calls: cleared after each message */
 	struct arena call_arena; /* streaming calls: lives as long as the call */
 
@@ -130,38 +132,40 @@ struct span request_header(const struct request *req, struct span name);
 /* The route's parameter, percent-decoded; ptr NULL when the pattern has none of that name. */
 struct span request_param(const struct request *req, const char *name);
 
-/* A query parameter (or, with `text`, one of an application/x-www-form-urlencoded body), decoded: '+' is a space. False when
- * absent. Walk all with form_next(). */
+/* A query parameter (or, with `text`, one of an application/x-www-form-urlencoded body), decoded: '+' is a space. False
+ * when absent. Walk all with form_next(). */
 bool request_query(struct request *req, struct span name, struct span *ret);
 bool form_next(struct span *rest, struct arena *arena, struct span *ret_name, struct span *ret_value);
 
-/* Headers of the answer; names in lower case; the spans must live as long as the request (and its arena). Ten at most. */
+/* Headers of the answer; names in lower case; the spans must live as long as the request (and its arena). Ten at most.
+ */
 void request_set_header(struct request *req, struct span name, struct span value);
 
-/* Sends what is in req->out with this status. An empty content type sends none. Once per request. In a streaming call it sends
- * a last message, unless out is empty, and ends the call. */
+/* Sends what is in req->out with this status. An empty content type sends none. Once per request. In a streaming call
+ * it sends a last message, unless out is empty, and ends the call. */
 void request_send(struct request *req, int status, struct span content_type);
 
 /* Sends what is in req->out as one message of a streaming call, and clears it. */
 void request_send_part(struct request *req);
 
-/* Answers with the error in the form of the route's surface (gRPC: status). Logs INTERNAL ones with the request's id. */
+/* Answers with the error in the form of the route's surface (gRPC: status). Logs INTERNAL ones with the request's id.
+ */
 void request_fail(struct request *req, const struct error *err);
 
 /*
- * Goes on in `fn` on a compute thread, when the handler returns. For work whose estimate passes REQUEST_INLINE_NS. When the
- * compute queue is full the request is answered with EXHAUSTED and fn is not called.
+ * Goes on in `fn` on a compute thread, when the handler returns. For work whose estimate passes REQUEST_INLINE_NS. When
+ * the compute queue is full the request is answered with EXHAUSTED and fn is not called.
  */
 void request_offload(struct request *req, void (*fn)(struct request *req));
-#define REQUEST_INLINE_NS    (500 * 1000)   /* estimated work that may run on the loop */
-#define REQUEST_INLINE_BYTES (128 * 1024)   /* body that may be decoded on the loop */
+#define REQUEST_INLINE_NS    (500 * 1000)             /* estimated work that may run on the loop */
+#define REQUEST_INLINE_BYTES (128 * 1024)             /* body that may be decoded on the loop */
 bool request_is_offloaded(const struct request *req); /* asked inside a handler: am I on a compute thread? */
 
 /* W3C trace context of this request: a child of the caller's, or new. Made at the first call. */
 struct span request_traceparent(struct request *req);
 
-/* Runs `run` on the loop when req->arena is about to be cleared: the request is over (streaming: the message is handled). For
- * references held meanwhile. The struct is cut from req->arena, or embedded in what is. */
+/* Runs `run` on the loop when req->arena is about to be cleared: the request is over (streaming: the message is
+ * handled). For references held meanwhile. The struct is cut from req->arena, or embedded in what is. */
 struct request_end {
 	struct request_end *next;
 	void (*run)(struct request_end *end);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * server - listeners, worker threads, connections: HTTP/1.1, HTTP/2 (prior knowledge, h2c upgrade is not offered, ALPN) and
- * gRPC on the same port, in clear or over TLS, on TCP and Unix sockets.
+ * server - listeners, worker threads, connections: HTTP/1.1, HTTP/2 (prior knowledge, h2c upgrade is not offered, ALPN)
+ * and gRPC on the same port, in clear or over TLS, on TCP and Unix sockets.
  *
- * Each worker thread has its own loop, its own SO_REUSEPORT listeners and its own connections; a connection lives and dies
- * on one loop. Work too long for a loop goes to the server's pool (request_offload()).
+ * Each worker thread has its own loop, its own SO_REUSEPORT listeners and its own connections; a connection lives and
+ * dies on one loop. Work too long for a loop goes to the server's pool (request_offload()).
  *
- * Life:      server_new() binds (so that errors come before threads) → server_start() → server_drain() → server_wait() →
- *            server_free().
- * Ownership: the strings and tables that the config points to stay the caller's and must live as long as the server.
- * Threads:   the functions here are for the thread that made the server; server_drain() and server_reload_tls() for any.
+ * Life:      server_new() binds (so that errors come before threads) → server_start() → server_drain() → server_wait()
+ * → server_free(). Ownership: the strings and tables that the config points to stay the caller's and must live as long
+ * as the server. Threads:   the functions here are for the thread that made the server; server_drain() and
+ * server_reload_tls() for any.
  */
 #include "metrics/metrics.h"
 #include "net/request.h"
@@ -32,19 +32,20 @@ enum access_log { ACCESS_LOG_OFF, ACCESS_LOG_TEXT, ACCESS_LOG_JSON };
 struct server_config {
 	const char *const *addresses; /* "127.0.0.1:8080", "[::1]:0", ":8080" (every address), "unix:/path" */
 	size_t address_count;
-	const char *tls_certificate, *tls_key; /* PEM files; both or none. With them every TCP listener speaks TLS 1.2+ */
-	const char *tls_client_ca;             /* ask for and check client certificates */
-	const struct route *const *routes;     /* tables, ending with NULL */
-	void *context;                         /* request.context */
-	unsigned workers;                      /* 0: one a core this process may use */
-	unsigned compute_threads;              /* 0: as many as cores */
+	const char *tls_certificate,
+	    *tls_key;                      /* PEM files; both or none. With them every TCP listener speaks TLS 1.2+ */
+	const char *tls_client_ca;         /* ask for and check client certificates */
+	const struct route *const *routes; /* tables, ending with NULL */
+	void *context;                     /* request.context */
+	unsigned workers;                  /* 0: one a core this process may use */
+	unsigned compute_threads;          /* 0: as many as cores */
 	struct server_limits limits;
 	struct metrics *metrics;
-	const char *cors_origin;  /* Access-Control-Allow-Origin, or NULL: CORS off */
-	bool compression;         /* answers by Accept-Encoding (gzip, zstd); requests are always accepted */
-	size_t compression_least; /* bytes of an answer worth it */
+	const char *cors_origin;    /* Access-Control-Allow-Origin, or NULL: CORS off */
+	bool compression;           /* answers by Accept-Encoding (gzip, zstd); requests are always accepted */
+	size_t compression_least;   /* bytes of an answer worth it */
 	enum access_log access_log; /* to stdout */
-	const char *server_name;  /* Server header, or NULL */
+	const char *server_name;    /* Server header, or NULL */
 	/* Called on each worker's thread when its loop starts, before it accepts. May be NULL. */
 	void (*worker_started)(void *context, unsigned index, struct loop *loop);
 };
@@ -61,7 +62,8 @@ struct pool *server_pool(const struct server *s);
 /* Reads certificate and key again; on an error the old ones stay. */
 bool server_reload_tls(struct server *s, struct error *err);
 
-/* Closes the listeners, answers what was accepted, then the loops end; what is left at limits.drain_timeout_ms is cut. */
+/* Closes the listeners, answers what was accepted, then the loops end; what is left at limits.drain_timeout_ms is cut.
+ */
 void server_drain(struct server *s);
 bool server_is_draining(const struct server *s);
 void server_wait(struct server *s); /* until all workers have ended */

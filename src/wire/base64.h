@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* base64 - RFC 4648 section 4 (standard) and 5 (URL-safe). Decoding accepts both alphabets, padded or not; no white space. */
+/* base64 - RFC 4648 section 4 (standard) and 5 (URL-safe). Decoding accepts both alphabets, padded or not; no white
+ * space. */
 #include "base/base.h"
 
 void base64_write(struct buffer *out, struct span bytes); /* standard, padded */

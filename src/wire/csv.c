@@ -96,8 +96,7 @@ static enum csv_result cut_off(const struct csv *c, struct error *err)
 	return CSV_FAILED;
 }
 
-/* ---- fields as text -----------------------------------------------------------------------------------------------
- */
+/* ---- fields as text ---- */
 
 /* One record under way. */
 struct record {
@@ -213,8 +212,7 @@ enum csv_result csv_next(struct csv *c, struct span *fields, size_t max, size_t 
 	return CSV_RECORD;
 }
 
-/* ---- fields as numbers --------------------------------------------------------------------------------------------
- */
+/* ---- fields as numbers ---- */
 
 /* Where the last whole line of the block ends; c->at when there is none. */
 static const char *whole_lines_end(const struct csv *c)
@@ -328,8 +326,7 @@ enum csv_result csv_numbers(struct csv *c, size_t columns, float *values, size_t
 	return cut_off(c, err);
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 void csv_write_field(struct buffer *out, struct span field, char separator)
 {

@@ -9,8 +9,7 @@
 /* state[] of a container that was entered. */
 enum { IN_ARRAY = 1, IN_OBJECT = 2, HAS_ITEM = 4 };
 
-/* ---- errors -------------------------------------------------------------------------------------------------------
- */
+/* ---- errors ---- */
 
 struct place {
 	size_t line, column;
@@ -76,8 +75,7 @@ static __attribute__((cold, noinline)) bool fail_number(struct json *j, struct e
 			 place.line, place.column, SPAN_ARG(text));
 }
 
-/* ---- walking ------------------------------------------------------------------------------------------------------
- */
+/* ---- walking ---- */
 
 void json_init(struct json *j, struct span text, struct arena *arena)
 {
@@ -147,8 +145,7 @@ bool json_enter_array(struct json *j, struct error *err)
 	return enter(j, '[', IN_ARRAY, "an array '['", err);
 }
 
-/* ---- strings ------------------------------------------------------------------------------------------------------
- */
+/* ---- strings ---- */
 
 static int hex_value(char c)
 {
@@ -326,8 +323,7 @@ bool json_read_string(struct json *j, struct span *ret, struct error *err)
 	return read_string(j, true, ret, err);
 }
 
-/* ---- members and elements -----------------------------------------------------------------------------------------
- */
+/* ---- members and elements ---- */
 
 ALWAYS_INLINE bool next_key(struct json *j, bool decode, struct span *ret_key, struct error *err)
 {
@@ -395,8 +391,7 @@ bool json_next_element(struct json *j, struct error *err)
 	return true;
 }
 
-/* ---- scalars ------------------------------------------------------------------------------------------------------
- */
+/* ---- scalars ---- */
 
 static bool take_word(struct json *j, struct span word)
 {

@@ -448,8 +448,7 @@ static void bare_tokens_are_read_only_where_they_are_allowed(void **state)
 	assert_true(json_skip(&j, &err) && json_finish(&j, &err));
 }
 
-/* ---- arrays -------------------------------------------------------------------------------------------------------
- */
+/* ---- arrays ---- */
 
 static const char *const kind_names[] = {
 	[JSON_ARRAY_EMPTY] = "empty",     [JSON_ARRAY_INT64] = "int64", [JSON_ARRAY_UINT64] = "uint64",
@@ -788,8 +787,7 @@ static void the_arena_limit_is_an_ordinary_error(void **state)
 	arena_done(&small);
 }
 
-/* ---- writer -------------------------------------------------------------------------------------------------------
- */
+/* ---- writer ---- */
 
 static void answers_are_written_compactly(void **state)
 {

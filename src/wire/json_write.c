@@ -231,8 +231,7 @@ void json_float(struct json_writer *w, float value)
 		commit(w, put_float(to, value, w->nonfinite));
 }
 
-/* ---- arrays of numbers --------------------------------------------------------------------------------------------
- */
+/* ---- arrays of numbers ---- */
 
 enum { CHUNK_NUMBERS = 256 }; /* printed between two looks at the buffer's room */
 

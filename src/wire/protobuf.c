@@ -18,8 +18,7 @@ static const char *type_name(enum protobuf_type type)
 	return "unknown";
 }
 
-/* ---- reader -------------------------------------------------------------------------------------------------------
- */
+/* ---- reader ---- */
 
 bool protobuf_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret)
 {
@@ -181,8 +180,7 @@ bool protobuf_float(const struct protobuf_field *f, float *ret, struct error *er
 	return true;
 }
 
-/* ---- repeated scalars ---------------------------------------------------------------------------------------------
- */
+/* ---- repeated scalars ---- */
 
 static enum protobuf_type scalar_type(enum protobuf_scalar type)
 {
@@ -272,8 +270,7 @@ void protobuf_copy(const struct protobuf_field *f, enum protobuf_scalar type, vo
 		to = put_scalar(to, type, value);
 }
 
-/* ---- writer -------------------------------------------------------------------------------------------------------
- */
+/* ---- writer ---- */
 
 size_t protobuf_varint_size(uint64_t value)
 {

@@ -51,26 +51,33 @@ bool protobuf_bytes(const struct protobuf_field *f, struct span *ret, struct err
 bool protobuf_string(const struct protobuf_field *f, struct span *ret, struct error *err); /* checks UTF-8 */
 bool protobuf_uint64(const struct protobuf_field *f, uint64_t *ret, struct error *err);    /* varint */
 bool protobuf_int64(const struct protobuf_field *f, int64_t *ret, struct error *err);
-bool protobuf_int32(const struct protobuf_field *f, int32_t *ret, struct error *err);      /* truncates as the spec says */
+bool protobuf_int32(const struct protobuf_field *f, int32_t *ret, struct error *err); /* truncates as the spec says */
 bool protobuf_bool(const struct protobuf_field *f, bool *ret, struct error *err);
 bool protobuf_double(const struct protobuf_field *f, double *ret, struct error *err);
 bool protobuf_float(const struct protobuf_field *f, float *ret, struct error *err);
 
 /* Repeated scalars, packed or one by one: how many elements this field adds, and copying them to `to`. */
 enum protobuf_scalar {
-	PROTOBUF_INT64, PROTOBUF_UINT64, PROTOBUF_INT32, PROTOBUF_UINT32, PROTOBUF_BOOL, /* varints */
-	PROTOBUF_SINT64, PROTOBUF_FLOAT, PROTOBUF_DOUBLE,
+	PROTOBUF_INT64,
+	PROTOBUF_UINT64,
+	PROTOBUF_INT32,
+	PROTOBUF_UINT32,
+	PROTOBUF_BOOL, /* varints */
+	PROTOBUF_SINT64,
+	PROTOBUF_FLOAT,
+	PROTOBUF_DOUBLE,
 };
 bool protobuf_count(const struct protobuf_field *f, enum protobuf_scalar type, size_t *ret, struct error *err);
 /* `to` has room for what protobuf_count said: int64_t, uint64_t, int32_t, uint32_t, uint8_t, int64_t, float, double. */
 void protobuf_copy(const struct protobuf_field *f, enum protobuf_scalar type, void *to);
 
-/* ---- writer: proto3 rules are the caller's (leave defaults out by not calling) ------------------------------------- */
+/* ---- writer: proto3 rules are the caller's (leave defaults out by not calling) ---- */
 
 size_t protobuf_varint_size(uint64_t value);
 void protobuf_write_varint(struct buffer *out, uint64_t value);
 void protobuf_write_tag(struct buffer *out, uint32_t number, enum protobuf_type type);
-void protobuf_write_uint64(struct buffer *out, uint32_t number, uint64_t value); /* field, also for bool, enum, int32, int64 */
+void protobuf_write_uint64(struct buffer *out, uint32_t number,
+			   uint64_t value); /* field, also for bool, enum, int32, int64 */
 void protobuf_write_bytes(struct buffer *out, uint32_t number, struct span bytes);
 void protobuf_write_double(struct buffer *out, uint32_t number, double value);
 void protobuf_write_float(struct buffer *out, uint32_t number, float value);
