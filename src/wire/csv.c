@@ -278,9 +278,16 @@ static inline __attribute__((always_inline)) bool read_row(struct csv *c, const 
 	const char *p = c->at;
 
 	for (size_t column = 0; column < columns; column++) {
-		const char *after = number_scan_float(p, end, &values[column]);
 		bool is_last = column + 1 == columns;
+		const char *after;
 
+		/* Flags and small counts: one digit, and what ends it. */
+		if (end - p >= 2 && (p[1] == separator || is_line_end(p[1])) && (unsigned char)(p[0] - '0') <= 9) {
+			values[column] = (float)(p[0] - '0');
+			after = p + 1;
+		} else {
+			after = number_scan_float(p, end, &values[column]);
+		}
 		if (LIKELY(after != NULL && after < end)) {
 			if (!is_last && *after == separator) {
 				p = after + 1;
