@@ -211,6 +211,7 @@ def test_a_full_queue_answers_429_and_short_requests_go_on(serve):
     for a in answers:
         if a.status_code == 429:
             assert int(a.headers["Retry-After"]) >= 1
+    assert "\nhythe_compute_queue 0\n" in requests.get(f"{server.url}/metrics", timeout=DEADLINE).text, "nobody waits any more"
     answer = requests.post(f"{server.url}/models/lr/predict", json=ROW, timeout=DEADLINE)
     assert answer.status_code == 200
 

@@ -256,24 +256,6 @@ static void transform(struct request *req)
 	step(req, transform_step);
 }
 
-static void fail_with(struct request *req, const char *text)
-{
-	struct error err = { 0 };
-
-	error_set(&err, ERROR_INVALID, "%s", text);
-	request_fail(req, &err);
-}
-
-static void route_undefined(struct request *req)
-{
-	fail_with(req, "Route not defined");
-}
-
-static void aggregate_undefined(struct request *req)
-{
-	fail_with(req, "Aggregate not defined");
-}
-
 static void feedback_step(struct request *req, void *arg)
 {
 	struct error err = { 0 };
@@ -427,8 +409,8 @@ static void metadata(struct request *req)
 	{ BOTH, prefix "/send-feedback", feedback, &surface_seldon, ROUTE_HTTP },                                      \
 	    { BOTH, prefix "/transform-input", transform, &surface_seldon, ROUTE_HTTP },                               \
 	    { BOTH, prefix "/transform-output", transform, &surface_seldon, ROUTE_HTTP },                              \
-	    { BOTH, prefix "/route", route_undefined, &surface_seldon, ROUTE_HTTP },                                   \
-	    { BOTH, prefix "/aggregate", aggregate_undefined, &surface_seldon, ROUTE_HTTP },                           \
+	    { BOTH, prefix "/route", seldon_route_undefined, &surface_seldon, ROUTE_HTTP },                            \
+	    { BOTH, prefix "/aggregate", seldon_aggregate_undefined, &surface_seldon, ROUTE_HTTP },                    \
 	    { METHOD_GET, prefix "/health/status", health_status, &surface_seldon, ROUTE_HTTP },                       \
 	{                                                                                                              \
 		METHOD_GET, prefix "/metadata", metadata, &surface_seldon, ROUTE_HTTP                                  \

@@ -32,6 +32,10 @@ void seldon_predict(struct request *req, const struct served *served, struct sel
 /* What a component without the method asked for does: gives the payload back, with the columns named anew. */
 void seldon_identity(struct request *req, struct seldon_work *work);
 
+/* Handlers of the methods that a model does not have, with the words of the Python wrapper. */
+void seldon_route_undefined(struct request *req);
+void seldon_aggregate_undefined(struct request *req);
+
 /* Counts a reward. INVALID for one that is no finite number. */
 bool seldon_reward(const struct served *served, const struct seldon_feedback *feedback, struct error *err) MUST_CHECK;
 

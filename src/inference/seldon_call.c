@@ -336,3 +336,21 @@ bool seldon_reward(const struct served *served, const struct seldon_feedback *fe
 		metric_add_double(served->reward, feedback->reward);
 	return true;
 }
+
+static void fail_with(struct request *req, const char *text)
+{
+	struct error err = { 0 };
+
+	error_set(&err, ERROR_INVALID, "%s", text);
+	request_fail(req, &err);
+}
+
+void seldon_route_undefined(struct request *req)
+{
+	fail_with(req, "Route not defined");
+}
+
+void seldon_aggregate_undefined(struct request *req)
+{
+	fail_with(req, "Aggregate not defined");
+}

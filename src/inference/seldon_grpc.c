@@ -105,24 +105,6 @@ static void transform(struct request *req)
 	step(req, transform_step);
 }
 
-static void fail_with(struct request *req, const char *text)
-{
-	struct error err = { 0 };
-
-	error_set(&err, ERROR_INVALID, "%s", text);
-	request_fail(req, &err);
-}
-
-static void route_undefined(struct request *req)
-{
-	fail_with(req, "Route not defined");
-}
-
-static void aggregate_undefined(struct request *req)
-{
-	fail_with(req, "Aggregate not defined");
-}
-
 /* SendFeedback of each service that has it. The answer is data with an empty ndarray, and an empty meta. */
 static void feedback(struct request *req)
 {
@@ -293,13 +275,13 @@ const struct route seldon_grpc_routes[] = {
 	ROW("Model/Metadata", metadata),
 	ROW("Generic/TransformInput", transform),
 	ROW("Generic/TransformOutput", transform),
-	ROW("Generic/Route", route_undefined),
-	ROW("Generic/Aggregate", aggregate_undefined),
+	ROW("Generic/Route", seldon_route_undefined),
+	ROW("Generic/Aggregate", seldon_aggregate_undefined),
 	ROW("Generic/SendFeedback", feedback),
 	ROW("Transformer/TransformInput", transform),
 	ROW("OutputTransformer/TransformOutput", transform),
-	ROW("Router/Route", route_undefined),
+	ROW("Router/Route", seldon_route_undefined),
 	ROW("Router/SendFeedback", feedback),
-	ROW("Combiner/Aggregate", aggregate_undefined),
+	ROW("Combiner/Aggregate", seldon_aggregate_undefined),
 	{ 0 },
 };

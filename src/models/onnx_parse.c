@@ -36,17 +36,9 @@ static bool within(size_t count, size_t most, const char *what, struct error *er
 
 static bool dtype_of(uint64_t number, enum dtype *ret, struct error *err)
 {
-	switch (number) {
-#define DTYPE_ROW(name, bytes, onnx, ctype)                                                                            \
-	case onnx:                                                                                                     \
-		*ret = DTYPE_##name;                                                                                   \
-		return true;
-#include "models/dtypes.def"
-#undef DTYPE_ROW
-	default:
-		return error_set(err, number <= 27 ? ERROR_UNIMPLEMENTED : ERROR_INVALID,
-				 "element type %llu of ONNX is not supported", (unsigned long long)number);
-	}
+	return dtype_from_onnx(number, ret) ||
+	       error_set(err, number <= 27 ? ERROR_UNIMPLEMENTED : ERROR_INVALID,
+			 "element type %llu of ONNX is not supported", (unsigned long long)number);
 }
 
 struct tensor_fields {

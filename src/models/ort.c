@@ -258,16 +258,8 @@ void ort_close(struct ort_session *s)
 
 static bool dtype_of(int number, enum dtype *ret, struct error *err)
 {
-	switch (number) {
-#define DTYPE_ROW(name, bytes, onnx, ctype)                                                                            \
-	case onnx:                                                                                                     \
-		*ret = DTYPE_##name;                                                                                   \
-		return true;
-#include "models/dtypes.def"
-#undef DTYPE_ROW
-	default:
-		return error_set(err, ERROR_UNIMPLEMENTED, "element type %d of ONNX Runtime is not supported", number);
-	}
+	return (number >= 0 && dtype_from_onnx((uint64_t)number, ret)) ||
+	       error_set(err, ERROR_UNIMPLEMENTED, "element type %d of ONNX Runtime is not supported", number);
 }
 
 static int number_of(enum dtype type)

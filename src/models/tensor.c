@@ -66,6 +66,20 @@ bool dtype_find(struct span name, enum dtype *ret)
 	return false;
 }
 
+bool dtype_from_onnx(uint64_t number, enum dtype *ret)
+{
+	switch (number) {
+#define DTYPE_ROW(name, bytes, onnx, ctype)                                                                            \
+	case onnx:                                                                                                     \
+		*ret = DTYPE_##name;                                                                                   \
+		return true;
+#include "models/dtypes.def"
+#undef DTYPE_ROW
+	default:
+		return false;
+	}
+}
+
 bool dtype_is_integer(enum dtype type)
 {
 	return traits[type].is_integer;

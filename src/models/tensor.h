@@ -31,6 +31,7 @@ struct tensor {
 size_t dtype_size(enum dtype type);      /* bytes of an element in memory; sizeof(struct span) for BYTES */
 const char *dtype_name(enum dtype type); /* "FP32" */
 bool dtype_find(struct span name, enum dtype *ret);
+bool dtype_from_onnx(uint64_t number, enum dtype *ret); /* onnx.proto's TensorProto.DataType, and ONNX Runtime's */
 bool dtype_is_integer(enum dtype type);
 bool dtype_is_float(enum dtype type); /* FP16, BF16, FP32, FP64 */
 

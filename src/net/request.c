@@ -29,6 +29,8 @@ void worker_requests_init(struct worker *w)
 	struct worker_requests *wr = base_calloc(1, sizeof(*wr));
 
 	wr->counters = base_calloc(routes_surface_count(worker_routes(w)), sizeof(*wr->counters));
+	if (worker_config(w)->metrics)
+		wr->compute_queue = metrics_series(worker_config(w)->metrics, METRIC_COMPUTE_QUEUE, NULL, 0);
 	account_init(wr);
 	w->requests = wr;
 }
@@ -254,10 +256,19 @@ static void deadline_error(struct request *req, struct error *err)
 									  : "limit --request-timeout");
 }
 
+static void count_waiting(const struct request *req, int change)
+{
+	struct metric_series *waiting = req->worker->requests->compute_queue;
+
+	if (waiting)
+		metric_move(waiting, change);
+}
+
 static void job_run(struct pool_job *job)
 {
 	struct slot *s = CONTAINER_OF(job, struct slot, job);
 
+	count_waiting(&s->request, -1);
 	s->step(&s->request);
 	while (s->next_step) { /* a step on a compute thread that asks for another one is there already */
 		s->step = s->next_step;
@@ -312,7 +323,9 @@ static void job_submit(struct request *req, void (*step)(struct request *req))
 	s->job.done = job_done;
 	s->job.loop = req->worker->loop;
 	req->phase = PHASE_OFFLOADED;
+	count_waiting(req, 1);
 	if (!pool_submit(worker_pool(req->worker), &s->job, &err)) {
+		count_waiting(req, -1);
 		req->phase = PHASE_RUNNING;
 		request_fail(req, &err);
 		request_settle(req);

@@ -63,6 +63,7 @@ struct worker_requests {
 	size_t free_count;
 	struct surface_counters *counters; /* by surface index */
 	struct metric_series *rejected[ERROR_COUNT];
+	struct metric_series *compute_queue;
 	struct worker *worker;
 	struct buffer log;
 	struct loop_task log_flush;
