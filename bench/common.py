@@ -175,8 +175,8 @@ def wrk(port, path, body, connections=CONNECTIONS, seconds=SECONDS, content_type
                           "-s", script, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True).stdout
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
     errors = re.search(r"Socket errors: (.*)", out)
-    return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), "p50": _time_ms(re.search(r"50%\s+(\S+)", out)[1]),
-            "p99": _time_ms(re.search(r"99%\s+(\S+)", out)[1]), "bad": int(bad[1]) if bad else 0, "errors": errors[1] if errors else ""}
+    return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), "p50": _time_ms(re.search(r"^ +50%\s+(\S+)", out, re.M)[1]),
+            "p99": _time_ms(re.search(r"^ +99%\s+(\S+)", out, re.M)[1]), "bad": int(bad[1]) if bad else 0, "errors": errors[1] if errors else ""}
 
 
 def h2load(port, path, body, connections=CONNECTIONS, seconds=SECONDS, streams=1):
