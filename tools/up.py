@@ -25,14 +25,13 @@ def main():
     for line in server.stdout:
         print(line, end="", flush=True)
         found = re.search(r"https?://[^\s/'\"]+", line)
-        if found and not url:
-            url = found.group(0)
-            if not own:
-                question = json.dumps(CUSTOMER)
-                request = urllib.request.Request(url + "/predict", question.encode(), {"Content-Type": "application/json"})
-                with urllib.request.urlopen(request, timeout=10) as answer:
-                    text = answer.read().decode()
-                print(f"\nquestion  POST {url}/predict\n          {question}\nanswer    {text}\n\nCtrl-C ends it.\n", flush=True)
+        url = url or (found and found.group(0))
+        if not own and line.lstrip().startswith("curl "):  # the last line it prints
+            question = json.dumps(CUSTOMER)
+            request = urllib.request.Request(url + "/predict", question.encode(), {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                text = answer.read().decode()
+            print(f"\nquestion  POST {url}/predict\n          {question}\nanswer    {text}\n\nCtrl-C ends it.\n", flush=True)
     return server.wait()
 
 
