@@ -68,6 +68,21 @@ def test_the_page_works_as_printed(page, tmp_path):
             assert server.wait(DEADLINE) == 0, block
 
 
+def test_the_tour_of_the_readme_answers(tmp_path):
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    env = environment(tmp_path)
+    server, log = start("hythe serve examples/propensity.json", tmp_path, env)
+    try:
+        blocks = [b for b in re.findall(r"^```\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S) if b.startswith("curl")]
+        assert len(blocks) >= 2
+        for block in blocks:
+            done = subprocess.run(["bash", "-e", "-c", block.replace("curl ", "curl -sS --fail ")], cwd=tmp_path, env=env, text=True, capture_output=True, timeout=60)
+            assert done.returncode == 0 and "0.334" in done.stdout, f"{block}\n{done.stdout}{done.stderr}"
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(DEADLINE) == 0
+
+
 def test_the_reference_is_what_the_program_says(hythe):
     page = ROOT / "docs" / "reference" / "commands.md"
     printed = subprocess.run([hythe, "help", "--markdown"], capture_output=True, text=True, check=True).stdout
