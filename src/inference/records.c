@@ -10,8 +10,8 @@
  * Also with the model's name: /models/{model}/predict. `?output=NAME` answers with another output of the model.
  *
  * The same path is Seldon's. What is asked decides: a JSON object with data, jsonData, strData or binData (unless the
- *model has a column of that name), multipart/form-data, and a form field or query parameter `json` with such an object
- *are Seldon's.
+ * model has a column of that name), multipart/form-data, and a form field or query parameter `json` with such an object
+ * are Seldon's.
  */
 #include "inference/records.h"
 

@@ -7,10 +7,10 @@
  *	/seldon/{namespace}/{model}/api/v1.0/predictions   the form of Seldon's gateways; the namespace is not looked at
  *
  * POST and GET /predict is shared with records: see records.c, which calls seldon_predict_request() for Seldon
- *messages.
+ * messages.
  *
  * puid: meta.puid is echoed when the request's body has one, as Seldon's wrapper does; the header Seldon-Puid is on
- *every answer: the request's header, else the body's puid, else a new UUID, as Seldon's orchestrator does.
+ * every answer: the request's header, else the body's puid, else a new UUID, as Seldon's orchestrator does.
  */
 #include "inference/seldon.h"
 

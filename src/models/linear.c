@@ -13,11 +13,11 @@
  *		"mean": [40, 3.2], "scale": [9, 1] optional: the input becomes (x - mean) / scale first
  *	}
  * binary is a sigmoid of the one sum, multiclass a softmax over the sums, regression the sums. Rows of one may be
- *written without the outer brackets. Without "format" (a bare {"coef": ..., "intercept": ...}) the task is binary with
- *one row of coefficients and multiclass with more.
+ * written without the outer brackets. Without "format" (a bare {"coef": ..., "intercept": ...}) the task is binary with
+ * one row of coefficients and multiclass with more.
  *
  * safetensors: tensors coef [F] or [K, F] and intercept, optionally mean and scale, F64 or F32; "__metadata__" may hold
- *task, and features and classes as JSON arrays in a string.
+ * task, and features and classes as JSON arrays in a string.
  *
  * All is computed in double. Missing values are not taken.
  */

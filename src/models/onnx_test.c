@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ONNX format on small models written as text, a statement a line:
+/*
+ * The ONNX format on small models written as text, a statement a line:
  *
- *	in NAME TYPE DIMS            out NAME TYPE DIMS          TYPE: f d i s b (FP32 FP64 INT64 BYTES BOOL); DIMS: ?,2
- *or - init NAME TYPE DIMS VALUES   raw NAME TYPE DIMS BYTES    (so many zero bytes) external NAME                opset
- *DOMAIN VERSION        ir VERSION        meta KEY VALUE node OP[@DOMAIN] IN,IN > OUT,OUT NAME=T:VALUES ...       T: i f
- *s (one), I F S (lists)
+ *	in NAME TYPE DIMS, out NAME TYPE DIMS    TYPE: f d i s b (FP32 FP64 INT64 BYTES BOOL); DIMS: ?,2 or -
+ *	init NAME TYPE DIMS VALUES
+ *	raw NAME TYPE DIMS BYTES                 so many zero bytes
+ *	external NAME
+ *	opset DOMAIN VERSION, ir VERSION, meta KEY VALUE
+ *	node OP[@DOMAIN] IN,IN > OUT,OUT NAME=T:VALUES ...    T: i f s (one), I F S (lists)
  */
 #include <math.h>
 #include <setjmp.h>

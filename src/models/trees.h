@@ -4,23 +4,25 @@
  * trees - the engine under every tree ensemble: XGBoost, LightGBM, ONNX TreeEnsemble. Private to the room.
  *
  * A format describes its trees node by node to a builder, in the semantics of its own library; the builder checks all
- *of it (indices, cycles, depth, counts, each node reached once) and compiles it into an immutable object whose running
- *needs no checks. Running gives raw sums (margins), one for each target; what becomes of them is the format's affair.
+ * of it (indices, cycles, depth, counts, each node reached once) and compiles it into an immutable object whose running
+ * needs no checks. Running gives raw sums (margins), one for each target; what becomes of them is the format's affair.
  *
  *	struct tree_builder *b = tree_builder_new(&(struct tree_config){ .features = 10, .targets = 1 });
  *	for each tree:
  *		tree_builder_begin(b, node_count, 0, err)
- *		tree_builder_split(b, node, &split, err) or tree_builder_leaf(b, node, target, value, err), for each
- *node tree_builder_end(b, err) struct trees *t = tree_builder_finish(b, err); tree_builder_free(b);
+ *		for each node: tree_builder_split(b, node, &split, err) or tree_builder_leaf(b, node, target, value, err)
+ *		tree_builder_end(b, err)
+ *	struct trees *t = tree_builder_finish(b, err);
+ *	tree_builder_free(b);
  *
  * How it runs: a feature's thresholds, sorted, turn its value into a small rank, once for each row; nodes compare
- *ranks, bytes, where the missing value's side is already part of the rank. One row walks several trees at a time; many
- *rows go through a tree together, 32 to a vector. Both add leaves in the order of the trees, so results do not depend
- *on the path.
+ * ranks, bytes, where the missing value's side is already part of the rank. One row walks several trees at a time; many
+ * rows go through a tree together, 32 to a vector. Both add leaves in the order of the trees, so results do not depend
+ * on the path.
  *
  * Ownership: the creator frees. Threads: a compiled ensemble may run on any number of threads at once.
  * Errors:    INVALID with the node ("node 7: left child 900 is outside 0..62"), for the caller to put the tree in
- *front; TOO_LARGE past MODEL_NODES_MAX, MODEL_DEPTH_MAX and the limits below.
+ *            front; TOO_LARGE past MODEL_NODES_MAX, MODEL_DEPTH_MAX and the limits below.
  */
 #include "models/model.h"
 

@@ -4,7 +4,7 @@
  * request - one question and its answer, whatever brought it: HTTP/1.1, HTTP/2 or gRPC.
  *
  * A codec fills the asking half, the router finds the handler, the handler reads, writes the body of its answer to
- *req->out and calls request_send() or request_fail(). Nothing above the codec asks for the version.
+ * req->out and calls request_send() or request_fail(). Nothing above the codec asks for the version.
  *
  *	static void model_ready(struct request *req)
  *	{
@@ -13,13 +13,13 @@
  *	}
  *
  * gRPC: a unary call is a request whose body is the message, without frame and compression; out is the answer's
- *message. request_fail() becomes grpc-status, grpc-message and status details. A streaming call's handler runs once for
- *each message, and once more with is_end set and an empty body when the client half-closes; request_send_part() sends a
+ * message. request_fail() becomes grpc-status, grpc-message and status details. A streaming call's handler runs once for
+ * each message, and once more with is_end set and an empty body when the client half-closes; request_send_part() sends a
  * message and keeps the call open, request_send() ends it.
  *
  * Threads:   a handler runs on its connection's loop. After request_offload() the function given runs on a compute
- *thread; it may use everything here as before (what it sends goes out when it returns). Handlers touch nothing but the
- *            request and immutable snapshots.
+ *            thread; it may use everything here as before (what it sends goes out when it returns). Handlers touch
+ *            nothing but the request and immutable snapshots.
  * Ownership: the server owns the request. It and everything cut from req->arena live until the handler has answered and
  *            returned. All spans of the asking half live as long.
  * Limits:    see limits.def.

@@ -5,8 +5,8 @@
  *
  * The reader walks the caller's bytes in place: strings without escapes come back as spans into the input, others are
  * decoded into the arena. Arrays of numbers are read straight into typed arrays (json_read_array). Integers and doubles
- *are kept apart and exact. Accepted beyond the RFC, because Seldon's and TensorFlow's clients send them: the bare
- *tokens NaN, Infinity and -Infinity, as doubles, when `allow_nonfinite` is set.
+ * are kept apart and exact. Accepted beyond the RFC, because Seldon's and TensorFlow's clients send them: the bare
+ * tokens NaN, Infinity and -Infinity, as doubles, when `allow_nonfinite` is set.
  *
  *	struct json j;
  *	json_init(&j, body, arena);
@@ -23,7 +23,7 @@
  *	return json_finish(&j, err);    // false as well when the loop above ended by an error
  *
  * Errors are sticky: after the first one every call returns false and leaves `err` as it was set. Messages name the
- *line and column ("line 1, column 14: expected ',' or '}', found 'x'").
+ * line and column ("line 1, column 14: expected ',' or '}', found 'x'").
  *
  * Limits: depth JSON_DEPTH_MAX (128); the input's length bounds everything else.
  * Threads: one.

@@ -9,7 +9,7 @@
  *	while (protobuf_next(&p, &f, err)) {
  *		switch (f.number) {
  *		case 1: if (!protobuf_string(&f, &name, err)) return false; break;
- *		case 3: if (!protobuf_int64s(&f, shape, RANK_MAX, &rank, err)) return false; break;   // packed or not
+ *		case 3: if (!protobuf_count(&f, PROTOBUF_INT64, &n, err)) return false; ...   // packed or not
  *		}
  *	}
  *	if (p.failed) return false;
