@@ -42,6 +42,8 @@ enum route_kind {
 	ROUTE_HTTP,
 	ROUTE_GRPC,        /* unary */
 	ROUTE_GRPC_STREAM, /* client, server or both stream: the handler sees each message */
+	ROUTE_STREAM, /* bytes as they come, HTTP and gRPC alike: the handler runs when the head is whole, and calls
+		       * request_open() or answers */
 };
 
 struct request;
@@ -58,7 +60,8 @@ struct surface {
 
 /*
  * A row of a route table; a table ends with a row of zeros. Patterns: literal segments, and `{name}` for one segment or
- * the part of one up to a literal tail ("/v1/models/{model}:predict"). The most literal pattern wins.
+ * the part of one up to a literal tail ("/v1/models/{model}:predict"). The most literal pattern wins. A ROUTE_STREAM row
+ * may have the pattern that is just a star: it takes every path and method that no other row takes, escapes undecoded.
  */
 struct route {
 	unsigned methods; /* METHOD_x bits; gRPC routes: METHOD_POST */
@@ -81,8 +84,9 @@ struct request {
 	const struct header *headers;
 	size_t header_count;
 	struct span content_type;
-	struct span body; /* whole, content coding removed; for gRPC one message */
-	bool is_end;      /* streaming calls: the client has half-closed, body is empty */
+	struct span body;    /* whole, content coding removed; for gRPC one message */
+	bool is_end;         /* streaming calls: the client has half-closed, body is empty */
+	struct span upgrade; /* ROUTE_STREAM: "websocket" when the client asks for that; else empty */
 	bool is_held; /* set by a streaming handler: the half-close does not end the call; the client does, or the drain
 		       */
 	int http_major; /* 1 or 2: for logs only */
@@ -160,6 +164,57 @@ void request_offload(struct request *req, void (*fn)(struct request *req));
 #define REQUEST_INLINE_NS    (500 * 1000)             /* estimated work that may run on the loop */
 #define REQUEST_INLINE_BYTES (128 * 1024)             /* body that may be decoded on the loop */
 bool request_is_offloaded(const struct request *req); /* asked inside a handler: am I on a compute thread? */
+
+/*
+ * An open request: one that is answered after its handler has returned, or in parts, or while its body still comes. The
+ * handler calls request_open() on the loop and returns; from then on everything about it happens on that loop, until the
+ * answer has ended (request_send(), request_fail(), request_end(), request_cut()) or `gone` was called: then nothing
+ * about it may be touched.
+ *
+ * Any kind of route may open. ROUTE_STREAM: `receive` gives the body as it comes, as far as request_want() allows, with
+ * its content coding as sent and, for gRPC, with the frames' heads; the client is told to continue (100) at the first
+ * request_want(). Other kinds: the body is whole already, and `receive` is not called.
+ *
+ * The time limit --request-timeout, or the client's, counts until the answer's head: `gone` is called with TIMEOUT after
+ * the client was told. 0 as that limit sets none.
+ */
+struct request_flow {
+	/* Body bytes, valid during the call; is_last with the last ones, or with none. */
+	void (*receive)(struct request *req, struct span bytes, bool is_last);
+	/* What request_unsent() tells has fallen under REQUEST_UNSENT_LOW, after it had been over. May be NULL. */
+	void (*writable)(struct request *req);
+	/* The client went away (CANCELLED), or a limit was passed and the client told. The owner forgets the request. */
+	void (*gone)(struct request *req, const struct error *why);
+};
+#define REQUEST_UNSENT_LOW KIB(64)
+void request_open(struct request *req, const struct request_flow *flow, void *owner);
+void *request_owner(const struct request *req); /* as given to request_open() */
+
+/* Lets `bytes` more of the body come; adds up. ROUTE_STREAM only. */
+void request_want(struct request *req, size_t bytes);
+
+/*
+ * The answer's head, once; the headers are copied. Those of the connection (connection, keep-alive, transfer-encoding)
+ * are left out and made anew; content-length is kept and held to: more than it is cut off and an answer that ends short
+ * is request_cut(). `reason` is for HTTP/1.1's status line; empty: the usual words. Without content-length HTTP/1.1 sends
+ * chunks, to an HTTP/1.0 client until the end of the connection. Interim heads (103) may come before it. Date and Server
+ * are added where absent.
+ */
+void request_head(struct request *req, int status, struct span reason, const struct header *headers, size_t count);
+void request_write(struct request *req, struct span bytes); /* copied; goes out in this turn of the loop */
+size_t request_unsent(const struct request *req);           /* bytes written and not yet taken by the kernel */
+/* The end; trailers go out where HTTP/2 (or chunks) can carry them. */
+void request_end(struct request *req, const struct header *trailers, size_t count);
+/* The answer cannot be finished, as with a failure after the head: the connection (HTTP/1.1) or stream (HTTP/2) is cut so
+ * that the client can tell. */
+void request_cut(struct request *req);
+
+/*
+ * WebSocket (RFC 6455; RFC 8441 over HTTP/2) for ROUTE_STREAM: `upgrade` is "websocket" when the client asks for it with
+ * all that belongs to it (else the codec has answered 400 or 426). request_head() with 200 accepts: the codec says 101 with
+ * Sec-WebSocket-Accept where it is HTTP/1.1, and then bytes go both ways by receive, request_want() and
+ * request_write() until request_end(). Any other status refuses. Frames are for websocket.h.
+ */
 
 /* W3C trace context of this request: a child of the caller's, or new. Made at the first call. */
 struct span request_traceparent(struct request *req);

@@ -30,7 +30,9 @@ struct server_limits server_limits_default(void);
 enum access_log { ACCESS_LOG_OFF, ACCESS_LOG_TEXT, ACCESS_LOG_JSON };
 
 struct server_config {
-	const char *const *addresses; /* "127.0.0.1:8080", "[::1]:0", ":8080" (every address), "unix:/path" */
+	/* "127.0.0.1:8080", "[::1]:0", ":8080" (every address), "unix:/path", "fd:3" (a socket that listens already, from
+	 * a parent process). None at all is allowed: see server_adopt(). */
+	const char *const *addresses;
 	size_t address_count;
 	const char *tls_certificate,
 	    *tls_key;                      /* PEM files; both or none. With them every TCP listener speaks TLS 1.2+ */
@@ -58,6 +60,14 @@ const char *server_address(const struct server *s, size_t index);
 unsigned server_worker_count(const struct server *s);
 struct loop *server_worker_loop(const struct server *s, unsigned index);
 struct pool *server_pool(const struct server *s);
+
+/*
+ * Serves HTTP/2 in clear on a connected stream socket that somebody else made, as one of the server's connections: how a
+ * worker process is reached by the one that listens. Takes the descriptor. Requests on it may carry what only the
+ * other end can know, and connection headers of clients never get through from there: see forwarded.h. Any thread,
+ * after server_start().
+ */
+void server_adopt(struct server *s, int fd);
 
 /* Reads certificate and key again; on an error the old ones stay. */
 bool server_reload_tls(struct server *s, struct error *err);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * client - HTTP/2 in clear (RFC 9113, prior knowledge) from the asking side, over a connected stream socket: many streams
+ * on one connection, bytes both ways with flow control, trailers, resets. gRPC is such a stream with its own headers.
+ *
+ * Life:      client_new() with a connected descriptor → client_open() as often as wanted → client_free(). A stream lives
+ *            from client_open() until its `closed`, which is called once, last, and always (in client_free() too).
+ * Threads:   one loop; every callback runs on it, never from inside client_open(), client_write(), client_end() or
+ *            client_reset().
+ * Ownership: the client owns streams and the descriptor. Spans in callbacks live until they return; what is given is
+ *            copied.
+ * Errors:    `closed` has UNAVAILABLE when the connection was lost, refused or refuses new streams and *the server has
+ *            done nothing for the stream* (RFC 9113 8.7: REFUSED_STREAM, or an id over GOAWAY's), so that it may be sent
+ *            again; INTERNAL otherwise; CANCELLED after client_reset().
+ * Limits:    header bytes of an answer as HTTP/2 servers here have them; bytes unsent are the caller's to watch.
+ */
+#include "loop/loop.h"
+#include "wire/http1.h"
+
+struct client;
+struct client_stream;
+
+struct client_ops {
+	/* The connection is gone; all streams have had their `closed`. The owner calls client_free(), here or later. */
+	void (*lost)(struct client *c, const struct error *why);
+};
+
+struct client_stream_ops {
+	/* The answer's head; interim ones (1xx) are passed over except 103. */
+	void (*head)(struct client_stream *s, int status, const struct header *headers, size_t count);
+	/* Body bytes. The window is given back by client_taken(), so that a slow reader stops the sender. */
+	void (*receive)(struct client_stream *s, struct span bytes);
+	/* The answer has ended as it should; trailers, or none. */
+	void (*end)(struct client_stream *s, const struct header *trailers, size_t count);
+	/* client_unsent() has fallen under CLIENT_UNSENT_LOW after it had been over. May be NULL. */
+	void (*writable)(struct client_stream *s);
+	/* Nothing more will come, nothing may be sent; `why` is NULL after `end`. The stream is freed when this returns. */
+	void (*closed)(struct client_stream *s, const struct error *why);
+};
+#define CLIENT_UNSENT_LOW KIB(64)
+
+struct client *client_new(struct loop *l, int fd, const struct client_ops *ops, void *owner);
+void client_free(struct client *c); /* NULL is allowed */
+void *client_owner(const struct client *c);
+size_t client_streams(const struct client *c); /* how many are open */
+
+struct client_head {
+	struct span method, scheme, authority, path;
+	struct span protocol;         /* RFC 8441: "websocket", with method CONNECT; else empty */
+	const struct header *headers; /* lower case; those of the connection (RFC 9113 8.2.2) are left out */
+	size_t header_count;
+};
+
+/* A request; is_last: it has no body. */
+struct client_stream *client_open(struct client *c, const struct client_head *head, bool is_last,
+				  const struct client_stream_ops *ops, void *owner);
+void *client_stream_owner(const struct client_stream *s);
+void client_write(struct client_stream *s, struct span bytes); /* copied */
+void client_end(struct client_stream *s);                      /* the request's body ends */
+size_t client_unsent(const struct client_stream *s);
+void client_taken(struct client_stream *s, size_t bytes);
+void client_reset(struct client_stream *s); /* CANCEL; `closed` comes in the next turn */
