@@ -151,10 +151,14 @@ def test_inspect_of_what_is_no_model_says_so(hythe, tmp_path, models_dir):
     assert "G1" in done.stdout, "the good one is told all the same"
 
 
-def test_python_is_refused_in_words(hythe):
-    for target in ("app.py", "package.module:Model"):
-        said = run(hythe, "serve", target, "--listen", "127.0.0.1:0", code=1).stderr
-        assert target in said and "Python" in said and "hythe help formats" in said
+def test_commands_for_model_files_refuse_python_in_words(hythe):
+    for target in ("app.py", "package.module:Model", "model.joblib"):
+        for command in ("inspect", "predict"):
+            said = run(hythe, command, target, stdin="", code=1).stderr
+            assert target in said and "Python" in said and "hythe serve" in said
+    assert "hythe convert" in run(hythe, "predict", "model.joblib", stdin="", code=1).stderr
+    said = run(hythe, "serve", "a.onnx", "package.module:Model", code=2).stderr
+    assert "package.module:Model" in said and "alone" in said
 
 
 # ---- predict ---------------------------------------------------------------------------------------------------------
@@ -228,6 +232,27 @@ def test_kept_columns_stay_as_they_were(hythe, models_dir, customers):
     assert [t["note"] for t in table] == [f'a "{i}"\nb' for i in range(len(rows))]
     assert np.allclose([float(t["response"]) for t in table], expected, atol=1e-6)
     assert got.splitlines()[0] == "note;" + ";".join(FEATURES) + ";response"
+
+
+def test_rows_that_repeat_are_scored_like_rows_that_do_not(hythe, models_dir, tmp_path):
+    """Lines seen before are answered from memory; --keep-columns makes every score anew."""
+    rng = np.random.default_rng(5)
+    few = [",".join(str(int(v)) for v in row) for row in rng.random((20000, 10)) < 0.2]
+    many = [",".join(f"{v:.3f}" for v in row) for row in rng.random((9000, 10))]
+    kinds = {"few": few, "turning": few[:6000] + many + few[:100], "many": many,
+             "odd": few[:500] + ["", '"1",0,0,0,0,0,0,0,0,"0"', "1,0,0,0,0,0,0,0,0,0\r"] + few[:500] + ["0,0,0,0,0,0,0,0,0,1"]}
+    for name, lines in kinds.items():
+        path = tmp_path / f"{name}.csv"
+        path.write_bytes((",".join(FEATURES) + "\n" + "\n".join(lines)).encode())
+        got = run(hythe, "predict", models_dir / "lr.onnx", "-i", path, "-t", 1).stdout
+        kept = run(hythe, "predict", models_dir / "lr.onnx", "-i", path, "-k", "-t", 1).stdout
+        assert got.splitlines()[1:] == [line.rpartition(",")[2] for line in kept.splitlines()[1:] if line], name
+    bad = few[:3000] + ["0,1,x,0,0,0,0,0,0,0"] + few
+    said = run(hythe, "predict", models_dir / "lr.onnx", stdin="\n".join([",".join(FEATURES), *bad]), code=1).stderr
+    assert "line 3002" in said and "'x'" in said
+    bad[3000] = "0,1,,0,0,0,0,0,0,0"
+    said = run(hythe, "predict", models_dir / "lr.onnx", stdin="\n".join([",".join(FEATURES), *bad]), code=1).stderr
+    assert "line 3002" in said and "G3" in said
 
 
 def test_a_file_without_a_header_is_read_by_position(hythe, models_dir, customers):

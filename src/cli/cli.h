@@ -142,6 +142,7 @@ void flag_groups(const struct command *command,
 void cli_complain(const struct command *command, const struct error *err);
 
 int serve_run(const struct cli_call *call);
+int convert_run(const struct cli_call *call);
 int inspect_run(const struct cli_call *call);
 int predict_run(const struct cli_call *call);
 int help_run(const struct cli_call *call);

@@ -10,8 +10,18 @@ struct model_flags {
 	bool all_rounds;
 };
 
+/* Of code that a language's own interpreter runs; the names are those of Gunicorn's users. */
+struct code_flags {
+	const char *python, *parameters, *trust, *pidfile;
+	size_t threads;
+	int64_t timeout_ms, start_timeout_ms, graceful_timeout_ms;
+	size_t max_requests, max_requests_jitter, max_rss;
+	bool preload, expose_errors;
+};
+
 struct serve_options {
-	struct text_list names, listen;
+	struct text_list names, listen, bind;
+	struct code_flags code;
 	struct server_limits limits;
 	struct model_flags model;
 	size_t workers, compute_threads;
@@ -34,6 +44,10 @@ struct predict_options {
 	const char *input, *output_path, *output_name, *label_column, *separator;
 	bool keep_columns, strict, skip_bad, quiet;
 	size_t threads;
+};
+
+struct convert_options {
+	const char *output_path, *python;
 };
 
 struct help_options {

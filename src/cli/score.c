@@ -6,9 +6,14 @@
 #include <stdlib.h>
 
 #include "base/number.h"
+#include "cli/repeats.h"
 #include "wire/csv.h"
 
-enum { SCORER_ARENA_MAX = 1 << 30 };
+enum {
+	SCORER_ARENA_MAX = 1 << 30,
+	REPEATS_TRIAL = 4096, /* lines after which the table of repeated lines has to have been of use */
+	REPEATS_SHARE = 4,    /* new lines among them, at most one in so many */
+};
 
 struct scorer {
 	const struct score_plan *plan;
@@ -19,12 +24,14 @@ struct scorer {
 	char **cells;              /* for each of the model's columns, its place in row 0 */
 	size_t *strides;           /* bytes from row to row */
 	enum dtype *dtypes;
-	struct span *fields; /* of one record, CSV_FIELDS_MAX */
-	uint32_t *columns;   /* for each field, the model's column + 1, or 0 */
-	bool is_real;        /* all columns are FP32, or all FP64 */
-	struct span *texts;  /* of each row of the batch, for keep_columns */
-	uint64_t *lines;     /* of each row; unknown (0) on the fast path */
-	struct arena life;   /* of the arrays above */
+	struct span *fields;     /* of one record, CSV_FIELDS_MAX */
+	uint32_t *columns;       /* for each field, the model's column + 1, or 0 */
+	bool is_real;            /* all columns are FP32, or all FP64 */
+	struct span *texts;      /* of each row of the batch, for keep_columns */
+	uint64_t *lines;         /* of each row; unknown (0) on the fast path */
+	struct arena life;       /* of the arrays above */
+	struct repeats *repeats; /* of the fast path; NULL once lines have turned out not to repeat */
+	uint64_t looked, missed; /* in the repeats */
 };
 
 struct scorer *scorer_new(const struct score_plan *plan)
@@ -35,6 +42,7 @@ struct scorer *scorer_new(const struct score_plan *plan)
 	bool ok = true;
 
 	s->plan = plan;
+	s->repeats = plan->is_direct ? repeats_new() : NULL;
 	arena_init(&s->life, SIZE_MAX / 2);
 	arena_init(&s->arena, SCORER_ARENA_MAX);
 	s->inputs = ARENA_ARRAY(&s->life, struct tensor, info->input_count, &err);
@@ -76,6 +84,7 @@ void scorer_free(struct scorer *s)
 {
 	if (!s)
 		return;
+	repeats_free(s->repeats);
 	arena_done(&s->arena);
 	arena_done(&s->life);
 	free(s);
@@ -251,6 +260,7 @@ static bool run_direct(struct scorer *s, struct span block, uint64_t first_line,
 {
 	const struct score_plan *plan = s->plan;
 	float *values = s->inputs[0].data;
+	uint64_t before = counts->rows;
 	enum csv_result result;
 	struct csv csv;
 
@@ -258,7 +268,7 @@ static bool run_direct(struct scorer *s, struct span block, uint64_t first_line,
 	csv_block(&csv, block, true);
 	csv.next_line = first_line;
 	do {
-		uint64_t row = counts->rows;
+		uint64_t row = counts->rows - before;
 		size_t rows = 0;
 
 		result = csv_numbers(&csv, plan->column_count, values, plan->batch, &rows, err);
@@ -279,6 +289,68 @@ static bool run_direct(struct scorer *s, struct span block, uint64_t first_line,
 	} while (result == CSV_RECORD);
 	counts->lines = csv.next_line - first_line;
 	return true;
+}
+
+/* ---- in: the fast path, where lines repeat ---- */
+
+/* True when lines turned out to differ: looking for them again costs more than it saves. */
+static bool repeats_are_rare(struct scorer *s)
+{
+	if (s->looked < REPEATS_TRIAL)
+		return false;
+	if (s->missed * REPEATS_SHARE > s->looked) {
+		repeats_free(s->repeats);
+		s->repeats = NULL;
+		return true;
+	}
+	s->looked = s->missed = 0;
+	return false;
+}
+
+/* One line not seen before; its answer is kept when it is a record of its own. */
+static bool run_new_line(struct scorer *s, struct span line, uint64_t number, struct buffer *out,
+			 struct score_counts *counts, struct error *err)
+{
+	uint64_t rows = counts->rows;
+	size_t at = out->len;
+
+	if (!run_direct(s, line, number, out, counts, err))
+		return false;
+	if (counts->rows == rows + 1)
+		repeats_put(s->repeats, line, span_skip(buffer_span(out), at));
+	return true;
+}
+
+static bool run_repeats(struct scorer *s, struct span block, uint64_t first_line, struct buffer *out,
+			struct score_counts *counts, struct error *err)
+{
+	uint64_t line_number = first_line;
+	struct span rest = block, text;
+
+	while (rest.len > 0) {
+		const char *end = memchr(rest.ptr, '\n', rest.len);
+		struct span line = span_first(rest, end ? (size_t)(end + 1 - rest.ptr) : rest.len);
+
+		if (LIKELY(repeats_find(s->repeats, line, &text))) {
+			buffer_append(out, text);
+			counts->rows++;
+		} else if (memchr(line.ptr, '"', line.len) || repeats_are_rare(s)) {
+			/* A quoted field may hold line ends. */
+			if (!run_direct(s, rest, line_number, out, counts, err))
+				return false;
+			counts->lines += line_number - first_line;
+			return true;
+		} else {
+			s->missed++;
+			if (!run_new_line(s, line, line_number, out, counts, err))
+				return false;
+		}
+		s->looked++;
+		line_number++;
+		rest = span_skip(rest, line.len);
+	}
+	counts->lines = line_number - first_line;
+	return buffer_ok(out, "the output of a block", err);
 }
 
 /* ---- in: any column types, any order ---- */
@@ -534,8 +606,12 @@ bool scorer_run(struct scorer *s, struct span block, uint64_t first_line, struct
 	bool ok;
 
 	*ret = (struct score_counts){ 0 };
-	ok = s->plan->is_direct ? run_direct(s, block, first_line, out, ret, err)
-				: run_fields(s, block, first_line, out, ret, err);
+	if (s->repeats)
+		ok = run_repeats(s, block, first_line, out, ret, err);
+	else if (s->plan->is_direct)
+		ok = run_direct(s, block, first_line, out, ret, err);
+	else
+		ok = run_fields(s, block, first_line, out, ret, err);
 	if (!ok)
 		arena_clear(&s->arena);
 	return ok;

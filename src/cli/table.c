@@ -43,13 +43,21 @@ static const struct flag serve_flags[] = {
 	  .group = "Network",
 	  .help = "where to listen: \"[::1]:8080\", \":8080\" (every address), \"unix:/path\"; port 0 takes a free "
 		  "one; may be repeated" },
+	{ .name = "bind",
+	  .letter = 'b',
+	  .type = FLAG_LIST,
+	  .offset = AT(serve_options, bind),
+	  .value = "ADDRESS:PORT",
+	  .group = "Network",
+	  .help = "the same as --listen, which it replaces" },
 	{ .name = "workers",
+	  .letter = 'w',
 	  .type = FLAG_COUNT,
 	  .offset = AT(serve_options, workers),
 	  .value = "N",
 	  .initial = "0",
 	  .group = "Network",
-	  .help = "threads that answer requests; 0: one for each core" },
+	  .help = "threads that answer requests, 0: one for each core; for Python, processes that run it, 0: one" },
 	{ .name = "compute-threads",
 	  .type = FLAG_COUNT,
 	  .offset = AT(serve_options, compute_threads),
@@ -117,6 +125,92 @@ static const struct flag serve_flags[] = {
 	  .group = "Models",
 	  .help = "how often to look for changed model files; 0: never" },
 
+	{ .name = "threads",
+	  .type = FLAG_COUNT,
+	  .offset = AT(serve_options, code.threads),
+	  .value = "N",
+	  .initial = "1",
+	  .group = "Python",
+	  .help = "requests that one process runs at once, each on a thread of its own" },
+	{ .name = "timeout",
+	  .letter = 't',
+	  .type = FLAG_DURATION,
+	  .offset = AT(serve_options, code.timeout_ms),
+	  .value = "TIME",
+	  .initial = "30s",
+	  .group = "Python",
+	  .help = "for the code to answer one request; over it 504, and the process is replaced; 0: none" },
+	{ .name = "start-timeout",
+	  .type = FLAG_DURATION,
+	  .offset = AT(serve_options, code.start_timeout_ms),
+	  .value = "TIME",
+	  .initial = "5m",
+	  .group = "Python",
+	  .help = "for a process to load the code and be ready" },
+	{ .name = "graceful-timeout",
+	  .type = FLAG_DURATION,
+	  .offset = AT(serve_options, code.graceful_timeout_ms),
+	  .value = "TIME",
+	  .initial = "30s",
+	  .group = "Python",
+	  .help = "for a process that is replaced to finish its requests" },
+	{ .name = "max-requests",
+	  .type = FLAG_COUNT,
+	  .offset = AT(serve_options, code.max_requests),
+	  .value = "N",
+	  .initial = "0",
+	  .group = "Python",
+	  .help = "requests after which a process is replaced; 0: never" },
+	{ .name = "max-requests-jitter",
+	  .type = FLAG_COUNT,
+	  .offset = AT(serve_options, code.max_requests_jitter),
+	  .value = "N",
+	  .initial = "0",
+	  .group = "Python",
+	  .help = "up to so many requests more, by chance, so that not all are replaced at once" },
+	{ .name = "max-rss",
+	  .type = FLAG_SIZE,
+	  .offset = AT(serve_options, code.max_rss),
+	  .value = "N",
+	  .initial = "0",
+	  .unit = "bytes",
+	  .group = "Python",
+	  .help = "memory over which a process is replaced, once its requests are answered; 0: no limit" },
+	{ .name = "preload",
+	  .type = FLAG_SWITCH,
+	  .offset = AT(serve_options, code.preload),
+	  .group = "Python",
+	  .help = "load the code once and fork the processes from it, so that they share its memory" },
+	{ .name = "parameters",
+	  .type = FLAG_TEXT,
+	  .offset = AT(serve_options, code.parameters),
+	  .value = "JSON",
+	  .group = "Python",
+	  .help = "arguments of a Seldon class: [{\"name\":\"scale\",\"type\":\"FLOAT\",\"value\":\"2.5\"}]" },
+	{ .name = "python",
+	  .type = FLAG_PATH,
+	  .offset = AT(serve_options, code.python),
+	  .value = "PROGRAM",
+	  .group = "Python",
+	  .help = "the interpreter; without it $VIRTUAL_ENV's, or python3 of $PATH" },
+	{ .name = "trust",
+	  .type = FLAG_TEXT,
+	  .offset = AT(serve_options, code.trust),
+	  .value = "USER",
+	  .group = "Python",
+	  .help = "load pickled models of this user's too, besides your own: loading one runs its code" },
+	{ .name = "expose-errors",
+	  .type = FLAG_SWITCH,
+	  .offset = AT(serve_options, code.expose_errors),
+	  .group = "Python",
+	  .help = "send tracebacks of failures to clients, not only to the log" },
+	{ .name = "pidfile",
+	  .type = FLAG_PATH,
+	  .offset = AT(serve_options, code.pidfile),
+	  .value = "FILE",
+	  .group = "Python",
+	  .help = "write the process id of the program there" },
+
 	{ .name = "access-log",
 	  .type = FLAG_CHOICE,
 	  .offset = AT(serve_options, access_log),
@@ -169,6 +263,20 @@ static const struct flag inspect_flags[] = {
 	  .offset = AT(inspect_options, as_json),
 	  .help = "print one JSON object" },
 	MODEL_ROWS(inspect_options),
+};
+
+static const struct flag convert_flags[] = {
+	{ .name = "output",
+	  .letter = 'o',
+	  .type = FLAG_PATH,
+	  .offset = AT(convert_options, output_path),
+	  .value = "FILE",
+	  .help = "where to write it; without it, beside the model with the ending .onnx" },
+	{ .name = "python",
+	  .type = FLAG_PATH,
+	  .offset = AT(convert_options, python),
+	  .value = "PROGRAM",
+	  .help = "the interpreter; without it $VIRTUAL_ENV's, or python3 of $PATH" },
 };
 
 static const struct flag predict_flags[] = {
@@ -257,20 +365,26 @@ const struct command cli_commands[] = {
 	{ .name = "serve",
 	  .arguments = "MODEL...",
 	  .summary = "serve models to HTTP and gRPC clients",
-	  .description = "Serves model files on one port: HTTP/1.1, HTTP/2 and gRPC, in all protocols at once (see "
-			 "`hythe help protocols`). "
-			 "The format of a file is found from its content (see `hythe help formats`). Paths without a "
-			 "model's name belong to "
-			 "the first model.\n"
-			 "A model may be written NAME=PATH. Files are watched: a changed one is loaded and swapped in "
-			 "without losing a "
-			 "request; one that cannot be loaded leaves the old model in service.\n"
-			 "SIGTERM and SIGINT drain: listeners close, what was accepted is answered; a second one ends "
-			 "at once. SIGHUP reads "
-			 "certificates and models again.\n"
-			 "  hythe serve model.onnx\n"
-			 "  hythe serve churn=model.json prices.txt --listen :8080 --access-log json\n"
-			 "  hythe serve model.onnx --tls-cert cert.pem --tls-key key.pem --listen 0.0.0.0:8443",
+	  .description =
+	      "Serves model files on one port: HTTP/1.1, HTTP/2 and gRPC, in all protocols at once (see "
+	      "`hythe help protocols`). "
+	      "The format of a file is found from its content (see `hythe help formats`). Paths without a "
+	      "model's name belong to "
+	      "the first model.\n"
+	      "A model may be written NAME=PATH. Files are watched: a changed one is loaded and swapped in "
+	      "without losing a "
+	      "request; one that cannot be loaded leaves the old model in service.\n"
+	      "Python is served by processes of its own interpreter: a class with the methods of Seldon "
+	      "Core, a WSGI or ASGI application, a scikit-learn model in a file of joblib or pickle. One that "
+	      "dies or hangs is replaced, and only its own requests fail (see the flags under Python).\n"
+	      "SIGTERM and SIGINT drain: listeners close, what was accepted is answered; a second one ends "
+	      "at once. SIGHUP reads "
+	      "certificates, models and code again.\n"
+	      "  hythe serve model.onnx\n"
+	      "  hythe serve churn=model.json prices.txt --listen :8080 --access-log json\n"
+	      "  hythe serve model.onnx --tls-cert cert.pem --tls-key key.pem --listen 0.0.0.0:8443\n"
+	      "  hythe serve MyModel.py\n"
+	      "  hythe serve serving:app --bind 0.0.0.0:8000 --workers 4",
 	  FLAGS(serve_flags),
 	  .options_size = sizeof(struct serve_options),
 	  .positional = POSITIONAL_FILE,
@@ -297,6 +411,19 @@ const struct command cli_commands[] = {
 	  .least = 1,
 	  .most = 2,
 	  .run = predict_run },
+	{ .name = "convert",
+	  .arguments = "MODEL",
+	  .summary = "make a native ONNX model of a pickled scikit-learn model",
+	  .description =
+	      "Loads a model pickled by joblib or pickle with Python, converts it with skl2onnx (which must be "
+	      "installed there), asks both the same random rows, and tells the largest difference.\n"
+	      "  hythe convert model.joblib -o model.onnx",
+	  FLAGS(convert_flags),
+	  .options_size = sizeof(struct convert_options),
+	  .positional = POSITIONAL_FILE,
+	  .least = 1,
+	  .most = 1,
+	  .run = convert_run },
 	{ .name = "inspect",
 	  .arguments = "MODEL...",
 	  .summary = "tell what a model file holds",

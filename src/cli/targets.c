@@ -27,13 +27,25 @@ struct target target_split(const char *argument)
 
 /* ---- kinds ---- */
 
-/* "app.py", "module:attribute", "package.module:Class". */
+/* A file that Python's pickle or joblib wrote, by its ending: the content of compressed ones does not tell. */
+static bool is_pickle(const char *path)
+{
+	static const struct span endings[] = { SPAN_INIT(".joblib"), SPAN_INIT(".pkl"), SPAN_INIT(".pickle") };
+
+	for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
+		if (span_ends(span_of(path), endings[i]))
+			return true;
+	}
+	return false;
+}
+
+/* "app.py", "module:attribute", "package.module:Class", "model.joblib". */
 static bool is_python(const char *path)
 {
 	struct span text = span_of(path);
 	size_t colon = span_index(text, ':');
 
-	if (span_ends(text, SPAN(".py")))
+	if (span_ends(text, SPAN(".py")) || is_pickle(path))
 		return true;
 	if (colon == 0 || colon + 1 >= text.len || span_starts(text, SPAN("builtin:")) || access(path, F_OK) == 0)
 		return false;
@@ -46,26 +58,11 @@ static bool is_python(const char *path)
 	return true;
 }
 
-static bool python_fails(const char *path, struct error *err)
-{
-	return error_set(
-	    err, ERROR_UNIMPLEMENTED,
-	    "'%s' is Python, and this version has no Python host: convert the model to a file that can be served "
-	    "(`hythe help formats`)",
-	    path);
-}
-
-static bool python_serve(struct inference *inf, const char *name, const char *path, struct error *err)
-{
-	(void)inf;
-	(void)name;
-	return python_fails(path, err);
-}
-
 static struct model *python_load(const char *path, const struct model_options *options, struct error *err)
 {
 	(void)options;
-	(void)python_fails(path, err);
+	error_set(err, ERROR_UNIMPLEMENTED, "'%s' is Python: `hythe serve` runs it, this command takes model files%s",
+		  path, is_pickle(path) ? " (`hythe convert` makes one of it)" : "");
 	return NULL;
 }
 
@@ -77,11 +74,11 @@ static bool is_any(const char *path)
 
 static const struct {
 	bool (*matches)(const char *path);
-	bool (*serve)(struct inference *inf, const char *name, const char *path, struct error *err);
+	bool is_code; /* for serve_code.c */
 	struct model *(*load)(const char *path, const struct model_options *options, struct error *err);
 } kinds[] = {
-	{ is_python, python_serve, python_load },
-	{ is_any, inference_add, model_load }, /* a model file; last, it takes what no other took */
+	{ is_python, true, python_load },
+	{ is_any, false, model_load }, /* a model file; last, it takes what no other took */
 };
 
 static size_t kind_of(const char *path)
@@ -91,6 +88,11 @@ static size_t kind_of(const char *path)
 	while (!kinds[i].matches(path))
 		i++;
 	return i;
+}
+
+bool target_is_code(const char *argument)
+{
+	return kinds[kind_of(target_split(argument).path)].is_code;
 }
 
 /* Puts the path in front of an error that does not tell it. Always false. */
@@ -112,7 +114,7 @@ bool target_serve(struct inference *inf, const char *argument, const char *name,
 			return false;
 		name = t.name.ptr;
 	}
-	return kinds[kind_of(t.path)].serve(inf, name ? name : "", t.path, err) || name_path(t.path, err);
+	return inference_add(inf, name ? name : "", t.path, err) || name_path(t.path, err);
 }
 
 struct model *target_load(const char *argument, const struct model_options *options, struct error *err)

@@ -3,7 +3,7 @@
 /*
  * targets - what can stand where a command expects a model: a file, NAME=PATH, a Python file or class.
  *
- * One kind of target is one row of the table in targets.c: how it is recognized, and what serves it.
+ * One kind of target is one row of the table in targets.c: how it is recognized, and what loads it.
  */
 #include "cli/options.h"
 #include "inference/inference.h"
@@ -16,7 +16,10 @@ struct target {
 
 struct target target_split(const char *argument);
 
-/* Puts it into service under its name (or `name`, which may be NULL). */
+/* True for what an interpreter of its own must run: a Python file, class or application, a pickled model. */
+bool target_is_code(const char *argument);
+
+/* Puts a model file into service under its name (or `name`, which may be NULL). */
 bool target_serve(struct inference *inf, const char *argument, const char *name, struct arena *arena,
 		  struct error *err);
 
