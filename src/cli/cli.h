@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "base/base.h"
+#include "base/units.h"
 
 enum flag_type {
 	FLAG_SWITCH,   /* bool; no value */
@@ -90,9 +91,6 @@ bool flags_parse(const struct command *command, const char *const *arguments, si
 
 /* Variables that begin with HYTHE_ and are near the name of a setting, but are none: at most `max` of them. */
 size_t flags_misspelt(char *const *environment, struct arena *arena, struct span *ret_messages, size_t max);
-
-bool size_parse(struct span text, size_t *ret, struct error *err);
-bool duration_parse(struct span text, int64_t *ret_ms, struct error *err);
 
 /* "64k", "1.5m" has no short form and stays bytes; "30s". Return the end; at most CLI_TEXT_MAX bytes with the NUL. */
 #define CLI_TEXT_MAX 32
