@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <math.h>
 
+#include "base/base.h"
 #include "base/number.h"
 
 struct unit {
