@@ -192,22 +192,38 @@ def h2load(port, path, body, connections=CONNECTIONS, seconds=SECONDS, streams=1
             "p99": times[int(len(times) * 0.99)] / 1000 if times else 0, "bad": int(re.search(r"(\d+) failed", out)[1]), "errors": ""}
 
 
-def measure(server, load):
-    """Medians over ROUNDS of load(seconds), with the server's CPU time a request and its memory."""
-    load(1)
-    rounds = []
-    for _ in range(ROUNDS):
-        cpu, began = cpu_seconds(server.pid), time.monotonic()
-        one = load(SECONDS)
-        spent = time.monotonic() - began
-        one["cpu_us"] = (cpu_seconds(server.pid) - cpu) / max(1, one["rate"] * spent) * 1e6
-        one["memory"] = memory_mb(server.pid)
-        rounds.append(one)
+def one_round(server, load):
+    cpu, began = cpu_seconds(server.pid), time.monotonic()
+    one = load(SECONDS)
+    spent = time.monotonic() - began
+    one["cpu_us"] = (cpu_seconds(server.pid) - cpu) / max(1, one["rate"] * spent) * 1e6
+    one["memory"] = memory_mb(server.pid)
+    return one
+
+
+def summary(rounds):
     result = {key: statistics.median(r[key] for r in rounds) for key in ("rate", "p50", "p99", "cpu_us", "memory")}
     result["bad"] = sum(r["bad"] for r in rounds)
     result["spread"] = [round(r["rate"]) for r in rounds]
     result["errors"] = "".join(r["errors"] for r in rounds)
     return result
+
+
+def measure(server, load):
+    """Medians over ROUNDS of load(seconds), with the server's CPU time a request and its memory."""
+    load(1)
+    return summary([one_round(server, load) for _ in range(ROUNDS)])
+
+
+def measure_in_turn(pairs, rounds=2 * ROUNDS + 1):
+    """The same for [(server, load), ...] that are up at once: a round of each after the other, so that what else the machine does falls on all."""
+    for _, load in pairs:
+        load(1)
+    found = [[] for _ in pairs]
+    for _ in range(rounds):
+        for one, (server, load) in zip(found, pairs):
+            one.append(one_round(server, load))
+    return [summary(one) for one in found]
 
 
 def table(title, header, rows):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A logistic regression of ten features over HTTP/1.1: one row a request, 16 keep-alive connections, one core each side."""
 import rivals
-from common import hythe, measure, number, post, say, table, wrk
+from common import hythe, measure, measure_in_turn, number, post, say, table, wrk
 from models import logistic, record, seldon_json, v2_json
 
 RECORDS = ("records JSON", "/predict", record())
@@ -9,11 +9,23 @@ V2 = ("V2 JSON", "/v2/models/lr/infer", v2_json(1))
 SELDON = ("Seldon JSON", "/api/v1.0/predictions", seldon_json(1))
 
 
+def load_of(server, path, body):
+    status, answer = post(server.port, path, body)
+    if status != 200:
+        raise RuntimeError(f"{server.name} {path}: {status} {answer[:300]!r}")
+    return lambda seconds: wrk(server.port, path, body, seconds=seconds)
+
+
 def main():
     found = {}
+    with hythe([f"lr={logistic('py')}.onnx"], "--workers", "1") as ours, rivals.nginx() as nginx:
+        for title, path, body in (RECORDS, V2):
+            both = measure_in_turn([(ours, load_of(ours, path, body)), (nginx, load_of(nginx, path, body))])
+            found["hythe", title], found["nginx", title] = both
+            say(title, "hythe", both[0], "nginx", both[1])
+        title, path, body = SELDON
+        found["hythe", title] = measure(ours, load_of(ours, path, body))
     plan = [
-        ("hythe", lambda: hythe([f"lr={logistic('py')}.onnx"], "--workers", "1"), [RECORDS, V2, SELDON]),
-        ("nginx", rivals.nginx, [RECORDS, V2]),
         ("FastAPI", rivals.fastapi, [RECORDS, V2]),
         ("Flask + gunicorn", rivals.flask, [RECORDS]),
         ("MLServer", rivals.mlserver, [V2]),
@@ -22,10 +34,7 @@ def main():
     for name, start, work in plan:
         with start() as server:
             for title, path, body in work:
-                status, answer = post(server.port, path, body)
-                if status != 200:
-                    raise RuntimeError(f"{name} {title}: {status} {answer[:300]!r}")
-                found[name, title] = measure(server, lambda seconds: wrk(server.port, path, body, seconds=seconds))
+                found[name, title] = measure(server, load_of(server, path, body))
                 say(name, title, found[name, title])
     rows = []
     for (name, title), r in found.items():
