@@ -32,6 +32,9 @@ struct seldon_message {
 	    *scalars;   /* a mixed ndarray (text and numbers), row-major; the tensor is then its text */
 	bool has_null;  /* a null in the numbers; it reads as NaN */
 	bool is_packed; /* tftensor with tensorContent; the answer then has it as well */
+	struct span
+	    nested; /* data.ndarray as JSON text, for components: what is no full box of numbers; ptr NULL else. In an
+			     * answer it is written in place of the tensor */
 	struct span *names;
 	size_t name_count;
 	struct span bytes;
