@@ -5,20 +5,23 @@
  *
  * Life: hythe_host_new() copies the config and binds; an application is made by app_new() there. hythe_host_start() starts
  * the server and then app_start(). hythe_host_stop() may come at any time and on any thread: on the loop it becomes
- * app_stop() and server_drain(). hythe_host_wait() returns after the loop has ended and app_join() is done;
- * hythe_host_free() frees the server and then calls app_free().
+ * app_stop() and server_drain(). When the loop has ended a thread of the host calls app_join(), and hythe_host_wait()
+ * returns. hythe_host_free() frees the server and then calls app_free().
  *
  * The server has one loop. request.context is the host for an application's routes, and the inference for models'.
  */
+#include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/log.h"
 #include "hosts/hythe_app.h"
 #include "hosts/hythe_host.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
 #include "net/server.h"
 
-struct app_host; /* app.c */
+struct app_host;       /* app.c */
+struct host_component; /* call.c */
 struct inference;
 
 /* A host has models or an application, not both. */
@@ -31,7 +34,7 @@ struct hythe_host {
 
 	/* Models. */
 	struct inference *inference;
-	struct host_component *component; /* call.c */
+	struct host_component *component;
 
 	/* An application; `size` 0: none. */
 	struct hythe_app app;
@@ -41,10 +44,28 @@ struct hythe_host {
 	int adopt_fd, watched_fd;
 	struct watch hangup;
 
+	bool has_log; /* a setting changes the process's log */
+	enum log_level log_level;
+	enum log_format log_format;
+
 	struct loop_message started, stop;
-	_Atomic bool is_started, is_stopping;
-	bool is_waited;
+	/* A stop may come before the start, and from a signal handler: the message goes once both are true. */
+	_Atomic bool is_started, is_stopping, is_stop_sent;
+	pthread_t ender; /* waits for the loop's end, then tells it by ended_fd, an eventfd that stays readable */
+	int ended_fd;
+	bool has_ender;
 };
+
+/* ---- call.c ---- */
+
+/* The component that calls config->call; cut from the host's arena. */
+bool host_component_new(struct hythe_host *h, const struct hythe_host_config *config, struct error *err) MUST_CHECK;
+bool host_component_add(struct hythe_host *h, struct error *err) MUST_CHECK; /* to h->inference */
+
+/* ---- settings.c ---- */
+
+/* One setting by its name, into h->config (and the log's own, which are the process's). */
+bool host_setting(struct hythe_host *h, const char *name, const char *value, struct error *err) MUST_CHECK;
 
 /* ---- app.c ---- */
 
@@ -52,5 +73,6 @@ extern const struct route app_routes[]; /* a catch-all; their request.context is
 struct app_host *app_new(struct hythe_host *h);
 bool app_start(struct hythe_host *h, struct error *err) MUST_CHECK; /* the server runs */
 void app_stop(struct hythe_host *h); /* on the loop, once, before the server drains; never blocks */
-void app_join(struct hythe_host *h); /* the loop has ended, its memory and the pool's are still there: end all threads */
+void app_join(struct hythe_host *h); /* the loop has ended, its memory and the pool's are still there: end all threads,
+					* if there are any */
 void app_free(struct app_host *a);   /* NULL is allowed */

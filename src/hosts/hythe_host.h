@@ -177,6 +177,8 @@ int hythe_host_start(hythe_host *h, char *why);
 const char *hythe_host_address(const hythe_host *h, size_t index); /* as bound: "127.0.0.1:41233" */
 void hythe_host_stop(hythe_host *h); /* what was accepted is answered, then hythe_host_wait() returns */
 void hythe_host_wait(hythe_host *h);
+/* The same for so many milliseconds at most. 1: it has ended; 0: not yet, or a signal came. Any thread. */
+int hythe_host_wait_for(hythe_host *h, int milliseconds);
 void hythe_host_free(hythe_host *h); /* NULL is allowed */
 
 #ifdef __cplusplus
