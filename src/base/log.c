@@ -24,6 +24,11 @@ bool log_is_on(enum log_level level)
 	return level <= least_level;
 }
 
+bool log_is_json(void)
+{
+	return line_format == LOG_AS_JSON;
+}
+
 struct line {
 	char text[LINE_MAX_BYTES];
 	size_t len;

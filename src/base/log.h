@@ -29,6 +29,7 @@ struct log_field {
 /* Process-wide, set once at start before threads exist. */
 void log_setup(enum log_level least, enum log_format format);
 bool log_is_on(enum log_level level);
+bool log_is_json(void);
 
 void log_line(enum log_level level, const char *module, const char *message, size_t count,
 	      const struct log_field *fields);
