@@ -10,27 +10,17 @@ import io
 import json
 import logging
 import os
-import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from typing import Any, List, Optional, Tuple
 
+from .program import find_program
 from .sklearn import UntrustedError, load_pickle
 
 
 class ConversionError(Exception):
     """It cannot be converted, or what came out answers otherwise than the original."""
-
-
-def find_program() -> Optional[str]:
-    """The hythe program: $HYTHE_PROGRAM, the one beside this interpreter, the one of $PATH."""
-    beside = [os.path.join(folder, "hythe") for folder in (sysconfig.get_path("scripts"), os.path.dirname(sys.executable)) if folder]
-    for path in [os.environ.get("HYTHE_PROGRAM", "")] + beside:
-        if path and os.access(path, os.X_OK) and os.path.isfile(path):
-            return path
-    return shutil.which("hythe")
 
 
 # ---- the three libraries ----

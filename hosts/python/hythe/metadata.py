@@ -72,17 +72,20 @@ def check(metadata: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def read_text(text: str, source: str) -> Dict[str, Any]:
-    """An object in YAML, or in JSON where PyYAML is not installed; {} and a line in the log when it is neither."""
+    """An object in JSON, or in YAML where PyYAML is installed; {} and a line in the log when it is neither."""
     try:
-        import yaml  # type: ignore
-    except ImportError:
-        yaml = None
-    try:
-        value = yaml.safe_load(text) if yaml else json.loads(text)
-    except Exception as error:
-        hint = "" if yaml else " (only JSON is read here: install PyYAML for YAML)"
-        _log.error("%s: %s%s", source, error, hint)
-        return {}
+        value = json.loads(text)
+    except ValueError as not_json:
+        try:
+            import yaml  # type: ignore
+
+            value = yaml.safe_load(text)
+        except ImportError:
+            _log.error("%s: %s (only JSON is read here: install PyYAML for YAML)", source, not_json)
+            return {}
+        except yaml.YAMLError as error:
+            _log.error("%s: %s", source, error)
+            return {}
     if not isinstance(value or {}, dict):
         _log.error("%s: expected an object, got %s", source, type(value).__name__)
         return {}
