@@ -78,6 +78,7 @@ struct loop_task {
 	bool is_queued;
 };
 void loop_defer(struct loop *l, struct loop_task *t);
+void loop_undefer(struct loop *l, struct loop_task *t); /* takes it back; one that is not queued is left alone */
 
 /* Signals, taken through a signalfd on this loop; the caller has blocked them in every thread (loop_signals_block). */
 void loop_signals_block(const int *signals, size_t count);

@@ -40,6 +40,7 @@ struct loop {
 	struct heap_entry *heap; /* heap[1..timer_count]: a binary heap, earliest first */
 	size_t timer_count, timer_cap;
 	struct loop_task *tasks, **tasks_tail;
+	struct loop_task *running; /* of this turn, still to run */
 	struct signal_source *signals;
 	int event_count, event_next; /* of `events`, while a turn delivers them */
 	struct epoll_event events[EVENTS_PER_TURN];
@@ -228,19 +229,36 @@ void loop_defer(struct loop *l, struct loop_task *t)
 	l->tasks_tail = &t->next;
 }
 
+void loop_undefer(struct loop *l, struct loop_task *t)
+{
+	struct loop_task **at = &l->running;
+
+	LOOP_ASSERT(l);
+	if (!t->is_queued)
+		return;
+	while (*at && *at != t)
+		at = &(*at)->next;
+	if (!*at)
+		for (at = &l->tasks; *at != t; at = &(*at)->next)
+			ASSERT(*at);
+	*at = t->next;
+	if (l->tasks_tail == &t->next)
+		l->tasks_tail = at;
+	t->is_queued = false;
+}
+
 static void run_tasks(struct loop *l)
 {
-	struct loop_task *t = l->tasks;
-
 	/* What these queue in turn runs after the next look at the descriptors. */
+	l->running = l->tasks;
 	l->tasks = NULL;
 	l->tasks_tail = &l->tasks;
-	while (t) {
-		struct loop_task *next = t->next;
+	while (l->running) {
+		struct loop_task *t = l->running;
 
+		l->running = t->next;
 		t->is_queued = false;
 		t->run(t);
-		t = next;
 	}
 }
 

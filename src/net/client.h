@@ -43,7 +43,8 @@ struct client_stream_ops {
 struct client *client_new(struct loop *l, int fd, const struct client_ops *ops, void *owner);
 void client_free(struct client *c); /* NULL is allowed */
 void *client_owner(const struct client *c);
-size_t client_streams(const struct client *c); /* how many are open */
+size_t client_streams(const struct client *c);   /* how many are open, those that wait for a place too */
+bool client_is_refusing(const struct client *c); /* the server, or HTTP/2, lets no more streams be opened */
 
 struct client_head {
 	struct span method, scheme, authority, path;
