@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * threads - the interpreter's lock on the library's threads. A thread's Python state is made at its first call and kept
+ * until the thread ends: making one for each call (as PyGILState_Ensure() alone does) costs more than many a model.
+ */
+#include "python.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+static _Thread_local PyThreadState *state;
+static pthread_key_t at_exit;
+static _Atomic int has_ended;
+
+static void thread_ends(void *kept)
+{
+	if (has_ended)
+		return; /* no interpreter is left to give the state back to */
+	PyEval_RestoreThread(kept);
+	PyGILState_Release(PyGILState_UNLOCKED); /* the state's last user: frees it and the lock */
+}
+
+void python_enter(void)
+{
+	if (state) {
+		PyEval_RestoreThread(state);
+		return;
+	}
+	(void)PyGILState_Ensure();
+	state = PyThreadState_Get();
+	pthread_setspecific(at_exit, state);
+}
+
+void python_leave(void)
+{
+	(void)PyEval_SaveThread();
+}
+
+int threads_init(void)
+{
+	if (pthread_key_create(&at_exit, thread_ends) == 0)
+		return 0;
+	PyErr_NoMemory();
+	return -1;
+}
+
+void threads_end(void)
+{
+	has_ended = 1;
+}
