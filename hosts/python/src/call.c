@@ -335,7 +335,7 @@ static void reply_exception(struct call_object *self)
 
 /* ---- the call ---- */
 
-void call_run(void *host_object, hythe_call *c)
+void python_call(void *host_object, hythe_call *c)
 {
 	struct host_object *host = host_object;
 	struct call_object *self;

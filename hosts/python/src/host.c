@@ -182,7 +182,7 @@ static int init(struct host_object *self, PyObject *arguments, PyObject *named)
 	config.settings = (const char *const(*)[2])setting_texts.items;
 	config.setting_count = setting_texts.count / 2;
 	config.context = self;
-	config.call = call != Py_None ? call_run : NULL;
+	config.call = call != Py_None ? python_call : NULL;
 	Py_INCREF(call);
 	Py_INCREF(app);
 	Py_XDECREF(self->call);

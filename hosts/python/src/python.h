@@ -109,7 +109,7 @@ struct call_object {
 	int is_replied;
 };
 PyObject *call_type_new(void);
-void call_run(void *host_object, hythe_call *c); /* takes the lock itself */
+void python_call(void *host_object, hythe_call *c); /* takes the lock itself */
 
 /* ---- reply.c ---- */
 
