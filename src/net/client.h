@@ -13,7 +13,9 @@
  * Errors:    `closed` has UNAVAILABLE when the connection was lost, refused or refuses new streams and *the server has
  *            done nothing for the stream* (RFC 9113 8.7: REFUSED_STREAM, or an id over GOAWAY's), so that it may be sent
  *            again; INTERNAL otherwise; CANCELLED after client_reset().
- * Limits:    header bytes of an answer as HTTP/2 servers here have them; bytes unsent are the caller's to watch.
+ *            UNIMPLEMENTED when `protocol` is given and the server does not take it. Nothing is sent before the server has
+ *            shown itself by its SETTINGS; streams over its limit wait here.
+ * Limits:    64 KiB and 100 fields of headers of an answer; bytes unsent are the caller's to watch.
  */
 #include "loop/loop.h"
 #include "wire/http1.h"

@@ -10,7 +10,6 @@ enum {
 	OUT_KEEP = 64 * 1024,
 	FIXED_NAME = NGHTTP2_NV_FLAG_NO_COPY_NAME,
 	FIXED = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE,
-	STREAMS_UNTOLD = 100, /* RFC 9113 6.5.2's advice for the least a server takes, before it has said */
 };
 
 /* ---- life ---- */
@@ -390,14 +389,12 @@ static void head_save(struct client_stream *s, const nghttp2_nv *pairs, size_t c
 	c->waiting_last = s;
 }
 
-/* One more stream may be opened; `has_protocol`: the server's word on that has come. */
-static bool has_place(const struct client *c, bool has_protocol)
+/* One more stream may be opened. Not before the server's SETTINGS, which are the first it sends: a guess would have
+ * streams refused. */
+static bool has_place(const struct client *c)
 {
-	uint32_t most = nghttp2_session_get_remote_settings(c->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-
-	if (!c->has_settings)
-		most = MIN(most, STREAMS_UNTOLD);
-	return c->active < most && (c->has_settings || !has_protocol);
+	return c->has_settings &&
+	       c->active < nghttp2_session_get_remote_settings(c->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
 /* False: it ends, for the server cannot take it. */
@@ -415,7 +412,7 @@ static bool may_start(struct client_stream *s)
 
 void client_streams_start(struct client *c)
 {
-	while (c->waiting && (c->is_refusing || has_place(c, c->waiting->has_protocol))) {
+	while (c->waiting && (c->is_refusing || has_place(c))) {
 		struct client_stream *s = c->waiting;
 		struct buffer head = s->head;
 
@@ -439,7 +436,7 @@ struct client_stream *client_open(struct client *c, const struct client_head *he
 	if (!may_start(s))
 		return s;
 	count = pairs_make(c, head);
-	if (!c->waiting && has_place(c, s->has_protocol))
+	if (!c->waiting && has_place(c))
 		stream_submit(s, c->pairs, count);
 	else
 		head_save(s, c->pairs, count);
