@@ -152,6 +152,21 @@ static PyObject *payload(struct call_object *self, PyObject *arguments)
 
 /* ---- the reply ---- */
 
+static const char *text_of(PyObject *bytes)
+{
+	const char *text = bytes ? PyBytes_AsString(bytes) : NULL;
+
+	return text ? text : "";
+}
+
+/* str() of an object as UTF-8, with '?' for what is none. */
+static PyObject *printable(PyObject *object)
+{
+	AUTO_REF *text = PyObject_Str(object);
+
+	return text ? PyUnicode_AsEncodedString(text, "utf-8", "replace") : NULL;
+}
+
 static int may_reply(struct call_object *self)
 {
 	if (!is_open(self))
@@ -197,14 +212,21 @@ static PyObject *reply_raw(struct call_object *self, PyObject *arguments, PyObje
 static PyObject *reply_error(struct call_object *self, PyObject *arguments, PyObject *named)
 {
 	static const char *const keywords[] = { "status", "reason", "code", "message", NULL };
-	const char *reason = NULL, *message = "";
+	PyObject *reason = Py_None, *message = NULL;
+	AUTO_REF *reason_bytes = NULL, *message_bytes = NULL;
 	int status = 500, code = -1;
 
-	if (!PyArg_ParseTupleAndKeywords(arguments, named, "|izis:reply_error", (char **)(uintptr_t)keywords, &status,
+	if (!PyArg_ParseTupleAndKeywords(arguments, named, "|iOiO:reply_error", (char **)(uintptr_t)keywords, &status,
 					 &reason, &code, &message) ||
 	    !may_reply(self))
 		return NULL;
-	hythe_reply_error(self->call, status, reason, code, message);
+	/* Whatever an exception's text has in it, the caller is told. */
+	reason_bytes = reason != Py_None ? printable(reason) : NULL;
+	message_bytes = message ? printable(message) : NULL;
+	if (PyErr_Occurred())
+		return NULL;
+	hythe_reply_error(self->call, status, reason_bytes ? text_of(reason_bytes) : NULL, code,
+			  text_of(message_bytes));
 	self->is_replied = 1;
 	Py_RETURN_NONE;
 }
@@ -269,13 +291,6 @@ static PyObject *trace_of(PyObject *type, PyObject *exception, PyObject *traceba
 
 	PyErr_Clear();
 	return bytes;
-}
-
-static const char *text_of(PyObject *bytes)
-{
-	const char *text = bytes ? PyBytes_AsString(bytes) : NULL;
-
-	return text ? text : "";
 }
 
 /* One line with the request's id, and the traceback: a field of it in JSON, else lines as people know them. */
