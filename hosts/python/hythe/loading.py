@@ -26,6 +26,8 @@ FOLDER_FILES = ("app", "main", "model", "serving", "wsgi", "asgi")
 class TargetError(Exception):
     """The target names nothing that can be served; the text says what was looked for."""
 
+    is_for_people = True
+
 
 class Loaded(NamedTuple):
     """What is served: a component's object, or an application."""

@@ -12,6 +12,7 @@ class ParameterError(ValueError):
     """A parameter is not what its type says."""
 
     reason = "MICROSERVICE_BAD_PARAMETER"
+    is_for_people = True
 
 
 def _value(name: str, kind: str, text: str) -> Any:

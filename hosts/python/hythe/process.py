@@ -15,9 +15,20 @@ from typing import Any, Callable, Dict, Optional, Set, Tuple
 _TRACEBACK_MOST = 8 * 1024  # characters; what stands last is what matters
 
 
+def _of_user(trace: Any) -> Any:
+    """The traceback from the first line of the user's code on."""
+    here = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    start = trace
+    while start is not None and start.tb_frame.f_code.co_filename.startswith((here, "<frozen importlib")):
+        start = start.tb_next
+    return start or trace
+
+
 def failure(error: BaseException) -> Dict[str, str]:
     """What the front is told of an error: it prints the one line, and the traceback in its log."""
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    if getattr(error, "is_for_people", False):  # of this package: the line says it all
+        return {"state": "failed", "error": str(error)[:2048], "traceback": ""}
+    text = "".join(traceback.format_exception(type(error), error, _of_user(error.__traceback__)))
     return {"state": "failed", "error": ("%s: %s" % (type(error).__name__, error))[:2048], "traceback": text[-_TRACEBACK_MOST:]}
 
 

@@ -160,6 +160,11 @@ def _count_columns(value: List) -> int:
     return shape[0] if shape else -1
 
 
+def _is_frame_or_number(value: Any) -> bool:
+    """What Seldon's wrapper refuses, and the library knows how to send: numpy's scalars, frames and series."""
+    return hasattr(value, "to_numpy") or (hasattr(value, "dtype") and hasattr(value, "item"))
+
+
 class Component:
     """A user's object as hythe._hythe.Host(call=...) wants it: `call` is that function."""
 
@@ -497,6 +502,8 @@ class Component:
         elif what == _LIST:
             columns = _count_columns(data)
             names = self._names(columns) if columns >= 0 else []
+        elif what == _UNKNOWN and _is_frame_or_number(data):
+            names = self._names(0) if self._class_names is not None and getattr(data, "ndim", 0) > 1 else None  # None: a frame's own
         elif what == _RESPONSE or what == _UNKNOWN or (what == _ANY and not c.is_grpc):
             raise ComponentError("Unknown data type returned as payload (must be list or np array):%s" % (data,))
         answer_meta = self._make_meta(meta, tags, added)

@@ -22,6 +22,8 @@ METHODS = ("predict_proba", "predict", "decision_function")
 class UntrustedError(Exception):
     """The file belongs to somebody whose code is not to be run."""
 
+    is_for_people = True
+
 
 def _user_name(uid: int) -> str:
     try:

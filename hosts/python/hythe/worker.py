@@ -243,11 +243,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     try:
         return run_alone(args)
     except Exception as error:
-        from .loading import TargetError
-        from .parameters import ParameterError
-        from .sklearn import UntrustedError
-
-        if isinstance(error, (TargetError, ParameterError, UntrustedError)):
+        if getattr(error, "is_for_people", False):
             print("python -m hythe.worker: %s" % error, file=sys.stderr)
         else:
             traceback.print_exc()
