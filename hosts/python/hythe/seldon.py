@@ -16,7 +16,6 @@ import json
 import logging
 import os
 import sys
-import traceback
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import metadata as _metadata
@@ -59,13 +58,6 @@ class ComponentError(Exception):
 
 def _has_class_named(kind: type, name: str) -> bool:
     return any(base.__name__ == name for base in kind.__mro__)
-
-
-def _is_microservice_error(error: BaseException) -> bool:
-    """seldon_core's own exception, whichever seldon_core the user's code imports."""
-    return isinstance(error, ComponentError) or (
-        _has_class_named(type(error), "SeldonMicroserviceException") and hasattr(error, "message")
-    )
 
 
 def _is_not_implemented(error: BaseException) -> bool:
@@ -168,10 +160,9 @@ def _is_frame_or_number(value: Any) -> bool:
 class Component:
     """A user's object as hythe._hythe.Host(call=...) wants it: `call` is that function."""
 
-    def __init__(self, user: Any, expose_errors: bool = False) -> None:
+    def __init__(self, user: Any) -> None:
         self.user = user
         self.metrics = Registry()
-        self._expose_errors = expose_errors
         self._includes_metrics = os.environ.get("INCLUDE_METRICS_IN_CLIENT_RESPONSE", "true").lower() == "true"
         self._passes_bytes = os.environ.get("PAYLOAD_PASSTHROUGH", "").lower() in ("1", "true", "t")
         unit = os.environ.get("PREDICTIVE_UNIT_ID")
@@ -234,29 +225,15 @@ class Component:
     # ---- a call ----
 
     def call(self, c: Any) -> None:
-        """Answers one request, whatever happens."""
+        """Answers one request. An exception that leaves this is the answer as well: the extension logs it and tells the client."""
         try:
             self._calls[c.method](c)
-        except BaseException as error:  # also sys.exit() in user code must not leave a client without an answer
-            self._fail(c, error)
+        except BaseException as error:
+            if self._error_pages is None or c.is_grpc or not self._reply_error_page(c, error):
+                raise
 
     def _unknown_method(self, c: Any) -> None:
         c.reply_undefined()
-
-    def _fail(self, c: Any, error: BaseException) -> None:
-        if self._error_pages is not None and not c.is_grpc and self._reply_error_page(c, error):
-            return
-        if _is_microservice_error(error):
-            status = int(getattr(error, "status_code", None) or 400)
-            reason = str(getattr(error, "reason", None) or BAD_DATA)
-            message = str(error.message)  # type: ignore[attr-defined]
-            _log.error("request %s: %s: %s", c.id, reason, message, exc_info=error if status >= 500 else None)
-        else:
-            status, reason, message = 500, INTERNAL_ERROR, str(error) or type(error).__name__
-            _log.error("request %s failed", c.id, exc_info=error)
-        if self._expose_errors:
-            message += "\n" + "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        c.reply_error(status, reason, -1, message)
 
     # ---- the user's own error pages: a Flask Blueprint ----
 

@@ -97,7 +97,7 @@ class Service:
         if self.loaded.kind == loading.SELDON:
             from .seldon import Component
 
-            self.component = Component(self.loaded.object, expose_errors=args.expose_errors)
+            self.component = Component(self.loaded.object)
 
     def load(self) -> None:
         """The component's load(), once."""
@@ -134,6 +134,7 @@ class Service:
             platform="python",
             feature_names=component.feature_names(),
             class_names=component.class_names(),
+            expose_errors=self.args.expose_errors,
             **options,
         )
         host.start()
