@@ -16,20 +16,21 @@ enum websocket_event {
 	WEBSOCKET_BINARY,
 	WEBSOCKET_PING, /* to be answered with a pong of the same bytes */
 	WEBSOCKET_PONG,
-	WEBSOCKET_CLOSE,  /* ret_code (1005 without one) and the reason in the message */
-	WEBSOCKET_FAILED, /* ret_code is what to close with; nothing more may be fed */
+	WEBSOCKET_CLOSE, /* ret_code (1005 without one) and the reason in the message; what comes after it is passed over */
+	WEBSOCKET_FAILED, /* ret_code is what to close with; so it is for all that is fed later */
 };
 
 struct websocket {
 	struct buffer message; /* fragments so far */
 	size_t limit;
-	uint64_t left; /* payload bytes of the frame still to come */
+	size_t checked; /* bytes of message known to be whole, valid characters */
+	uint64_t left;  /* payload bytes of the frame still to come */
 	unsigned char head[14];
 	unsigned head_len;
 	unsigned mask_at;
-	unsigned utf8_state;
 	int opcode; /* of the message under way; 0: none */
 	int frame_opcode;
+	int failure; /* the code of WEBSOCKET_FAILED; 0: none */
 	bool in_payload, is_final, has_closed;
 	unsigned char control[125];
 	size_t control_len;
