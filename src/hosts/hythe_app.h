@@ -15,7 +15,7 @@
  * that is unsent, E writers wait for HYTHE_EVENT_WRITABLE.
  * Ownership: accessors' bytes live until the exchange has ended: B, `serve` returned; E, hythe_exchange_release().
  */
-#include "hosts/hythe_host.h"
+#include "hythe_host.h"
 
 #ifdef __cplusplus
 extern "C" {
