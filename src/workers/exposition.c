@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/number.h"
+
 #define FAMILY_LIMIT MIB(64)
 
 struct exposition_family {
@@ -76,6 +78,14 @@ static bool is_name(struct span name)
 	return name.len > 0;
 }
 
+static bool is_text(struct span line)
+{
+	for (size_t i = 0; i < line.len; i++)
+		if ((unsigned char)line.ptr[i] < ' ' && line.ptr[i] != '\t')
+			return false;
+	return span_is_utf8(line);
+}
+
 static void put_line(struct buffer *to, struct span line)
 {
 	buffer_append(to, line);
@@ -86,24 +96,24 @@ static void put_line(struct buffer *to, struct span line)
 static void read_comment(struct reading *r, struct span line)
 {
 	struct span rest = span_skip(line, 2), word = span_cut(&rest, ' '), name = span_cut(&rest, ' ');
+	bool is_help = span_equal(word, SPAN("HELP")), is_type = span_equal(word, SPAN("TYPE"));
+	struct exposition_family *f = r->current;
 	bool *has;
 
-	if (!is_name(name) || is_left_out(r, name)) {
-		r->current = NULL;
+	if (!is_help && !is_type && !span_equal(word, SPAN("UNIT")))
 		return;
-	}
-	if (!r->current || !span_equal(r->current->name, name))
-		r->current = family_get(r->into, name);
-	if (!r->current)
+	r->current = NULL;
+	if (!is_name(name) || is_left_out(r, name))
 		return;
-	has = span_equal(word, SPAN("HELP"))   ? &r->current->has_help
-	      : span_equal(word, SPAN("TYPE")) ? &r->current->has_type
-	      : span_equal(word, SPAN("UNIT")) ? &r->current->has_unit
-					       : NULL;
-	if (has && !*has) {
-		*has = true;
-		put_line(&r->current->head, line);
-	}
+	if (!f || !span_equal(f->name, name))
+		f = family_get(r->into, name);
+	r->current = f;
+	if (!f)
+		return;
+	has = is_help ? &f->has_help : is_type ? &f->has_type : &f->has_unit;
+	if (!*has)
+		put_line(&f->head, line);
+	*has = true;
 }
 
 /* `name` is that of a sample of the family: the same, or with one of the tails that types have. */
@@ -160,6 +170,20 @@ static void put_sample(const struct reading *r, struct buffer *to, struct span n
 	put_line(to, rest);
 }
 
+/* One that is no number would make the reader refuse all of them. */
+static bool has_value(struct span rest)
+{
+	double value;
+	struct span word;
+
+	if (rest.len == 0 || (rest.ptr[0] != ' ' && rest.ptr[0] != '\t'))
+		return false;
+	while (rest.len && (rest.ptr[0] == ' ' || rest.ptr[0] == '\t'))
+		rest = span_skip(rest, 1);
+	word = span_first(rest, MIN(span_index(rest, ' '), span_index(rest, '\t')));
+	return number_parse_double(word, &value);
+}
+
 static void read_sample(struct reading *r, struct span line)
 {
 	struct span name = { line.ptr, 0 }, labels = { 0 }, rest;
@@ -175,7 +199,7 @@ static void read_sample(struct reading *r, struct span line)
 		labels = span_first(rest, labels_len(rest, &is_told));
 		rest = span_skip(rest, labels.len);
 	}
-	if (rest.len < 2 || (rest.ptr[0] != ' ' && rest.ptr[0] != '\t'))
+	if (!has_value(rest))
 		return;
 	if (is_left_out(r, name))
 		return;
@@ -193,8 +217,10 @@ void exposition_add(struct exposition *e, struct span text, struct span worker, 
 	while (text.len) {
 		struct span line = span_cut(&text, '\n');
 
-		if (line.len && line.ptr[line.len - 1] == '\r')
+		while (line.len && line.ptr[line.len - 1] == '\r')
 			line.len--;
+		if (!is_text(line))
+			continue;
 		if (span_equal(line, SPAN("# EOF")))
 			break;
 		if (span_starts(line, SPAN("# ")))

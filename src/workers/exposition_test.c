@@ -65,8 +65,10 @@ static void families_left_out_and_lines_that_are_none_do_not_appear(void **state
 {
 	(void)state;
 	expect("inner 1\n", "# HELP inner Of the channel.\n# TYPE inner gauge\ninner 2\ngood 1\n# comment\n",
-	       "9bad 1\nbad\nbad{a=\"b\n\n{}\nbad{a=\"b\"}1\n good 1\ngood 2 1234\r\n", false,
-	       "inner 1\ngood{worker=\"0\"} 1\ngood{worker=\"1\"} 2 1234\n");
+	       "9bad 1\nbad\nbad{a=\"b\n\n{}\nbad{a=\"b\"}1\n good 1\na NaN\na +Inf\na x\nbad 1 \x01\nbad \xff\ngood 2 "
+	       "1234\r\n",
+	       false,
+	       "inner 1\ngood{worker=\"0\"} 1\ngood{worker=\"1\"} 2 1234\na{worker=\"1\"} NaN\na{worker=\"1\"} +Inf\n");
 }
 
 static void families_may_come_in_any_number_and_order(void **state)
