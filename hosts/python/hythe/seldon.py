@@ -10,7 +10,6 @@ an error and not a reason to call it again.
 
 Threads: call() may run on several threads at once when the host has several; the user's object must bear that then.
 """
-import base64
 import inspect
 import json
 import logging
@@ -18,16 +17,15 @@ import os
 import sys
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
+from . import messages
 from . import metadata as _metadata
+from .messages import BINARY, CUSTOM, INTERNAL_ERROR, JSON, NDARRAY, NOTHING, TENSOR, TEXT, TFTENSOR, ComponentError  # noqa: F401
 from .usermetrics import Registry, is_valid
 
 _log = logging.getLogger(__name__)
 
 # enum hythe_method
 PREDICT, TRANSFORM_INPUT, TRANSFORM_OUTPUT, ROUTE, AGGREGATE, FEEDBACK, HEALTH, METADATA, METRICS = range(1, 10)
-# enum hythe_kind
-NOTHING, TENSOR, NDARRAY, TFTENSOR, BINARY, TEXT, JSON, CUSTOM = range(8)
-
 # The name of each method on the user's object, and the word for it in its metrics' label "method".
 _NAMES = {
     PREDICT: ("predict", "predict"),
@@ -41,19 +39,8 @@ _NAMES = {
 # Any of these makes an object a component.
 METHODS = tuple(name + form for name, _ in _NAMES.values() for form in ("", "_raw", "_rest", "_grpc") if (name, form) != ("health_status", ""))
 
-BAD_DATA = "MICROSERVICE_BAD_DATA"
-INTERNAL_ERROR = "MICROSERVICE_INTERNAL_ERROR"
-
 # What a method returned.
 _ARRAY, _LIST, _OBJECT, _BYTES, _TEXT, _RESPONSE, _ANY, _UNKNOWN = range(8)
-
-
-class ComponentError(Exception):
-    """An error with the words that a Seldon client is told: HTTP status, reason, and the text."""
-
-    def __init__(self, message: str, status_code: int = 400, reason: str = BAD_DATA) -> None:
-        super().__init__(message)
-        self.message, self.status_code, self.reason = message, status_code, reason
 
 
 def _has_class_named(kind: type, name: str) -> bool:
@@ -117,30 +104,6 @@ def _empty_array() -> Any:
     import numpy
 
     return numpy.array([])
-
-
-def _plain(value: Any) -> Any:
-    """For json.dumps: numpy's arrays and numbers."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if isinstance(value, (bytes, bytearray)):
-        return base64.b64encode(value).decode()
-    raise TypeError("%s is not JSON serializable" % type(value).__name__)
-
-
-def _to_json(message: Any) -> bytes:
-    return json.dumps(message, sort_keys=True, separators=(",", ":"), default=_plain).encode() + b"\n"
-
-
-def _messages() -> Any:
-    """The module of protobuf messages: the real package's, or the one beside this file."""
-    try:
-        from seldon_core.proto import prediction_pb2
-    except ImportError as error:
-        raise ComponentError(
-            "a raw method needs protobuf messages, and the package protobuf cannot be imported (%s): pip install protobuf" % error, 501, INTERNAL_ERROR
-        ) from error
-    return prediction_pb2
 
 
 def _count_columns(value: List) -> int:
@@ -590,9 +553,9 @@ class Component:
     def _message(self, c: Any, method: int, is_raw_form: bool) -> Any:
         """What a raw method is given: a dict; with gRPC, and always for feedback, a protobuf message."""
         if not c.is_seldon:
-            return _message_of_payload(c)
+            return messages.of_payload(c)
         if c.is_grpc or (method == FEEDBACK and is_raw_form):
-            pb = _messages()
+            pb = messages.protobuf_messages()
             message = {AGGREGATE: pb.SeldonMessageList, FEEDBACK: pb.Feedback}.get(method, pb.SeldonMessage)()
             if c.is_grpc:
                 message.ParseFromString(c.raw)
@@ -622,26 +585,26 @@ class Component:
         if not c.is_seldon:
             self._reply_payload_of(c, message)
         elif c.is_grpc:
-            c.reply_raw(_to_protobuf(message, custom).SerializeToString(), 0)
+            c.reply_raw(messages.to_protobuf(message, custom).SerializeToString(), 0)
         elif hasattr(message, "SerializeToString"):
-            c.reply_raw(_to_json(_to_dict(message)), 0)
+            c.reply_raw(messages.to_json(messages.to_dict(message)), 0)
         elif isinstance(message, (bytes, bytearray)):
             c.reply_raw(bytes(message), 0)
         elif isinstance(message, str) and (self._passes_bytes or method == FEEDBACK):
             c.reply_raw(message.encode(), 0)
         else:
-            c.reply_raw(_to_json(message), status)
+            c.reply_raw(messages.to_json(message), status)
 
     def _reply_payload_of(self, c: Any, message: Any) -> None:
         """For V2, V1 and records, which know no messages: the data of one."""
         if hasattr(message, "SerializeToString"):
-            message = _to_dict(message)
+            message = messages.to_dict(message)
         elif not isinstance(message, dict):
             message = json.loads(message)
         status = message.get("status") or {}
         if status.get("status") in (1, "FAILURE"):
             raise ComponentError(str(status.get("info", "")), 500, str(status.get("reason", INTERNAL_ERROR)))
-        value, kind, names = _payload_of(message)
+        value, kind, names = messages.payload_of(message)
         c.reply(value, names, None, kind)
 
     def _count_raw(self, message: Dict, method: int) -> Dict:
@@ -657,7 +620,7 @@ class Component:
     def _count_raw_protobuf(self, message: Any, method: int) -> None:
         if not len(message.meta.metrics):
             return
-        self._count_raw(_to_dict(message), method)
+        self._count_raw(messages.to_dict(message), method)
         if not self._includes_metrics:
             del message.meta.metrics[:]
 
@@ -689,55 +652,3 @@ def _merge(metas: List[Dict]) -> Dict:
     if metas and metas[0].get("puid"):
         out["puid"] = metas[0]["puid"]
     return out
-
-
-def _to_dict(message: Any) -> Dict:
-    from google.protobuf import json_format
-
-    return json_format.MessageToDict(message)
-
-
-def _to_protobuf(message: Any, custom: Any = None) -> Any:
-    if hasattr(message, "SerializeToString"):
-        return message
-    if not isinstance(message, dict):
-        raise ComponentError("a raw method must return a message, not %s" % type(message).__name__, 500, INTERNAL_ERROR)
-    from google.protobuf import json_format
-
-    out = json_format.ParseDict(json.loads(_to_json(message)), _messages().SeldonMessage())
-    if custom is not None:
-        out.customData.CopyFrom(custom)
-    return out
-
-
-def _message_of_payload(c: Any) -> Dict:
-    """A message for a raw method when the request came by a protocol that has none."""
-    _, value, names, _ = c.payload(0)
-    if isinstance(value, str):
-        return {"strData": value}
-    if isinstance(value, (bytes, bytearray)):
-        return {"binData": base64.b64encode(value).decode()}
-    if isinstance(value, dict):
-        return {"jsonData": value}
-    return {"data": {"names": list(names), "ndarray": value.tolist() if hasattr(value, "tolist") else value or []}}
-
-
-def _payload_of(message: Dict) -> Tuple[Any, int, List[str]]:
-    """Value, kind and names of a message's data."""
-    data = message.get("data")
-    if isinstance(data, dict):
-        names = [str(n) for n in data.get("names") or []]
-        if "tensor" in data:
-            import numpy
-
-            tensor = data["tensor"]
-            return numpy.array(tensor.get("values", [])).reshape(tensor.get("shape", [-1])), TENSOR, names
-        return data.get("ndarray", []), NDARRAY, names
-    if "strData" in message:
-        return message["strData"], TEXT, []
-    if "binData" in message:
-        value = message["binData"]
-        return base64.b64decode(value) if isinstance(value, str) else bytes(value), BINARY, []
-    if "jsonData" in message:
-        return message["jsonData"], JSON, []
-    raise ComponentError("the raw method returned a message without data", 500, INTERNAL_ERROR)
