@@ -25,7 +25,7 @@ static void goaway_note(struct client *c, const nghttp2_goaway *goaway)
 {
 	struct span words = span_from(goaway->opaque_data, goaway->opaque_data_len);
 
-	if (!span_is_utf8(words))
+	if (words.len && !span_is_utf8(words))
 		words.len = 0;
 	client_refuse(c, ERROR_UNAVAILABLE, "the server takes no more requests on this connection (%s%s" SPAN_FMT ")",
 		      nghttp2_http2_strerror(goaway->error_code), words.len ? ": " : "", SPAN_ARG(words));
@@ -323,7 +323,8 @@ void client_free(struct client *c)
 {
 	if (!c)
 		return;
-	ASSERT(!c->is_freed);
+	ASSERT(!c->is_freeing);
+	c->is_freeing = true;
 	enter(c);
 	if (!c->is_lost)
 		disconnect(c);

@@ -43,7 +43,7 @@ struct client_stream_ops {
 #define CLIENT_UNSENT_LOW KIB(64)
 
 struct client *client_new(struct loop *l, int fd, const struct client_ops *ops, void *owner);
-void client_free(struct client *c); /* NULL is allowed */
+void client_free(struct client *c); /* NULL is allowed; in callbacks too. No stream may be opened on it any more */
 void *client_owner(const struct client *c);
 size_t client_streams(const struct client *c);   /* how many are open, those that wait for a place too */
 bool client_is_refusing(const struct client *c); /* the server, or HTTP/2, lets no more streams be opened */

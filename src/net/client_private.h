@@ -66,12 +66,13 @@ struct client {
 	bool is_broken;    /* nothing more can be sent */
 	bool is_blocked;   /* the socket takes no more for now */
 	bool is_refusing;  /* no new streams: `why` says why */
-	bool is_lost, is_freed;
-	bool has_settings;   /* the server's have come */
-	bool has_ending;     /* some stream is_ending */
-	struct error why;    /* of is_refusing or is_lost */
-	char complaint[160]; /* nghttp2's, about what the server sent */
-	int32_t reset_id;    /* the stream the server reset last */
+	bool is_lost;
+	bool is_freeing, is_freed; /* in client_free(); no callback is made any more */
+	bool has_settings;         /* the server's have come */
+	bool has_ending;           /* some stream is_ending */
+	struct error why;          /* of is_refusing or is_lost */
+	char complaint[160];       /* nghttp2's, about what the server sent */
+	int32_t reset_id;          /* the stream the server reset last */
 	/* The header block under way: blocks of two streams never mix (RFC 9113 4.3). */
 	struct buffer text;
 	struct header fields[CLIENT_HEADERS_MOST];

@@ -167,7 +167,7 @@ void client_streams_tell(struct client *c)
 /* The kernel has taken its head, or a part of it: what the server has done then is not known. */
 static bool was_seen(const struct client_stream *s)
 {
-	return s->is_sent && s->client->sent > s->head_at;
+	return s->has_head || (s->is_sent && s->client->sent > s->head_at);
 }
 
 void client_streams_fail(struct client *c, const struct error *why)
@@ -428,6 +428,7 @@ struct client_stream *client_open(struct client *c, const struct client_head *he
 	struct client_stream *s = stream_new(c);
 	size_t count;
 
+	ASSERT(!c->is_freeing);
 	s->ops = ops;
 	s->owner = owner;
 	s->is_last = is_last;

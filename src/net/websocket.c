@@ -181,11 +181,13 @@ static bool tail_is_possible(struct span tail)
 /* Checks what has come of a text, so that a wrong one is refused at its first wrong byte (8.1). */
 static bool text_check(struct websocket *w, bool is_whole)
 {
-	struct span text = { w->message.ptr + w->checked, w->message.len - w->checked };
-	size_t tail = text.len ? tail_size(text) : 0;
+	struct span text = buffer_span(&w->message);
+	size_t tail;
 
-	if (!text.len)
+	if (text.len == w->checked)
 		return true;
+	text = span_skip(text, w->checked);
+	tail = tail_size(text);
 	if ((is_whole && tail) || !span_is_utf8(span_first(text, text.len - tail)) ||
 	    !tail_is_possible(span_skip(text, text.len - tail)))
 		return fail(w, CLOSE_NOT_UTF8);
