@@ -16,8 +16,11 @@ static void thread_ends(void *kept)
 {
 	if (has_ended)
 		return; /* no interpreter is left to give the state back to */
+	/* By hand, and not by PyGILState_Release(): its own note of the thread's state may have been cleared before ours. */
 	PyEval_RestoreThread(kept);
-	PyGILState_Release(PyGILState_UNLOCKED); /* the state's last user: frees it and the lock */
+	PyThreadState_Clear(kept);
+	(void)PyEval_SaveThread();
+	PyThreadState_Delete(kept);
 }
 
 void python_enter(void)
