@@ -499,6 +499,8 @@ static void start_late(struct timer *t)
 		  (long long)p->workers->config.start_timeout_ms);
 	process_failed(p, &err);
 	process_abort(p, CAUSE_START);
+	if (p->pid == 0 && p->generation->nursery)
+		nursery_end(p->generation->nursery, true); /* which should have forked it */
 }
 
 static void child_fds_close(struct process *p)

@@ -135,17 +135,6 @@ static struct span target_path(struct span target)
 	return target.len ? target : SPAN("/");
 }
 
-static bool has_no_body(const struct request *req)
-{
-	struct span length = request_header(req, SPAN("content-length"));
-
-	if (req->upgrade.len)
-		return false;
-	if (length.ptr)
-		return span_equal(length, SPAN("0"));
-	return req->http_major == 1 ? !request_header(req, SPAN("transfer-encoding")).ptr : req->is_end;
-}
-
 static const struct client_stream_ops stream_ops;
 
 static void stream_open(struct proxy *x)
@@ -168,7 +157,7 @@ static void stream_open(struct proxy *x)
 	headers[count++] = (struct header){ FORWARDED_SCHEME, from.scheme };
 	headers[count++] = (struct header){ FORWARDED_VERSION, from.version };
 	head.header_count = count;
-	x->is_last_in = x->is_last_in || (!x->is_asking && has_no_body(req));
+	x->is_last_in = x->is_last_in || req->is_end; /* it has no body */
 	x->stream = client_open(x->process->client, &head, x->is_last_in && x->kept.len == 0, &stream_ops, x);
 }
 
@@ -384,7 +373,7 @@ void proxies_mourn(struct process *p)
 /* Not the worker's fault: it waits for the client, in one direction or the other. */
 static bool waits_for_client(const struct proxy *x)
 {
-	bool is_fed = !x->is_last_in && x->unasked == 0 && client_unsent(x->stream) == 0;
+	bool is_fed = !x->is_last_in && !x->is_tunnel && x->unasked == 0 && client_unsent(x->stream) == 0;
 
 	return x->req && (is_fed || x->untaken > 0);
 }
