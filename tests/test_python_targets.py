@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a person may name to be served, pickled estimators, their conversion, and the command line of seldon-core-microservice."""
 import os
-import pathlib
 import stat
 import subprocess
 import sys
@@ -124,6 +123,18 @@ def test_a_single_class_or_a_function_predict_is_enough(folder):
     write(folder / "plain.py", "def predict(X):\n    return X * 2\n")
     assert loading.load("app.py").text == "Python class Model"
     assert seldon.Component(loading.load("plain.py").object) and loading.load("plain:predict").text == "Python function predict"
+
+
+def test_a_subclass_of_a_framework_is_no_component(folder):
+    write(folder / "site_.py", WSGI_APP.replace("app = Flask()", "") + """
+    class Mine(Flask):
+        def route(self, path):
+            pass
+    website = Mine()
+    """)
+    with pytest.raises(loading.TargetError, match="none of Seldon's methods"):
+        loading.load("site_:Mine")
+    assert loading.load("site_:website").kind == "wsgi" and loading.load("site_").object.__class__.__name__ == "Mine"
 
 
 def test_the_base_class_that_is_imported_is_not_a_candidate(folder):

@@ -169,7 +169,10 @@ def _is_wsgi(thing: Any) -> bool:
 
 
 def _has_method(thing: Any) -> bool:
-    return any(callable(getattr(thing, name, None)) for name in METHODS)
+    found = [name for name in METHODS if callable(getattr(thing, name, None))]
+    kind = thing if inspect.isclass(thing) else type(thing)
+    # Web frameworks' applications have a route() too.
+    return bool(found) and not (found == ["route"] and any("__call__" in base.__dict__ for base in kind.__mro__))
 
 
 def kind_of(thing: Any) -> Optional[str]:
