@@ -749,29 +749,3 @@ def test_parameters_have_types():
 def test_bad_parameters_say_what_is_wrong(told, text):
     with pytest.raises(parameters.ParameterError, match=re.escape(text)):
         parameters.parse(told)
-
-
-# ---- cost ----
-
-
-def test_the_contract_adds_little_to_a_plain_predict():
-    import timeit
-
-    class Identity:
-        def predict(self, X, names, meta=None):
-            return X
-
-    class Fast:
-        method, is_grpc, is_seldon, id = seldon.PREDICT, False, True, "r"
-        one = array()
-
-        def payload(self, i):
-            return self.one
-
-        def reply(self, value, names, meta, like):
-            pass
-
-    component, call = seldon.Component(Identity()), Fast()
-    component.call(call)
-    best = min(timeit.repeat(lambda: component.call(call), number=2000, repeat=5)) / 2000
-    assert best < 20e-6, "%.1f µs" % (best * 1e6)
