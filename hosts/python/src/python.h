@@ -47,6 +47,9 @@ PyAPI_FUNC(int) PyObject_GetBuffer(PyObject *object, Py_buffer *view, int flags)
 PyAPI_FUNC(void) PyBuffer_Release(Py_buffer *view);
 #endif
 
+/* In the stable ABI since 3.10, and exported since 3.3: the text as UTF-8, which the string keeps. */
+PyAPI_FUNC(const char *) PyUnicode_AsUTF8AndSize(PyObject *unicode, Py_ssize_t *size);
+
 /* ---- references that go by themselves ---- */
 
 static inline void reference_drop(PyObject **reference)

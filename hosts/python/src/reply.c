@@ -2,6 +2,7 @@
 /* reply - what user code returned, as a payload: the rules of Seldon's Python wrapper. */
 #include "python.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,41 +82,71 @@ static int is_data(int kind)
 
 /* ---- names ---- */
 
-static int names_set(struct reply *r, PyObject *names)
+static int names_room(struct reply *r, size_t count)
 {
-	AUTO_REF *list = PySequence_List(names);
-	Py_ssize_t count = list ? PyList_Size(list) : -1;
-
-	if (count < 0)
-		return -1;
-	r->names = calloc((size_t)count + 1, sizeof(*r->names));
+	r->names = calloc(count + 1, sizeof(*r->names));
 	if (!r->names) {
 		PyErr_NoMemory();
 		return -1;
 	}
-	for (Py_ssize_t i = 0; i < count; i++) {
-		AUTO_REF *text = PyObject_Str(PyList_GetItem(list, i));
+	r->payload.names = r->names;
+	r->payload.name_count = count;
+	return 0;
+}
 
-		if (!text || hold_bytes(r, utf8(text), &r->names[i]) < 0)
+/* The text of a str is its own UTF-8, which lives as long as it: the list is held. */
+static int name_set(struct reply *r, PyObject *name, struct hythe_bytes *ret)
+{
+	AUTO_REF *text = NULL;
+	Py_ssize_t size;
+
+	if (PyUnicode_Check(name) && (ret->data = PyUnicode_AsUTF8AndSize(name, &size))) {
+		ret->size = (size_t)size;
+		return 0;
+	}
+	PyErr_Clear();
+	text = PyObject_Str(name);
+	return text ? hold_bytes(r, utf8(text), ret) : -1;
+}
+
+static int names_set(struct reply *r, PyObject *names)
+{
+	AUTO_REF *list = PySequence_Tuple(names);
+	Py_ssize_t count = list ? PyTuple_Size(list) : -1;
+
+	if (count < 0 || names_room(r, (size_t)count) < 0 || PyList_Append(r->held, list) < 0)
+		return -1;
+	for (Py_ssize_t i = 0; i < count; i++) {
+		if (name_set(r, PyTuple_GetItem(list, i), &r->names[i]) < 0)
 			return -1;
 	}
-	r->payload.names = r->names;
-	r->payload.name_count = (size_t)count;
 	return 0;
 }
 
 /* t:0, t:1 ... */
 static int names_count(struct reply *r, int64_t columns)
 {
-	AUTO_REF *list = PyList_New(0);
+	enum { NAME_MAX_BYTES = 24 }; /* "t:", a number of 64 bits, NUL */
+	PyObject *bytes;
+	char *text;
 
-	for (int64_t i = 0; list && i < columns; i++) {
-		AUTO_REF *name = PyUnicode_FromFormat("t:%lld", (long long)i);
-
-		if (!name || PyList_Append(list, name) < 0)
-			return -1;
+	if (columns <= 0)
+		return 0;
+	if (columns > PY_SSIZE_T_MAX / NAME_MAX_BYTES || names_room(r, (size_t)columns) < 0)
+		return -1;
+	bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)columns * NAME_MAX_BYTES);
+	if (!bytes || PyList_Append(r->held, bytes) < 0) {
+		Py_XDECREF(bytes);
+		return -1;
 	}
-	return list ? names_set(r, list) : -1;
+	text = PyBytes_AsString(bytes);
+	Py_DECREF(bytes); /* held */
+	for (int64_t i = 0; i < columns; i++) {
+		r->names[i].data = text;
+		r->names[i].size = (size_t)snprintf(text, NAME_MAX_BYTES, "t:%lld", (long long)i);
+		text += NAME_MAX_BYTES;
+	}
+	return 0;
 }
 
 /* The second dimension of a list of lists; 0 when it is none. */
