@@ -323,7 +323,7 @@ static void control_ready(struct watch *watch, unsigned events)
 
 /* ---- its end ---- */
 
-void process_obituary(const struct process *p, struct error *ret)
+static void end_words(const struct process *p, struct error *ret)
 {
 	int status = p->wait_status;
 
@@ -334,6 +334,11 @@ void process_obituary(const struct process *p, struct error *ret)
 			  WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else
 		error_set(ret, ERROR_BAD_GATEWAY, "worker %d exited with status %d", (int)p->pid, WEXITSTATUS(status));
+}
+
+void process_obituary(const struct process *p, struct error *ret)
+{
+	end_words(p, ret);
 	if (!p->has_cause)
 		return;
 	if (p->is_hung)
@@ -353,7 +358,7 @@ static void process_log_end(const struct process *p)
 	};
 	struct error words = { 0 };
 
-	process_obituary(p, &words);
+	end_words(p, &words);
 	if (is_ill(p->cause))
 		log_error("workers", words.message, LOG_TEXT("cause", causes[p->cause]),
 			  LOG_INT("requests", p->served));
