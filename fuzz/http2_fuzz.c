@@ -36,12 +36,40 @@ static void chat(struct request *req)
 	request_send_part(req);
 }
 
+static size_t written;
+
+static void stream_receive(struct request *req, struct span bytes, bool is_last)
+{
+	request_write(req, bytes);
+	if (is_last)
+		request_end(req, &(struct header){ SPAN_INIT("x-end"), SPAN_INIT("1") }, bytes.len & 1);
+	else if (bytes.len > 100)
+		request_cut(req);
+	else
+		request_want(req, 7);
+}
+
+static void stream_gone(struct request *req, const struct error *why)
+{
+	ASSERT(request_owner(req) == &written && why->code);
+}
+
+static void stream(struct request *req)
+{
+	static const struct request_flow flow = { stream_receive, NULL, stream_gone };
+
+	request_open(req, &flow, &written);
+	request_head(req, 200, SPAN("Fine"), req->headers, req->header_count);
+	request_want(req, 7);
+}
+
 static const struct surface surface = { "fuzz", fail_as_json_error };
 static const struct route table[] = {
 	{ METHOD_GET | METHOD_POST, "/", echo, &surface, ROUTE_HTTP },
 	{ METHOD_POST, "/echo/{name}:do", echo, &surface, ROUTE_HTTP },
 	{ METHOD_POST, "/t.T/Echo", echo, &surface, ROUTE_GRPC },
 	{ METHOD_POST, "/t.T/Chat", chat, &surface, ROUTE_GRPC_STREAM },
+	{ METHOD_GET, "*", stream, &surface, ROUTE_STREAM },
 	{ 0 },
 };
 static const struct route *const tables[] = { table, NULL };
@@ -50,7 +78,6 @@ static struct server_config config;
 static struct routes *routes;
 static struct worker worker;
 static struct buffer out;
-static size_t written;
 
 const struct server_config *worker_config(const struct worker *w)
 {
@@ -122,6 +149,11 @@ void connection_abort(struct connection *c)
 	c->is_closed = true;
 }
 
+void connection_turn(struct connection *c)
+{
+	c->is_turn_due = true;
+}
+
 static void setup(void)
 {
 	struct error err = { 0 };
@@ -149,6 +181,10 @@ static void feed(struct connection *c, struct span bytes)
 		return;
 	buffer_append(&c->in, bytes);
 	codec_http2.receive(c);
+	for (int i = 0; i < 3 && c->is_turn_due && !c->is_closing && !c->is_closed; i++) {
+		c->is_turn_due = false;
+		codec_http2.turn(c);
+	}
 	buffer_drop(&c->in, c->in_at);
 	c->in_at = 0;
 }

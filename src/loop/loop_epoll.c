@@ -14,7 +14,7 @@
 #include "base/clock.h"
 
 #define EVENTS_PER_TURN 256
-#define SLEEP_MAX_MS    (60 * 60 * 1000)
+#define SLEEP_MAX_MS    INT64_C(3600000)
 
 /* The key beside the pointer: sifting touches no timer but those it moves. */
 struct heap_entry {
@@ -63,13 +63,14 @@ int64_t loop_now(const struct loop *l)
 static uint32_t epoll_bits(unsigned events)
 {
 	return (events & LOOP_READ ? (uint32_t)EPOLLIN : 0) | (events & LOOP_WRITE ? (uint32_t)EPOLLOUT : 0) |
-	       (events & LOOP_SHARED ? (uint32_t)EPOLLEXCLUSIVE : 0);
+	       (events & LOOP_SHARED ? (uint32_t)EPOLLEXCLUSIVE : 0) |
+	       (events & LOOP_END ? (uint32_t)EPOLLRDHUP : 0);
 }
 
 static unsigned loop_bits(uint32_t bits)
 {
 	return (bits & EPOLLIN ? LOOP_READ : 0u) | (bits & EPOLLOUT ? LOOP_WRITE : 0u) |
-	       (bits & (EPOLLHUP | EPOLLERR) ? LOOP_HANGUP : 0u);
+	       (bits & (EPOLLHUP | EPOLLERR) ? LOOP_HANGUP : 0u) | (bits & EPOLLRDHUP ? LOOP_END : 0u);
 }
 
 static void control(struct loop *l, int operation, struct watch *w, uint32_t bits)

@@ -296,11 +296,12 @@ void request_count(struct request *req, int code, size_t bytes)
 
 	if (config->metrics) {
 		struct surface_counters *counters = &req->worker->requests->counters[req->surface_index];
-		size_t index = (size_t)(req->is_grpc ? MIN(code, GRPC_CODES - 1) : code - HTTP_FIRST + GRPC_CODES);
+		size_t index =
+		    (size_t)(req->is_grpc ? MIN(code, GRPC_CODES - 1) : MIN(code, HTTP_LAST) - HTTP_FIRST + GRPC_CODES);
 		struct metric_series *series = counters->codes[index];
 
 		if (UNLIKELY(!series))
-			series = code_series(req, index, code);
+			series = code_series(req, index, req->is_grpc ? code : MIN(code, HTTP_LAST));
 		metric_add(series, 1);
 		metric_observe(counters->seconds, ns);
 		if (UNLIKELY(slot_of(req)->failed))

@@ -113,13 +113,22 @@ static void answer_give(struct request *req, int status, struct span content_typ
 		answer_deliver(req);
 }
 
+/* An open request is over when its answer is given. */
+static void answer_settle(struct request *req)
+{
+	if (UNLIKELY(req->phase == PHASE_WAITING))
+		open_finish(req);
+}
+
 void request_send(struct request *req, int status, struct span content_type)
 {
-	ASSERT(!req->answer.is_answered);
+	bool is_failing = slot_of(req)->is_failing;
+
+	ASSERT(!req->answer.is_answered && !slot_of(req)->open.has_head);
 	if (UNLIKELY(req->out.overflow)) {
 		struct error err = { 0 };
 
-		if (!slot_of(req)->is_failing) {
+		if (!is_failing) {
 			error_set(&err, ERROR_INTERNAL,
 				  "the answer is over the limit of %zu bytes (--max-answer-bytes)", req->out.limit);
 			request_fail(req, &err);
@@ -128,6 +137,8 @@ void request_send(struct request *req, int status, struct span content_type)
 		buffer_clear(&req->out); /* not even the error fits: the status alone has to tell */
 	}
 	answer_give(req, req->is_grpc ? 0 : status, content_type);
+	if (!is_failing)
+		answer_settle(req);
 }
 
 void request_send_part(struct request *req)
@@ -200,11 +211,16 @@ void request_fail(struct request *req, const struct error *err)
 	if (err->code == ERROR_INTERNAL)
 		log_internal(req, err);
 	s->failed = err->code;
+	if (UNLIKELY(s->open.has_head)) {
+		request_cut(req);
+		return;
+	}
 	buffer_clear(&req->out);
 	if (req->is_grpc) {
 		s->failure = *err;
 		req->answer.failure = &s->failure;
 		answer_give(req, error_grpc(err->code), (struct span){ NULL, 0 });
+		answer_settle(req);
 		return;
 	}
 	if (err->code == ERROR_EXHAUSTED || err->code == ERROR_UNAVAILABLE)
@@ -214,6 +230,7 @@ void request_fail(struct request *req, const struct error *err)
 	s->is_failing = true;
 	req->surface->fail(req, err);
 	s->is_failing = false;
+	answer_settle(req);
 }
 
 void fail_as_json_error(struct request *req, const struct error *err)

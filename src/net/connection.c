@@ -83,7 +83,7 @@ static void own_timeout(struct connection *c, int64_t at_ns)
 
 static int64_t write_deadline(const struct connection *c)
 {
-	int64_t limit_ms = worker_config(c->worker)->limits.write_timeout_ms;
+	int64_t limit_ms = c->is_adopted ? 0 : worker_config(c->worker)->limits.write_timeout_ms;
 
 	return c->wants_write && limit_ms > 0 ? c->last_progress_ns + limit_ms * NS_PER_MS : 0;
 }
@@ -163,6 +163,19 @@ static void linger(struct connection *c)
 		connection_abort(c);
 }
 
+void connection_cut(struct connection *c)
+{
+	connection_flush(c);
+	c->is_cut = true;
+	connection_abort(c);
+}
+
+void connection_turn(struct connection *c)
+{
+	c->is_turn_due = true;
+	loop_defer(c->worker->loop, &c->flush);
+}
+
 static void chunks_free(struct connection *c)
 {
 	while (c->chunks) {
@@ -200,13 +213,14 @@ static void connection_free(struct connection *c)
 {
 	struct worker *w = c->worker;
 	struct worker_private *more = w->more;
+	bool is_adopted = c->is_adopted;
 
 	if (c->codec)
 		c->codec->closed(c); /* may take over c->in */
 	loop_timer_clear(w->loop, &c->timer);
 	tls_session_free(c->tls);
 	loop_unwatch(w->loop, &c->watch);
-	if (c->out_waiting)
+	if (c->out_waiting || c->is_cut)
 		close_hard(c->watch.fd);
 	else
 		close(c->watch.fd);
@@ -223,6 +237,8 @@ static void connection_free(struct connection *c)
 	} else {
 		free(c);
 	}
+	if (is_adopted && worker_config(w)->adopted_closed)
+		worker_config(w)->adopted_closed(worker_config(w)->context);
 	worker_connection_remove(w);
 }
 
@@ -230,7 +246,7 @@ static void connection_free(struct connection *c)
 
 static void watch_update(struct connection *c)
 {
-	unsigned read = c->watch.events & LOOP_READ;
+	unsigned read = c->watch.events & (LOOP_READ | LOOP_END);
 
 	loop_watch_change(c->worker->loop, &c->watch, read | (c->wants_write ? (unsigned)LOOP_WRITE : 0u));
 }
@@ -350,6 +366,15 @@ static void in_release(struct connection *c)
 	}
 }
 
+/* What was written may have gone out without the kernel ever refusing: no event comes of that. */
+static void tell_writable(struct connection *c)
+{
+	if (LIKELY(!c->tells_writable) || c->out_waiting >= CONNECTION_LOW_WATER || c->is_closed || c->is_closing)
+		return;
+	c->tells_writable = false;
+	c->codec->writable(c);
+}
+
 static void connection_task(struct loop_task *t)
 {
 	struct connection *c = CONTAINER_OF(t, struct connection, flush);
@@ -358,8 +383,14 @@ static void connection_task(struct loop_task *t)
 		connection_free(c);
 		return;
 	}
+	if (UNLIKELY(c->is_turn_due)) {
+		c->is_turn_due = false;
+		if (c->codec && !c->is_closing)
+			c->codec->turn(c);
+	}
 	/* This may close it, which queues the task once more: only then is it freed, and queued nowhere. */
 	connection_flush(c);
+	tell_writable(c);
 	in_release(c);
 }
 
@@ -464,7 +495,7 @@ void connection_resume_read(struct connection *c)
 	if (c->is_closed || c->is_closing)
 		return;
 	if (!c->is_eof && !(c->watch.events & LOOP_READ))
-		loop_watch_change(c->worker->loop, &c->watch, c->watch.events | LOOP_READ);
+		loop_watch_change(c->worker->loop, &c->watch, (c->watch.events & ~(unsigned)LOOP_END) | LOOP_READ);
 	if (c->codec && (c->in.len > c->in_at || c->is_eof))
 		c->codec->receive(c);
 	/* Bytes inside the TLS session make no event of their own. */
@@ -568,7 +599,7 @@ static const struct codec *codec_detect(const struct connection *c)
 static void start_codec(struct connection *c)
 {
 	const struct codec *codec = codec_detect(c);
-	int64_t limit_ms = worker_config(c->worker)->limits.read_timeout_ms;
+	int64_t limit_ms = c->is_adopted ? 0 : worker_config(c->worker)->limits.read_timeout_ms;
 
 	if (!codec) {
 		if (c->is_eof)
@@ -587,7 +618,10 @@ static void start_codec(struct connection *c)
 
 static void read_stop(struct connection *c)
 {
-	loop_watch_change(c->worker->loop, &c->watch, c->watch.events & ~(unsigned)LOOP_READ);
+	unsigned events = c->watch.events & ~(unsigned)(LOOP_READ | LOOP_END);
+
+	/* The end can be heard without reading what stands before it. */
+	loop_watch_change(c->worker->loop, &c->watch, events | (c->hears_end && !c->is_eof ? (unsigned)LOOP_END : 0u));
 }
 
 static void read_once(struct connection *c)
@@ -623,7 +657,7 @@ static void readable(struct connection *c, unsigned events)
 	if (c->tls)
 		tls_session_readable(c->tls);
 	if (c->is_read_paused || c->is_closing || c->is_eof) {
-		if (events & LOOP_HANGUP)
+		if (events & LOOP_HANGUP || (events & LOOP_END && c->hears_end))
 			connection_abort(c); /* both directions are gone: nobody reads our answer */
 		else
 			read_stop(c);
@@ -649,10 +683,11 @@ static void connection_ready(struct watch *watch, unsigned events)
 		if (c->tls && !tls_session_is_open(c->tls))
 			events |= LOOP_READ; /* the handshake goes on where it wanted to write */
 	}
-	if (!c->is_closed && (events & (LOOP_READ | LOOP_HANGUP)))
+	if (!c->is_closed && (events & (LOOP_READ | LOOP_HANGUP | LOOP_END)))
 		readable(c, events);
 	if (c->out_waiting || c->is_closing)
 		connection_flush(c);
+	tell_writable(c);
 	in_release(c);
 }
 
@@ -733,6 +768,15 @@ void connection_open(struct worker *w, int fd, const struct sockaddr_storage *pe
 		c->tls = tls_session_new(w->more->tls, fd);
 	if (limit_ms > 0)
 		own_timeout(c, loop_now(w->loop) + limit_ms * NS_PER_MS);
+}
+
+void connection_adopt(struct worker *w, int fd)
+{
+	struct connection *c = connection_new(w);
+
+	memcpy(c->peer, "unix", 5);
+	c->is_adopted = true;
+	loop_watch(w->loop, &c->watch, fd, LOOP_READ, connection_ready);
 }
 
 void connection_drain(struct connection *c)

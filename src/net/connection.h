@@ -26,6 +26,7 @@ struct codec {
 	void (*writable)(struct connection *c); /* less than CONNECTION_LOW_WATER waits to be sent */
 	void (*expired)(struct connection *c);  /* the timer set by connection_timeout() */
 	void (*drain)(struct connection *c);    /* finish what was accepted, take no more, then close */
+	void (*turn)(struct connection *c);     /* asked for by connection_turn() */
 	void (*closed)(struct connection *c);   /* the socket is gone: abandon requests, free codec_state */
 };
 extern const struct codec codec_http1, codec_http2;
@@ -53,7 +54,13 @@ struct connection {
 	bool is_lingering; /* our side is shut down; what still comes is read and dropped, so that no reset is sent */
 	bool is_settled;   /* set by the codec: the client sends no more (it asked to close), lingering is needless */
 	bool has_started;  /* bytes have come */
-	size_t expected;   /* connection_expect() */
+	bool is_adopted;   /* server_adopt(): the other end is ours */
+	bool is_turn_due;  /* connection_turn() */
+	bool is_cut;       /* closes with a reset */
+	bool
+	    tells_writable; /* set by the codec: `writable` is called once when little waits, kernel's refusal or not */
+	bool hears_end;     /* set by the codec with the pause: an end from the client, or its death, ends all */
+	size_t expected;    /* connection_expect() */
 	int64_t last_progress_ns; /* when bytes were sent last */
 	int64_t codec_timeout_ns; /* connection_timeout(); 0: none. The timer itself is set rarely and looks here when
 				     it fires */
@@ -84,6 +91,10 @@ void connection_flush(struct connection *c);
 void connection_close(struct connection *c);
 void connection_abort(struct connection *c);
 void connection_timeout(struct connection *c, int64_t at_ns); /* 0 clears */
+/* Sends what can be sent at once, then closes with a reset: the client must not take what came for the whole. */
+void connection_cut(struct connection *c);
+/* Calls codec->turn() soon, from the loop. */
+void connection_turn(struct connection *c);
 
 /* ---- worker: what a loop's thread owns ---- */
 
@@ -121,6 +132,18 @@ void worker_requests_init(struct worker *w);
 void worker_requests_done(struct worker *w);
 void worker_http2_done(struct worker *w); /* called by the above */
 
+/* The head of an answer in parts; the fields are ready to go out. */
+struct answer_head {
+	int status; /* under 200: interim */
+	struct span reason;
+	const struct header *headers;
+	size_t count;
+	uint64_t length; /* the content-length among the headers */
+	bool has_length, has_date, has_server;
+	bool has_no_body; /* by method or status */
+	bool is_tunnel;   /* req->upgrade is accepted */
+};
+
 struct stream_ops {
 	/*
 	 * The answer (or, with is_last false, one part of it) is in req->answer and req->out: turn it to bytes; the
@@ -137,6 +160,14 @@ struct stream_ops {
 	void (*finished)(struct request *req);
 	/* Streaming calls: the message is handled, the next one may be dispatched. NULL where there are none. */
 	void (*ready)(struct request *req);
+
+	/* Open requests. None of these calls the request's flow before it returns. */
+	void (*want)(struct request *req, size_t bytes); /* ROUTE_STREAM: let so much more of the body come */
+	void (*head)(struct request *req, const struct answer_head *head);
+	void (*write)(struct request *req, struct span bytes);
+	void (*end)(struct request *req, const struct header *trailers, size_t count);
+	void (*cut)(struct request *req);
+	size_t (*unsent)(const struct request *req);
 };
 
 /* Embedded first in a codec's own per-request struct. */
@@ -144,6 +175,9 @@ struct request_stream {
 	const struct stream_ops *ops;
 	struct connection *connection; /* for the peer's name in the access log; NULL once it is gone */
 	struct request *request;
+	struct {
+		struct span peer, scheme, version;
+	} forwarded; /* adopted connections: forwarded.h */
 };
 
 /* METHOD_OTHER for one that is not known. */
@@ -161,7 +195,8 @@ struct request *request_new(struct worker *w, struct request_stream *stream);
 bool request_begin(struct request *req);
 
 /*
- * The body (or message) is whole and in req->body: undoes content coding and calls the handler. When it returns the
+ * The body (or message) is whole and in req->body (ROUTE_STREAM: the head is whole, and the body is given by
+ * request_receive() as the handler asks for it): undoes content coding and calls the handler. When it returns the
  * answer may have been given (and `finished` called), or comes later from the loop.
  */
 void request_dispatch(struct request *req);
@@ -173,3 +208,12 @@ void request_refuse(struct request *req, const struct error *err);
 /* The client is gone, or the codec gives up: nothing more can be sent. `finished` comes now, or when the compute thread
  * is done with it. */
 void request_abandon(struct request *req);
+
+/* An open request: the handler has returned, and there is no answer yet. */
+bool request_is_open(const struct request *req);
+/* Bytes of the body, no more than were wanted; the request may be finished when it returns. */
+void request_receive(struct request *req, struct span bytes, bool is_last);
+/* Less than REQUEST_UNSENT_LOW is unsent, perhaps for the first time since a lot was: the owner is told. Same. */
+void request_drained(struct request *req);
+/* Ends an open request with an error that the codec found: the client is told, or cut off, then the owner is. */
+void request_break(struct request *req, const struct error *err);

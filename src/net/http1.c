@@ -4,42 +4,27 @@
 
 #include "base/clock.h"
 #include "base/number.h"
+#include "net/forwarded.h"
+#include "net/http1_private.h"
 #include "net/transport.h"
 #include "wire/http1.h"
 
-#define DISCARD_MOST    KIB(64) /* of a body nobody wants: a longer one costs its client the connection */
-#define OUT_HIGH_WATER  MIB(1)  /* unsent answers; with more, the next request waits */
-#define HEAD_FIXED_MOST 256     /* status line, date, the lines of fixed text, lengths */
-
-enum phase {
-	PHASE_HEAD,    /* waits for a head, or has a part of it */
-	PHASE_BEGIN,   /* the head is read, nobody has the request yet */
-	PHASE_BODY,    /* waits for the rest of the body */
-	PHASE_BUSY,    /* a handler has the request */
-	PHASE_DISCARD, /* answered before its body came: the rest is read and dropped */
-};
-
-struct http1 {
-	struct request_stream stream; /* first: the two are cast to one another */
-	struct connection *connection;
-	enum phase phase;
-	int minor;
-	bool keep_alive, expects_continue, is_chunked;
-	bool is_receiving;  /* http1_receive() is on the stack */
-	bool is_blocked;    /* the client does not read its answers */
-	size_t seen;        /* of the head, by http1_parse_head() */
-	size_t body_len;    /* in the buffer; decoded, if chunked */
-	uint64_t body_left; /* of Content-Length: all of it (BODY), or what is still to come (DISCARD) */
-	size_t held;        /* bytes at the front of the input that the request's spans point to */
-	int64_t started_ns; /* first byte of the head */
-	struct http1_chunked chunked;
-	struct buffer kept; /* the input, once the connection is gone and the request is not */
-};
+#define OUT_HIGH_WATER  MIB(1) /* unsent answers; with more, the next request waits */
+#define HEAD_FIXED_MOST 256    /* status line, date, the lines of fixed text, lengths */
 
 static void http1_respond(struct request *req, bool is_last);
 static void http1_finished(struct request *req);
 
-static const struct stream_ops http1_stream_ops = { .respond = http1_respond, .finished = http1_finished };
+static const struct stream_ops http1_stream_ops = {
+	.respond = http1_respond,
+	.finished = http1_finished,
+	.want = http1_want,
+	.head = http1_answer_head,
+	.write = http1_answer_write,
+	.end = http1_answer_end,
+	.cut = http1_answer_cut,
+	.unsent = http1_answer_unsent,
+};
 
 static const struct server_limits *limits_of(const struct http1 *h)
 {
@@ -73,16 +58,14 @@ static void read_timeout(struct http1 *h, int64_t from_ns)
 
 /* ---- answering ---- */
 
-static char *put(char *to, struct span s)
+char *http1_put(char *to, struct span s)
 {
 	memcpy(to, s.ptr, s.len);
 	return to + s.len;
 }
 
-#define PUT(to, literal) put((to), SPAN(literal))
-
 /* A line break in a value would let whoever chose the value write headers of their own. */
-static char *put_value(char *to, struct span s)
+char *http1_put_value(char *to, struct span s)
 {
 	for (size_t i = 0; i < s.len; i++) {
 		unsigned char c = (unsigned char)s.ptr[i];
@@ -92,15 +75,15 @@ static char *put_value(char *to, struct span s)
 	return to + s.len;
 }
 
-static char *put_status(char *to, int status)
+char *http1_put_status(char *to, int status, struct span reason)
 {
-	if (LIKELY(status == 200))
-		return PUT(to, "HTTP/1.1 200 OK\r\n");
-	to = PUT(to, "HTTP/1.1 ");
+	if (LIKELY(status == 200 && reason.len == 0))
+		return HTTP1_PUT(to, "HTTP/1.1 200 OK\r\n");
+	to = HTTP1_PUT(to, "HTTP/1.1 ");
 	to = number_print_int64(to, status);
 	*to++ = ' ';
-	to = put(to, span_of(http1_reason(status)));
-	return PUT(to, "\r\n");
+	to = http1_put_value(to, reason.len ? reason : span_of(http1_reason(status)));
+	return HTTP1_PUT(to, "\r\n");
 }
 
 static bool has_no_body(const struct request *req)
@@ -117,39 +100,39 @@ static size_t head_most(const struct request *req, struct span server)
 	return size;
 }
 
-static char *put_connection(const struct http1 *h, char *to)
+char *http1_put_connection(const struct http1 *h, char *to)
 {
 	if (!h->keep_alive)
-		return PUT(to, "Connection: close\r\n");
-	return h->minor == 0 ? PUT(to, "Connection: keep-alive\r\n") : to;
+		return HTTP1_PUT(to, "Connection: close\r\n");
+	return h->minor == 0 ? HTTP1_PUT(to, "Connection: keep-alive\r\n") : to;
 }
 
 static char *put_head(struct http1 *h, const struct request *req, char *to, struct span server)
 {
-	to = put_status(to, req->answer.status);
-	to = put(to, worker_date(h->connection->worker));
+	to = http1_put_status(to, req->answer.status, (struct span){ NULL, 0 });
+	to = http1_put(to, worker_date(h->connection->worker));
 	if (server.len) {
-		to = PUT(to, "Server: ");
-		to = put_value(to, server);
-		to = PUT(to, "\r\n");
+		to = HTTP1_PUT(to, "Server: ");
+		to = http1_put_value(to, server);
+		to = HTTP1_PUT(to, "\r\n");
 	}
 	if (req->answer.content_type.len) {
-		to = PUT(to, "Content-Type: ");
-		to = put_value(to, req->answer.content_type);
-		to = PUT(to, "\r\n");
+		to = HTTP1_PUT(to, "Content-Type: ");
+		to = http1_put_value(to, req->answer.content_type);
+		to = HTTP1_PUT(to, "\r\n");
 	}
 	if (!has_no_body(req)) {
-		to = PUT(to, "Content-Length: ");
+		to = HTTP1_PUT(to, "Content-Length: ");
 		to = number_print_uint64(to, req->out.len);
-		to = PUT(to, "\r\n");
+		to = HTTP1_PUT(to, "\r\n");
 	}
 	for (size_t i = 0; i < req->answer.header_count; i++) {
-		to = put_value(to, req->answer.headers[i].name);
-		to = PUT(to, ": ");
-		to = put_value(to, req->answer.headers[i].value);
-		to = PUT(to, "\r\n");
+		to = http1_put_value(to, req->answer.headers[i].name);
+		to = HTTP1_PUT(to, ": ");
+		to = http1_put_value(to, req->answer.headers[i].value);
+		to = HTTP1_PUT(to, "\r\n");
 	}
-	return PUT(put_connection(h, to), "\r\n");
+	return HTTP1_PUT(http1_put_connection(h, to), "\r\n");
 }
 
 /* Head and body in one go: what fits is copied behind the head, a larger body's memory is taken over. */
@@ -163,25 +146,24 @@ static void write_whole(struct http1 *h, struct request *req)
 	char *to = put_head(h, req, start, server);
 
 	if (is_copied && req->out.len)
-		to = put(to, buffer_span(&req->out));
+		to = http1_put(to, buffer_span(&req->out));
 	connection_write_commit(c, (size_t)(to - start));
 	if (has_body && !is_copied)
 		connection_write_buffer(c, &req->out);
 }
 
-/* May the rest of a body that nobody will read be skipped, or must the connection go? */
-static bool can_discard(const struct http1 *h)
+bool http1_can_discard(const struct http1 *h)
 {
-	size_t have = connection_unread(h->connection).len;
+	size_t have = connection_unread(h->connection).len - h->held;
 
-	if (h->phase != PHASE_BEGIN && h->phase != PHASE_BODY)
+	if (LIKELY(h->phase == HTTP1_BUSY && !h->is_stream))
 		return true;
 	if (h->is_chunked)
-		return false;
+		return h->is_stream && h->has_told_last;
 	if (h->body_left <= have)
 		return true;
 	/* A client that waits for "100 Continue" may send the body or not: what comes next cannot be known. */
-	return !h->expects_continue && h->body_left - have <= DISCARD_MOST;
+	return !h->expects_continue && h->body_left - have <= HTTP1_DISCARD_MOST;
 }
 
 static void http1_respond(struct request *req, bool is_last)
@@ -195,7 +177,7 @@ static void http1_respond(struct request *req, bool is_last)
 	if (UNLIKELY(c->worker->is_draining || c->is_eof))
 		h->keep_alive = false;
 	/* A stand-in answers: the request itself still has our buffer, and a compute thread. */
-	if (UNLIKELY(req != h->stream.request || !can_discard(h)))
+	if (UNLIKELY(req != h->stream.request || !http1_can_discard(h)))
 		h->keep_alive = false;
 	write_whole(h, req);
 	if (UNLIKELY(!h->keep_alive && req != h->stream.request))
@@ -213,10 +195,13 @@ static void busy_end(struct http1 *h)
 {
 	struct connection *c = h->connection;
 
+	c->hears_end = false;
+	h->phase = HTTP1_HEAD;
+	if (UNLIKELY(h->is_stream))
+		(void)http1_stream_over(h); /* it may say that a body is to be discarded */
 	connection_consume(c, h->held);
 	h->held = 0;
 	h->seen = 0;
-	h->phase = PHASE_HEAD;
 	if (UNLIKELY(!h->keep_alive)) {
 		connection_close(c);
 		return;
@@ -235,7 +220,7 @@ static void http1_finished(struct request *req)
 		http1_free(h);
 		return;
 	}
-	if (LIKELY(h->phase == PHASE_BUSY))
+	if (LIKELY(h->phase == HTTP1_BUSY))
 		busy_end(h);
 }
 
@@ -268,6 +253,7 @@ static struct request *request_start(struct http1 *h)
 	struct request *req = request_new(h->connection->worker, &h->stream);
 
 	req->http_major = 1;
+	req->http_minor = h->minor;
 	req->received_ns = h->started_ns;
 	return req;
 }
@@ -278,7 +264,7 @@ static void refuse_head(struct http1 *h, const struct error *err)
 {
 	struct request *req;
 
-	h->phase = PHASE_BEGIN;
+	h->phase = HTTP1_BEGIN;
 	h->minor = 1;
 	h->keep_alive = false;
 	h->body_left = 0;
@@ -315,6 +301,20 @@ static void head_move(struct http1_head *head, const char *from, const char *to)
 	}
 }
 
+/* What only a hythe in front may say (forwarded.h) is not heard from clients. */
+static void fields_take(struct http1_head *head)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < head->header_count; i++)
+		if (LIKELY(!span_starts(head->headers[i].name, FORWARDED_PREFIX))) {
+			if (UNLIKELY(kept < i))
+				head->headers[kept] = head->headers[i];
+			kept++;
+		}
+	head->header_count = kept;
+}
+
 static bool head_take(struct request *req, struct http1_head *head, struct span bytes, bool is_copied,
 		      struct error *err)
 {
@@ -329,6 +329,7 @@ static bool head_take(struct request *req, struct http1_head *head, struct span 
 			return false;
 		head_move(head, bytes.ptr, copy.ptr);
 	}
+	fields_take(head);
 	memcpy(headers, head->headers, head->header_count * sizeof(*headers));
 	req->method = method_of(head->method);
 	req->method_text = head->method;
@@ -344,7 +345,7 @@ static void dispatch(struct http1 *h, size_t held, struct span body)
 {
 	struct request *req = h->stream.request;
 
-	h->phase = PHASE_BUSY;
+	h->phase = HTTP1_BUSY;
 	h->held = held;
 	req->body = body;
 	request_dispatch(req);
@@ -357,7 +358,7 @@ static bool begin_discard(struct http1 *h)
 		connection_close(h->connection);
 		return false;
 	}
-	h->phase = PHASE_DISCARD;
+	h->phase = HTTP1_DISCARD;
 	return true;
 }
 
@@ -372,15 +373,17 @@ static bool begin(struct http1 *h, struct http1_head *head, size_t len)
 {
 	struct connection *c = h->connection;
 	struct span unread = connection_unread(c);
-	bool is_whole = !head->is_chunked && unread.len - len >= head->content_length;
+	/* A tunnel's bytes move through the buffer, behind a head that must stay. */
+	bool is_whole = !head->is_chunked && !head->has_upgrade && unread.len - len >= head->content_length;
 	struct error err = { 0 };
 	struct request *req;
 
-	h->phase = PHASE_BEGIN;
+	h->phase = HTTP1_BEGIN;
 	h->minor = head->minor;
 	h->keep_alive = head->keep_alive;
 	h->expects_continue = head->expects_continue;
 	h->is_chunked = head->is_chunked;
+	h->has_upgrade = head->has_upgrade;
 	h->body_left = head->content_length;
 	c->is_settled = !head->keep_alive && is_whole;
 	req = request_start(h);
@@ -390,16 +393,22 @@ static bool begin(struct http1 *h, struct http1_head *head, size_t len)
 		return begin_discard(h);
 	}
 	if (LIKELY(is_whole)) {
-		if (UNLIKELY(head->content_length > limits_of(h)->body_bytes))
-			body_too_large(h, &err);
+		size_t body = (size_t)head->content_length;
+		bool is_begun = request_begin(req);
+
 		/* The spans point into the input: it is consumed when the request is over. */
-		if (LIKELY(!err.code && request_begin(req))) {
-			dispatch(h, len + (size_t)head->content_length,
-				 span_from(unread.ptr + len, (size_t)head->content_length));
+		if (UNLIKELY(is_begun && req->route->kind == ROUTE_STREAM)) {
+			http1_stream_begin(h, len);
 			return true;
 		}
-		if (err.code && request_begin(req))
+		if (LIKELY(is_begun && body <= limits_of(h)->body_bytes)) {
+			dispatch(h, len + body, span_from(unread.ptr + len, body));
+			return true;
+		}
+		if (is_begun) {
+			body_too_large(h, &err);
 			request_refuse(req, &err);
+		}
 		connection_consume(c, len);
 		return begin_discard(h);
 	}
@@ -407,6 +416,10 @@ static bool begin(struct http1 *h, struct http1_head *head, size_t len)
 	connection_consume(c, len);
 	if (!request_begin(req))
 		return begin_discard(h);
+	if (req->route->kind == ROUTE_STREAM) {
+		http1_stream_begin(h, 0);
+		return true;
+	}
 	if (head->content_length > limits_of(h)->body_bytes) {
 		body_too_large(h, &err);
 		request_refuse(req, &err);
@@ -414,7 +427,7 @@ static bool begin(struct http1 *h, struct http1_head *head, size_t len)
 	}
 	if (head->expects_continue && unread.len == len)
 		connection_write(c, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
-	h->phase = PHASE_BODY;
+	h->phase = HTTP1_BODY;
 	h->expects_continue = false; /* told to go on: the body comes */
 	h->body_len = 0;
 	h->chunked = (struct http1_chunked){ 0 };
@@ -551,7 +564,7 @@ static bool discard_step(struct http1 *h)
 			read_timeout(h, now_of(h));
 		return false;
 	}
-	h->phase = PHASE_HEAD;
+	h->phase = HTTP1_HEAD;
 	h->seen = 0;
 	idle_timeout(h);
 	return true;
@@ -560,14 +573,15 @@ static bool discard_step(struct http1 *h)
 static bool step(struct http1 *h)
 {
 	switch (h->phase) {
-	case PHASE_HEAD:
+	case HTTP1_HEAD:
 		return head_step(h);
-	case PHASE_BODY:
+	case HTTP1_BODY:
 		return h->is_chunked ? chunked_step(h) : length_step(h);
-	case PHASE_DISCARD:
+	case HTTP1_DISCARD:
 		return discard_step(h);
-	case PHASE_BEGIN:
-	case PHASE_BUSY:
+	case HTTP1_BUSY:
+		return h->is_stream && http1_stream_step(h);
+	case HTTP1_BEGIN:
 		break;
 	}
 	return false;
@@ -602,18 +616,32 @@ static void http1_receive(struct connection *c)
 		}
 	}
 	h->is_receiving = false;
-	if (UNLIKELY(h->phase == PHASE_BUSY || h->is_blocked))
+	if (UNLIKELY(h->phase == HTTP1_BUSY ? !http1_stream_reads(h) : h->is_blocked)) {
 		connection_pause_read(c);
+		c->hears_end = h->phase == HTTP1_BUSY && http1_stream_hears_end(h);
+	}
+}
+
+static void http1_turn(struct connection *c)
+{
+	struct http1 *h = c->codec_state;
+
+	if (c->is_read_paused)
+		connection_resume_read(c);
+	if (h->phase == HTTP1_BUSY && !c->is_read_paused)
+		http1_receive(c);
 }
 
 static void http1_writable(struct connection *c)
 {
 	struct http1 *h = c->codec_state;
 
+	if (UNLIKELY(h->phase == HTTP1_BUSY && h->stream.request && request_is_open(h->stream.request)))
+		request_drained(h->stream.request);
 	if (!h->is_blocked)
 		return;
 	h->is_blocked = false;
-	if (h->phase != PHASE_BUSY)
+	if (h->phase != HTTP1_BUSY || http1_stream_reads(h))
 		connection_resume_read(c);
 }
 
@@ -623,7 +651,7 @@ static void http1_expired(struct connection *c)
 	struct error err = { 0 };
 
 	switch (h->phase) {
-	case PHASE_HEAD:
+	case HTTP1_HEAD:
 		if (connection_unread(c).len == 0 || h->is_blocked) {
 			if (!c->out_waiting)
 				connection_abort(c);
@@ -634,16 +662,18 @@ static void http1_expired(struct connection *c)
 			  (long long)limits_of(h)->read_timeout_ms);
 		refuse_head(h, &err);
 		return;
-	case PHASE_BODY:
+	case HTTP1_BODY:
 		error_set(&err, ERROR_REQUEST_TIMEOUT,
 			  "the request's body did not come in time (--read-timeout, --request-timeout)");
 		refuse_body(h, &err);
 		return;
-	case PHASE_DISCARD:
+	case HTTP1_DISCARD:
 		connection_abort(c);
 		return;
-	case PHASE_BEGIN:
-	case PHASE_BUSY: /* an old idle time: a request at work has its own deadline */
+	case HTTP1_BUSY: /* an old idle time: a request at work has its own deadline */
+		http1_stream_expired(h);
+		return;
+	case HTTP1_BEGIN:
 		return;
 	}
 }
@@ -653,7 +683,7 @@ static void http1_drain(struct connection *c)
 	struct http1 *h = c->codec_state;
 
 	h->keep_alive = false; /* of the request at hand, if any */
-	if (h->phase == PHASE_HEAD && connection_unread(c).len == 0)
+	if (h->phase == HTTP1_HEAD && connection_unread(c).len == 0)
 		connection_close(c);
 }
 
@@ -681,5 +711,6 @@ const struct codec codec_http1 = {
 	.writable = http1_writable,
 	.expired = http1_expired,
 	.drain = http1_drain,
+	.turn = http1_turn,
 	.closed = http1_closed,
 };

@@ -15,6 +15,8 @@
 
 #include "base/clock.h"
 #include "net/coding.h"
+#include "net/forwarded.h"
+#include "net/http1_private.h"
 #include "net/http2_private.h"
 
 enum {
@@ -25,6 +27,7 @@ enum {
 	CONTROL_MOST = 1000,             /* control frames a second */
 	BODY_KEEP = 64 * 1024,
 	FREE_STREAMS_MOST = 256,
+	ADOPTED_STREAMS = 4096,
 };
 
 static const struct stream_ops http2_stream_ops;
@@ -79,7 +82,9 @@ static void stream_recycle(struct worker *w, struct http2_stream *s)
 	size_t kept = w->free_streams ? w->free_streams->header_count : 0; /* of a free stream: how many there are */
 
 	free(s->failure);
+	free(s->trailers);
 	s->failure = NULL;
+	s->trailers = NULL;
 	if (kept >= FREE_STREAMS_MOST) {
 		stream_memory_free(s);
 		return;
@@ -111,6 +116,7 @@ static void stream_close(struct http2_stream *s)
 	struct worker *w = worker_of(h2);
 
 	sending_set(s, false);
+	http2_due_remove(s);
 	if (s->previous)
 		s->previous->next = s->next;
 	else
@@ -142,13 +148,13 @@ static void stream_finished(struct request *req)
 	/* What the client still sends is of no use: a body is kept no longer than its request. */
 	s->is_discarding = true;
 	s->h2->buffered -= s->body.len;
+	s->body_at = 0;
 	buffer_clear(&s->body);
 }
 
 /* ---- timer ---- */
 
-/* One timer for all streams of a connection, armed lazily: it may fire early and looks for who is late then. */
-static void timer_need(struct h2 *h2, int64_t at_ns)
+void http2_timer_need(struct h2 *h2, int64_t at_ns)
 {
 	if (h2->timer_ns && h2->timer_ns <= at_ns)
 		return;
@@ -167,6 +173,8 @@ static int64_t stream_expiry(const struct http2_stream *s)
 	const struct server_limits *limits = limits_of(s->h2);
 	const struct request *req = s->base.request;
 
+	if (req && request_is_open(req))
+		return http2_open_expiry(s); /* open.c keeps the deadline */
 	if (s->is_busy)
 		return INT64_MAX; /* request.c keeps the deadline */
 	if (out_waiting(s) > 0)
@@ -183,6 +191,10 @@ static void stream_expire(struct http2_stream *s, int64_t now_ns)
 	struct request *req = s->base.request;
 	struct error err = { 0 };
 
+	if (req && request_is_open(req)) {
+		http2_open_expire(s);
+		return;
+	}
 	if (!req || (out_waiting(s) > 0 && now_ns < req->deadline_ns)) {
 		nghttp2_submit_rst_stream(s->h2->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
 		return;
@@ -250,7 +262,7 @@ void http2_pump(struct h2 *h2)
 	}
 	h2->is_pumping = false;
 	if (h2->sending)
-		timer_need(h2, after_ms(now_of(h2), limits_of(h2)->write_timeout_ms));
+		http2_timer_need(h2, after_ms(now_of(h2), limits_of(h2)->write_timeout_ms));
 	if ((!nghttp2_session_want_read(h2->session) && !nghttp2_session_want_write(h2->session)) ||
 	    (h2->has_said_goodbye && h2->stream_count == 0))
 		connection_close(c);
@@ -302,6 +314,21 @@ static bool grpc_begin(struct http2_stream *s, struct request *req)
 	return true;
 }
 
+/* RFC 8441: a CONNECT with :protocol is, for whoever handles it, the GET that asks for an upgrade over HTTP/1.1. */
+static bool upgrade_begin(struct http2_stream *s, struct request *req)
+{
+	if (!span_equal(s->protocol, SPAN("websocket")) || !span_equal(req->method_text, SPAN("CONNECT"))) {
+		stream_refuse(s, ERROR_UNIMPLEMENTED, "protocol '" SPAN_FMT "' is not supported: use websocket",
+			      SPAN_ARG(s->protocol));
+		return false;
+	}
+	req->upgrade = SPAN("websocket");
+	req->method = METHOD_GET;
+	req->method_text = SPAN("GET");
+	s->is_upgrade = true;
+	return upgrade_version_check(req);
+}
+
 /* The head is whole. */
 static void stream_begin(struct http2_stream *s)
 {
@@ -313,6 +340,8 @@ static void stream_begin(struct http2_stream *s)
 	req->header_count = s->header_count;
 	req->http_major = 2;
 	req->method = method_parse(req->method_text);
+	if (UNLIKELY(s->protocol.ptr) && !upgrade_begin(s, req))
+		return;
 	if (s->is_too_large) {
 		stream_refuse(s, ERROR_HEADERS_TOO_LARGE,
 			      "the headers are over the limit of %zu bytes (--max-header-bytes) or %d fields",
@@ -332,6 +361,15 @@ static void stream_begin(struct http2_stream *s)
 		s->is_discarding = true;
 		return;
 	}
+	if (UNLIKELY(req->route->kind == ROUTE_STREAM)) {
+		http2_timer_need(h2, after_ms(now_of(h2), limits_of(h2)->read_timeout_ms));
+		http2_raw_begin(s);
+		return;
+	}
+	if (UNLIKELY(s->is_upgrade)) {
+		stream_refuse(s, ERROR_UNIMPLEMENTED, "there is no WebSocket at '" SPAN_FMT "'", SPAN_ARG(req->path));
+		return;
+	}
 	if (s->has_ended)
 		return;
 	if (!s->is_grpc && s->content_length > limits_of(h2)->body_bytes) {
@@ -348,7 +386,7 @@ static void stream_begin(struct http2_stream *s)
 	}
 	if (s->content_length && s->content_length <= limits_of(h2)->body_bytes)
 		(void)buffer_reserve(&s->body, MIN(s->content_length, BODY_RESERVE_MOST));
-	timer_need(h2, stream_expiry(s));
+	http2_timer_need(h2, stream_expiry(s));
 }
 
 static void window_open(struct http2_stream *s)
@@ -440,7 +478,17 @@ static void stream_ready(struct request *req)
 	http2_pump(h2);
 }
 
-static const struct stream_ops http2_stream_ops = { http2_respond, stream_finished, stream_ready };
+static const struct stream_ops http2_stream_ops = {
+	.respond = http2_respond,
+	.finished = stream_finished,
+	.ready = stream_ready,
+	.want = http2_want,
+	.head = http2_answer_head,
+	.write = http2_answer_write,
+	.end = http2_answer_end,
+	.cut = http2_answer_cut,
+	.unsent = http2_answer_unsent,
+};
 
 /* A unary call has exactly one message; gRPC's table of status codes says UNIMPLEMENTED for any other number. */
 static void unary_end(struct http2_stream *s)
@@ -476,7 +524,9 @@ static void stream_end(struct http2_stream *s)
 	s->has_ended = true;
 	if (!s->base.request || s->is_discarding)
 		return;
-	if (s->base.request->route->kind == ROUTE_GRPC_STREAM) {
+	if (s->is_raw) {
+		http2_raw_end(s);
+	} else if (s->base.request->route->kind == ROUTE_GRPC_STREAM) {
 		stream_advance(s);
 	} else if (s->is_grpc) {
 		unary_end(s);
@@ -530,6 +580,11 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
 
 	(void)flags, (void)user_data;
 	(void)nghttp2_session_consume_connection(session, len);
+	if (s && s->is_raw && s->base.request && !s->is_discarding) {
+		if (!http2_raw_data(s, span_from(data, len)))
+			(void)nghttp2_session_consume_stream(session, stream_id, len);
+		return 0;
+	}
 	if (!s || s->is_discarding || !s->base.request || !body_append(s, span_from(data, len))) {
 		(void)nghttp2_session_consume_stream(session, stream_id, len);
 		return 0;
@@ -576,6 +631,8 @@ static void pseudo_take(struct request *req, struct span name, struct span value
 		req->method_text = value;
 	else if (span_equal(name, SPAN(":authority")))
 		req->authority = value;
+	else if (span_equal(name, SPAN(":protocol")))
+		stream_of(req)->protocol = value;
 }
 
 /* Fields that the codec itself reads. */
@@ -613,6 +670,19 @@ static void header_note(struct http2_stream *s, struct span name, struct span va
 	}
 }
 
+/* forwarded.h: heard from a hythe in front, never from clients, and not shown to handlers as headers. */
+static void forwarded_note(struct http2_stream *s, struct span name, struct span value)
+{
+	if (!s->h2->connection->is_adopted)
+		return;
+	if (span_equal(name, FORWARDED_PEER))
+		s->base.forwarded.peer = value;
+	else if (span_equal(name, FORWARDED_SCHEME))
+		s->base.forwarded.scheme = value;
+	else if (span_equal(name, FORWARDED_VERSION))
+		s->base.forwarded.version = value;
+}
+
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name_ptr, size_t name_len,
 		     const uint8_t *value_ptr, size_t value_len, uint8_t flags, void *user_data)
 {
@@ -640,6 +710,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 		pseudo_take(s->base.request, name, value);
 		return 0;
 	}
+	if (UNLIKELY(span_starts(name, FORWARDED_PREFIX))) {
+		forwarded_note(s, name, value);
+		return 0;
+	}
 	s->headers[s->header_count++] = (struct header){ name, value };
 	header_note(s, name, value);
 	return 0;
@@ -650,6 +724,8 @@ static void control_count(struct h2 *h2)
 {
 	int64_t second = now_of(h2) / NS_PER_S;
 
+	if (h2->connection->is_adopted)
+		return;
 	if (second != h2->control_second) {
 		h2->control_second = second;
 		h2->control_count = 0;
@@ -727,7 +803,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 /* ---- the codec's table ---- */
 
 static nghttp2_session_callbacks *callbacks;
-static nghttp2_option *options;
+static nghttp2_option *options, *trusting_options;
 static pthread_once_t setup_once = PTHREAD_ONCE_INIT;
 
 static void setup(void)
@@ -744,27 +820,48 @@ static void setup(void)
 	nghttp2_option_set_no_auto_window_update(options, 1);
 	nghttp2_option_set_no_closed_streams(options, 1); /* they serve the old priorities only */
 	nghttp2_option_set_max_reserved_remote_streams(options, 0);
+	/* What nghttp2 holds against strangers: a hythe in front resets a stream for each client that leaves. */
+	ASSERT(nghttp2_option_new(&trusting_options) == 0);
+	nghttp2_option_set_no_auto_window_update(trusting_options, 1);
+	nghttp2_option_set_no_closed_streams(trusting_options, 1);
+	nghttp2_option_set_max_reserved_remote_streams(trusting_options, 0);
+	nghttp2_option_set_max_outbound_ack(trusting_options, SIZE_MAX);
+	nghttp2_option_set_stream_reset_rate_limit(trusting_options, UINT64_MAX / 2, UINT64_MAX / 2);
+}
+
+static struct server_limits limits_for(const struct connection *c)
+{
+	struct server_limits limits = worker_config(c->worker)->limits;
+
+	if (c->is_adopted) {
+		limits.idle_timeout_ms = limits.read_timeout_ms = limits.write_timeout_ms = 0;
+		limits.streams = MAX(limits.streams, ADOPTED_STREAMS);
+	}
+	return limits;
 }
 
 static void http2_open(struct connection *c)
 {
-	const struct server_limits *limits = &worker_config(c->worker)->limits;
+	struct server_limits limits = limits_for(c);
 	const nghttp2_settings_entry settings[] = {
-		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)MIN(limits->streams, INT32_MAX) },
+		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)MIN(limits.streams, INT32_MAX) },
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW },
-		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)MIN(limits->header_bytes, INT32_MAX) },
+		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)MIN(limits.header_bytes, INT32_MAX) },
 		{ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
+		{ NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 },
 	};
 	struct h2 *h2 = base_calloc(1, sizeof(*h2));
 
 	pthread_once(&setup_once, setup);
 	h2->connection = c;
+	h2->limits = limits;
 	c->codec_state = h2;
 	h2->active_ns = now_of(h2);
-	ASSERT(nghttp2_session_server_new2(&h2->session, callbacks, h2, options) == 0);
+	ASSERT(nghttp2_session_server_new2(&h2->session, callbacks, h2, c->is_adopted ? trusting_options : options) ==
+	       0);
 	ASSERT(nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) == 0);
 	ASSERT(nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW) == 0);
-	timer_need(h2, after_ms(h2->active_ns, limits->idle_timeout_ms));
+	http2_timer_need(h2, after_ms(h2->active_ns, limits.idle_timeout_ms));
 	http2_pump(h2);
 }
 
@@ -827,7 +924,7 @@ static void http2_expired(struct connection *c)
 	}
 	h2->is_receiving = false;
 	if (next_ns != INT64_MAX)
-		timer_need(h2, MAX(next_ns, now_ns + 10 * NS_PER_MS));
+		http2_timer_need(h2, MAX(next_ns, now_ns + 10 * NS_PER_MS));
 	http2_pump(h2);
 }
 
@@ -857,7 +954,7 @@ static void http2_drain(struct connection *c)
 	release_held(h2);
 	(void)nghttp2_submit_shutdown_notice(h2->session);
 	(void)nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL);
-	timer_need(h2, now_of(h2) + NS_PER_S);
+	http2_timer_need(h2, now_of(h2) + NS_PER_S);
 	http2_pump(h2);
 }
 
@@ -883,5 +980,6 @@ const struct codec codec_http2 = {
 	.writable = http2_writable,
 	.expired = http2_expired,
 	.drain = http2_drain,
+	.turn = http2_turn,
 	.closed = http2_closed,
 };

@@ -39,9 +39,8 @@ static int trailers_submit(struct http2_stream *s)
 	return result;
 }
 
-/* How many bytes the next DATA frame has; they are written by http2_send_data(). */
-static ssize_t out_read(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t length, uint32_t *data_flags,
-			nghttp2_data_source *source, void *user_data)
+ssize_t http2_out_read(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t length, uint32_t *data_flags,
+		       nghttp2_data_source *source, void *user_data)
 {
 	struct http2_stream *s = source->ptr;
 	size_t waiting = out_waiting(s);
@@ -55,9 +54,9 @@ static ssize_t out_read(nghttp2_session *session, int32_t stream_id, uint8_t *bu
 	if (waiting > length || !s->is_last)
 		return (ssize_t)MIN(waiting, length);
 	*data_flags |= NGHTTP2_DATA_FLAG_EOF;
-	if (s->is_grpc) {
+	if (s->is_parts ? s->trailers != NULL : s->is_grpc) {
 		*data_flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-		if (trailers_submit(s) != 0)
+		if ((s->is_parts ? http2_trailers_submit(s) : trailers_submit(s)) != 0)
 			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	}
 	return (ssize_t)waiting;
@@ -91,6 +90,8 @@ int http2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_
 		s->out_at = 0;
 		buffer_clear(&s->out);
 	}
+	if (UNLIKELY(s->is_over_low))
+		http2_sent_some(s);
 	return 0;
 }
 
@@ -145,7 +146,7 @@ static void respond_http(struct http2_stream *s, struct request *req)
 {
 	bool may_have_body = req->answer.status != 204 && req->answer.status != 304;
 	bool sends_body = may_have_body && req->method != METHOD_HEAD && req->out.len > 0;
-	nghttp2_data_provider provider = { .source = { .ptr = s }, .read_callback = out_read };
+	nghttp2_data_provider provider = { .source = { .ptr = s }, .read_callback = http2_out_read };
 	nghttp2_nv pairs[ANSWER_HEADERS_MOST];
 	char text[32];
 	size_t count = http_pairs(s, req, may_have_body, text, pairs);
@@ -164,7 +165,7 @@ static void respond_http(struct http2_stream *s, struct request *req)
 
 static void grpc_head_submit(struct http2_stream *s, struct request *req)
 {
-	nghttp2_data_provider provider = { .source = { .ptr = s }, .read_callback = out_read };
+	nghttp2_data_provider provider = { .source = { .ptr = s }, .read_callback = http2_out_read };
 	nghttp2_nv pairs[ANSWER_HEADERS_MOST];
 	size_t count = 0;
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -262,6 +264,7 @@ static bool unix_open(struct listener *l, const char *path, struct error *err)
 	l->sockets[l->socket_count++] = fd;
 	if (bind(fd, (const struct sockaddr *)&un, sizeof(un)) < 0)
 		return error_errno(err, errno, "cannot listen on unix:%s", path);
+	l->is_shared = true;
 	l->path = base_alloc(len + 1);
 	memcpy(l->path, path, len + 1);
 	if (listen(fd, BACKLOG) < 0)
@@ -270,11 +273,40 @@ static bool unix_open(struct listener *l, const char *path, struct error *err)
 	return true;
 }
 
+static bool fd_open(struct listener *l, const char *number, struct error *err)
+{
+	struct place place = { .len = sizeof(place.address) };
+	int is_listening = 0;
+	socklen_t len = sizeof(is_listening);
+	uint64_t fd;
+
+	if (!number_parse_uint64(span_of(number), &fd) || fd > INT_MAX)
+		return error_set(err, ERROR_INVALID, "fd:%s: the number of a descriptor is needed", number);
+	if (getsockopt((int)fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &len) < 0)
+		return error_errno(err, errno, "cannot listen on fd:%s", number);
+	if (!is_listening || getsockname((int)fd, (struct sockaddr *)&place.address, &place.len) < 0)
+		return error_set(err, ERROR_INVALID, "fd:%s is no socket that listens", number);
+	if (fcntl((int)fd, F_SETFL, fcntl((int)fd, F_GETFL) | O_NONBLOCK) < 0 ||
+	    fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
+		return error_errno(err, errno, "cannot listen on fd:%s", number);
+	l->is_shared = true;
+	l->sockets = base_calloc(1, sizeof(*l->sockets));
+	l->sockets[l->socket_count++] = (int)fd;
+	if (family_of(&place) == AF_INET || family_of(&place) == AF_INET6)
+		l->text = place_text(&place);
+	else
+		ASSERT(asprintf(&l->text, "unix:%.107s",
+				((const struct sockaddr_un *)(const void *)&place.address)->sun_path) > 0);
+	return true;
+}
+
 bool listener_open(struct listener *l, const char *address, unsigned workers, struct error *err)
 {
 	*l = (struct listener){ .users = workers };
 	if (strncmp(address, "unix:", 5) == 0)
 		return unix_open(l, address + 5, err);
+	if (strncmp(address, "fd:", 3) == 0)
+		return fd_open(l, address + 3, err);
 	return tcp_open(l, address, workers, err);
 }
 
@@ -303,14 +335,14 @@ void listener_close(struct listener *l)
 
 static int *acceptor_socket(const struct acceptor *a)
 {
-	return &a->listener->sockets[a->listener->path ? 0 : a->worker->index];
+	return &a->listener->sockets[a->listener->is_shared ? 0 : a->worker->index];
 }
 
 static void acceptor_ready(struct watch *w, unsigned events);
 
 static void acceptor_watch(struct acceptor *a)
 {
-	unsigned events = LOOP_READ | (a->listener->path ? (unsigned)LOOP_SHARED : 0u);
+	unsigned events = LOOP_READ | (a->listener->is_shared ? (unsigned)LOOP_SHARED : 0u);
 
 	a->is_watched = true;
 	loop_watch(a->worker->loop, &a->watch, *acceptor_socket(a), events, acceptor_ready);
@@ -407,10 +439,10 @@ void acceptor_close(struct acceptor *a)
 	/* Clients in the kernel's queue have been told that they are connected: closing now would reset them. */
 	for (int i = 0; i < BACKLOG && accept_one(a); i++)
 		;
-	if (!l->path) {
+	if (!l->is_shared) {
 		close(*acceptor_socket(a));
 		*acceptor_socket(a) = -1;
 	}
-	if (atomic_fetch_sub(&l->users, 1) == 1 && l->path)
+	if (atomic_fetch_sub(&l->users, 1) == 1 && l->is_shared)
 		listener_shut(l);
 }

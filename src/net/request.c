@@ -130,13 +130,14 @@ static void request_recycle(struct request *req)
 	s->next_step = s->step = NULL;
 	s->failed = ERROR_NONE;
 	s->is_failing = s->is_late = false;
+	s->open = (struct open_request){ 0 };
 	s->coding_count = 0;
 	req->next = req->worker->free_requests;
 	req->worker->free_requests = req;
 	wr->free_count++;
 }
 
-static void request_finish(struct request *req)
+void request_finish(struct request *req)
 {
 	req->stream->ops->finished(req);
 	request_recycle(req);
@@ -247,7 +248,7 @@ static void stand_in_for(struct request *late, const struct request *req)
 	late->received_ns = req->received_ns;
 }
 
-static void deadline_error(struct request *req, struct error *err)
+void deadline_error(struct request *req, struct error *err)
 {
 	int64_t ms = (req->deadline_ns - req->received_ns) / NS_PER_MS;
 
@@ -360,7 +361,9 @@ static void request_settle(struct request *req)
 	struct slot *s = slot_of(req);
 	struct error err = { 0 };
 
-	if (LIKELY(req->answer.is_answered || req->is_abandoned)) {
+	if (UNLIKELY(s->open.flow && !req->answer.is_answered)) {
+		open_wait(req);
+	} else if (LIKELY(req->answer.is_answered || req->is_abandoned)) {
 		request_finish(req);
 	} else if (s->next_step) {
 		void (*step)(struct request *) = s->next_step;
@@ -437,6 +440,10 @@ void request_abandon(struct request *req)
 {
 	/* With a handler, or a compute thread, on it nothing else may be touched: they come back to it. */
 	req->is_abandoned = true;
+	if (req->phase == PHASE_WAITING) {
+		open_abandon(req);
+		return;
+	}
 	if (req->phase != PHASE_OPEN)
 		return;
 	if (req->id_len)

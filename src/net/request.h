@@ -89,7 +89,7 @@ struct request {
 	struct span upgrade; /* ROUTE_STREAM: "websocket" when the client asks for that; else empty */
 	bool is_held; /* set by a streaming handler: the half-close does not end the call; the client does, or the drain
 		       */
-	int http_major; /* 1 or 2: for logs only */
+	int http_major, http_minor; /* for logs only: 1.0, 1.1 or 2 */
 	const struct route *route;
 	struct span params[ROUTE_PARAMS_MAX];
 	void *context; /* server_config.context */
@@ -161,8 +161,8 @@ void request_fail(struct request *req, const struct error *err);
  * the compute queue is full the request is answered with EXHAUSTED and fn is not called.
  */
 void request_offload(struct request *req, void (*fn)(struct request *req));
-#define REQUEST_INLINE_NS    (500 * 1000)             /* estimated work that may run on the loop */
-#define REQUEST_INLINE_BYTES (128 * 1024)             /* body that may be decoded on the loop */
+#define REQUEST_INLINE_NS    INT64_C(500000)          /* estimated work that may run on the loop */
+#define REQUEST_INLINE_BYTES KIB(128)                 /* body that may be decoded on the loop */
 bool request_is_offloaded(const struct request *req); /* asked inside a handler: am I on a compute thread? */
 
 /*
@@ -171,9 +171,12 @@ bool request_is_offloaded(const struct request *req); /* asked inside a handler:
  * answer has ended (request_send(), request_fail(), request_end(), request_cut()) or `gone` was called: then nothing
  * about it may be touched.
  *
- * Any kind of route may open. ROUTE_STREAM: `receive` gives the body as it comes, as far as request_want() allows, with
+ * Any kind of route but ROUTE_GRPC_STREAM may open. ROUTE_STREAM: `receive` gives the body as it comes, as far as request_want() allows, with
  * its content coding as sent and, for gRPC, with the frames' heads; the client is told to continue (100) at the first
- * request_want(). Other kinds: the body is whole already, and `receive` is not called.
+ * request_want(). is_end tells the handler that there is no body. --max-body-bytes does not hold here: what is not wanted
+ * is not read, and the owner counts what it wants to count. Other kinds: the body is whole already, and `receive` is not called.
+ *
+ * A client that has closed its half of an HTTP/1 connection while it waits for the answer is taken as gone.
  *
  * The time limit --request-timeout, or the client's, counts until the answer's head: `gone` is called with TIMEOUT after
  * the client was told. 0 as that limit sets none.

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * request_private - what the four files that make up a request share.
+ * request_private - what the five files that make up a request share.
  *
  *	request.c  its life: birth, decoding, the handler, compute threads, deadlines, death
  *	target.c   the question: target, route, parameters, forms
  *	answer.c   the answer: send, fail, compression, headers
+ *	open.c     answers after the handler's return, and in parts
  *	account.c  who asked and what became of it: ids, trace context, access log, counters
  *
  * Threads: the worker's; what an offloaded step may touch is said there.
@@ -26,14 +27,27 @@ enum {
 	CODES = GRPC_CODES + HTTP_LAST - HTTP_FIRST + 1,
 };
 
-/* Where a request is. A handler has it in RUNNING (on the loop) and in OFFLOADED (on a compute thread). */
-enum phase { PHASE_OPEN, PHASE_RUNNING, PHASE_OFFLOADED };
+/* Where a request is. A handler has it in RUNNING (on the loop) and in OFFLOADED (on a compute thread), the owner of an
+ * open request in WAITING. */
+enum phase { PHASE_OPEN, PHASE_RUNNING, PHASE_OFFLOADED, PHASE_WAITING };
+
+/* What request_open() adds; zeros when it was not called. */
+struct open_request {
+	const struct request_flow *flow;
+	void *owner;
+	uint64_t left; /* of the content-length given; UINT64_MAX without */
+	uint64_t sent;
+	int status, grpc_status;
+	bool has_head, has_no_body;
+	bool is_over_low; /* the owner waits for `writable` */
+};
 
 /* A request with what only this file knows. */
 struct slot {
 	struct request request; /* first: the two are cast to one another */
 	struct pool_job job;
-	struct timer timer;                     /* the deadline, while offloaded */
+	struct timer timer; /* the deadline, while offloaded or waiting */
+	struct open_request open;
 	void (*next_step)(struct request *req); /* asked for by request_offload() */
 	void (*step)(struct request *req);      /* runs on a compute thread */
 	enum error_code failed;
@@ -80,6 +94,17 @@ static inline const struct server_limits *limits_of(const struct request *req)
 {
 	return &worker_config(req->worker)->limits;
 }
+
+/* ---- request.c ---- */
+
+void request_finish(struct request *req);
+void deadline_error(struct request *req, struct error *err);
+
+/* ---- open.c ---- */
+
+void open_wait(struct request *req);    /* the handler has returned and will be heard of later */
+void open_finish(struct request *req);  /* answered: clears what was set, then request_finish() */
+void open_abandon(struct request *req); /* the client is gone: the owner is told */
 
 /* ---- account.c ---- */
 

@@ -35,6 +35,8 @@ struct routes {
 	size_t entry_count, node_count, literal_mask;
 	const struct surface *surfaces[SURFACES_MAX];
 	size_t surface_count;
+	const struct route *star; /* takes what no other row takes; NULL without */
+	unsigned star_surface;
 };
 
 /* ---- compiling ---- */
@@ -101,6 +103,16 @@ static uint16_t child_ensure(struct routes *r, uint16_t parent, bool is_param, s
 	return made;
 }
 
+static bool star_add(struct routes *r, const struct route *row, struct error *err)
+{
+	if (row->kind != ROUTE_STREAM)
+		return error_set(err, ERROR_INVALID, "only a ROUTE_STREAM row takes every path");
+	if (r->star)
+		return error_set(err, ERROR_INVALID, "two rows take every path");
+	r->star = row;
+	return surface_find(r, row->surface, &r->star_surface, err);
+}
+
 static bool row_add(struct routes *r, const struct route *row, struct error *err)
 {
 	uint16_t index = (uint16_t)r->entry_count;
@@ -109,6 +121,8 @@ static bool row_add(struct routes *r, const struct route *row, struct error *err
 	size_t param_count = 0, depth = 0;
 	uint16_t at = 1;
 
+	if (span_equal(rest, SPAN("*")))
+		return star_add(r, row, err);
 	*e = (struct entry){ .route = row };
 	if (!surface_find(r, row->surface, &e->surface_index, err))
 		return false;
@@ -204,6 +218,14 @@ void routes_free(struct routes *r)
 	free(r->nodes);
 	free(r->literals);
 	free(r);
+}
+
+bool routes_star(const struct routes *r, struct route_match *ret)
+{
+	if (!r->star)
+		return false;
+	*ret = (struct route_match){ .route = r->star, .surface_index = r->star_surface };
+	return true;
 }
 
 size_t routes_surface_count(const struct routes *r)

@@ -38,3 +38,6 @@ void routes_find(const struct routes *r, enum method method, struct span path, s
 /* The same for a path already split at '/' (without the empty piece before the first), each segment decoded. */
 void routes_find_segments(const struct routes *r, enum method method, const struct span *segments, size_t count,
 			  struct route_match *ret);
+
+/* The row with the pattern "*", for what none of the others takes. False: there is none. */
+bool routes_star(const struct routes *r, struct route_match *ret);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/server.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -38,6 +39,7 @@ struct server {
 	/* All workers' connections: the limit is the server's. Relaxed: a count, it publishes nothing. */
 	_Atomic size_t connection_count;
 	_Atomic bool is_draining; /* set once, by any thread */
+	_Atomic unsigned adopted; /* by server_adopt(): they go round the workers. Relaxed */
 	bool is_joined;
 };
 
@@ -145,6 +147,42 @@ bool server_is_draining(const struct server *s)
 	return atomic_load(&s->is_draining);
 }
 
+/* ---- connections from elsewhere ---- */
+
+struct adoption {
+	struct loop_message message;
+	struct worker *worker;
+	int fd;
+};
+
+static void adopt(struct loop_message *m)
+{
+	struct adoption *a = CONTAINER_OF(m, struct adoption, message);
+	struct worker *w = a->worker;
+	int fd = a->fd;
+	size_t count;
+
+	free(a);
+	(void)worker_connection_add(w, &count); /* over the limit or not: it is ours */
+	connection_adopt(w, fd);
+	if (w->is_draining)
+		connection_drain(w->connections);
+}
+
+void server_adopt(struct server *s, int fd)
+{
+	struct adoption *a = base_calloc(1, sizeof(*a));
+	unsigned next = atomic_fetch_add_explicit(&s->adopted, 1, memory_order_relaxed);
+
+	ASSERT(s->started == s->worker_count);
+	ASSERT(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0);
+	ASSERT(fcntl(fd, F_SETFD, FD_CLOEXEC) == 0);
+	a->message.run = adopt;
+	a->worker = &s->workers[next % s->worker_count].worker;
+	a->fd = fd;
+	loop_send(a->worker->loop, &a->message);
+}
+
 /* ---- workers ---- */
 
 static struct metric_series *series(struct server *s, enum metric_id id, struct span label)
@@ -161,7 +199,7 @@ static void worker_init(struct server *s, unsigned index)
 	thread->drain.run = worker_drain;
 	more->tls = s->tls;
 	more->acceptor_count = s->listener_count;
-	more->acceptors = base_calloc(s->listener_count, sizeof(*more->acceptors));
+	more->acceptors = base_calloc(s->listener_count + 1, sizeof(*more->acceptors));
 	more->received = series(s, METRIC_RECEIVED_BYTES_TOTAL, (struct span){ 0 });
 	more->sent = series(s, METRIC_SENT_BYTES_TOTAL, (struct span){ 0 });
 	more->open = series(s, METRIC_CONNECTIONS, (struct span){ 0 });
@@ -222,8 +260,6 @@ static unsigned core_count(void)
 
 static bool config_check(const struct server_config *config, struct error *err)
 {
-	if (config->address_count == 0)
-		return error_set(err, ERROR_INVALID, "the server has no address to listen on");
 	if (config->workers > WORKERS_MAX)
 		return error_set(err, ERROR_INVALID, "%u workers: at most %d", config->workers, WORKERS_MAX);
 	if (!config->tls_certificate != !config->tls_key)
@@ -247,7 +283,7 @@ static bool server_open(struct server *s, struct error *err)
 	if (config->tls_certificate && !(s->tls = tls_new(config, err)))
 		return false;
 	s->worker_count = config->workers ? config->workers : MIN(cores, WORKERS_MAX);
-	s->listeners = base_calloc(config->address_count, sizeof(*s->listeners));
+	s->listeners = base_calloc(config->address_count + 1, sizeof(*s->listeners));
 	while (s->listener_count < config->address_count) {
 		struct listener *l = &s->listeners[s->listener_count++];
 

@@ -50,6 +50,8 @@ struct server_config {
 	const char *server_name;    /* Server header, or NULL */
 	/* Called on each worker's thread when its loop starts, before it accepts. May be NULL. */
 	void (*worker_started)(void *context, unsigned index, struct loop *loop);
+	/* A connection given to server_adopt() has ended; on its loop. May be NULL. */
+	void (*adopted_closed)(void *context);
 };
 
 struct server *server_new(const struct server_config *config, struct error *err);
@@ -63,7 +65,8 @@ struct pool *server_pool(const struct server *s);
 
 /*
  * Serves HTTP/2 in clear on a connected stream socket that somebody else made, as one of the server's connections: how a
- * worker process is reached by the one that listens. Takes the descriptor. Requests on it may carry what only the
+ * worker process is reached by the one that listens. Takes the descriptor; adopted_closed() tells of its end. Limits
+ * that are for strangers (idle, read and write timeouts, streams, control frames) do not hold. Requests on it may carry what only the
  * other end can know, and connection headers of clients never get through from there: see forwarded.h. Any thread,
  * after server_start().
  */

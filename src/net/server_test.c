@@ -134,7 +134,7 @@ static int connect_text(const char *address)
 		struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 		struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback };
 
-		in.sin_port = in6.sin6_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
+		in.sin_port = in6.sin6_port = htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10));
 		fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		if (connect(fd, is_v6 ? (void *)&in6 : (void *)&in, is_v6 ? sizeof(in6) : sizeof(in)) == 0)
@@ -208,7 +208,7 @@ static void take_answer(int fd, struct buffer *in, struct answer *ret, bool is_h
 	memcpy(ret->head, in->ptr, head);
 	ret->head[head] = 0;
 	assert_int_equal(memcmp(ret->head, "HTTP/1.1 ", 9), 0);
-	ret->status = atoi(ret->head + 9);
+	ret->status = (int)strtol(ret->head + 9, NULL, 10);
 	length = strstr(ret->head, "\r\nContent-Length: ");
 	if (length && !is_head)
 		body = (size_t)strtoull(length + 18, NULL, 10);
@@ -818,7 +818,7 @@ static void running_out_of_descriptors_is_survived(void **state)
 	for (int i = 0; i < 4; i++) {
 		struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
-		in.sin_port = htons((uint16_t)atoi(strrchr(server_address(s, 0), ':') + 1));
+		in.sin_port = htons((uint16_t)strtoul(strrchr(server_address(s, 0), ':') + 1, NULL, 10));
 		assert_int_equal(connect(fds[i], (struct sockaddr *)&in, sizeof(in)), 0);
 		SAY(fds[i], "GET /echo HTTP/1.1\r\n" H "\r\n");
 	}
@@ -900,6 +900,7 @@ static void *hammer(void *argument)
 	int fd = connect_text(h->address);
 
 	assert_true(fd >= 0);
+	sem_post(&held);
 	buffer_init(&in, MIB(1));
 	for (bool goes_on = true; goes_on; h->answered++) {
 		struct answer a;
@@ -949,6 +950,8 @@ static void a_drain_under_load_ends_every_connection_in_order(void **state)
 			expect(fd, 200, "");
 		}
 		close(fd);
+		for (int i = 0; i < CLIENTS; i++)
+			sem_wait(&held); /* connected */
 		server_drain(s);
 		for (int i = 0; i < CLIENTS; i++)
 			pthread_join(threads[i], NULL);

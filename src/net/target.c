@@ -181,6 +181,8 @@ static bool route_check(struct request *req, const struct route_match *match)
 {
 	struct error err = { 0 };
 
+	if (UNLIKELY(match->route && match->route->kind == ROUTE_STREAM))
+		return true;
 	if (req->is_grpc) {
 		if (match->route && match->route->kind != ROUTE_HTTP)
 			return true;
@@ -216,12 +218,36 @@ static bool route_check(struct request *req, const struct route_match *match)
 	return false;
 }
 
+/* The row for everything takes what no other row takes: but OPTIONS of theirs is answered for them, and a CONNECT that is
+ * no upgrade is for proxies. */
+static bool star_takes(const struct request *req, const struct route_match *match)
+{
+	struct route_match star;
+
+	if (!routes_star(worker_routes(req->worker), &star))
+		return false;
+	if (match && match->allowed && req->method == METHOD_OPTIONS)
+		return false;
+	return !span_equal(req->method_text, SPAN("CONNECT"));
+}
+
 bool request_route(struct request *req)
 {
 	struct route_match match;
 	struct error err = { 0 };
+	struct span raw;
+	bool is_found;
 
-	if (UNLIKELY(!target_split(req, &err) || !route_look_up(req, &match, &err))) {
+	if (UNLIKELY(!target_split(req, &err))) {
+		request_fail(req, &err);
+		return false;
+	}
+	raw = req->path;
+	is_found = route_look_up(req, &match, &err);
+	if (UNLIKELY((!is_found || !match.route) && star_takes(req, is_found ? &match : NULL))) {
+		(void)routes_star(worker_routes(req->worker), &match);
+		req->path = raw;
+	} else if (UNLIKELY(!is_found)) {
 		request_fail(req, &err);
 		return false;
 	}

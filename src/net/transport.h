@@ -45,12 +45,13 @@ bool tls_session_is_open(const struct tls_session *s); /* the handshake is done 
 
 /* ---- listeners (listener.c) ---- */
 
-/* One address; with its sockets: one for each worker, or (Unix) one that they share. Bound before threads exist. */
+/* One address; with its sockets: one for each worker, or (Unix, inherited) one that they share. Bound before threads exist. */
 struct listener {
 	char *text;   /* the address really bound */
 	char *path;   /* Unix: to be unlinked; NULL for TCP */
-	int *sockets; /* worker_count of them, or one */
+	int *sockets; /* worker_count of them, or one (is_shared) */
 	unsigned socket_count;
+	bool is_shared;         /* one socket for all workers */
 	_Atomic unsigned users; /* workers that still accept: the last one closes what is shared */
 };
 bool listener_open(struct listener *l, const char *address, unsigned workers, struct error *err);
@@ -91,6 +92,8 @@ void worker_connection_remove(struct worker *w);
 
 /* Takes over `fd`. is_rejected: answers 503 and closes. */
 void connection_open(struct worker *w, int fd, const struct sockaddr_storage *peer, bool is_rejected);
+/* Takes over `fd`, whose other end is ours too: see server_adopt(). */
+void connection_adopt(struct worker *w, int fd);
 void connection_drain(struct connection *c);
 /* Closes what must go now that the drain's time is over. */
 void connection_cut_all(struct worker *w);

@@ -560,7 +560,14 @@ const char *http1_reason(int status)
 		{ 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" }, { 499, "Client Closed Request" },
 		{ 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 502, "Bad Gateway" },
 		{ 503, "Service Unavailable" }, { 504, "Gateway Timeout" }, { 505, "HTTP Version Not Supported" },
-		{ 507, "Insufficient Storage" },
+		{ 507, "Insufficient Storage" }, { 102, "Processing" }, { 103, "Early Hints" },
+		{ 203, "Non-Authoritative Information" }, { 205, "Reset Content" }, { 207, "Multi-Status" },
+		{ 208, "Already Reported" }, { 226, "IM Used" }, { 300, "Multiple Choices" }, { 305, "Use Proxy" },
+		{ 402, "Payment Required" }, { 407, "Proxy Authentication Required" }, { 418, "I'm a teapot" },
+		{ 421, "Misdirected Request" }, { 423, "Locked" }, { 424, "Failed Dependency" }, { 425, "Too Early" },
+		{ 428, "Precondition Required" }, { 451, "Unavailable For Legal Reasons" },
+		{ 506, "Variant Also Negotiates" }, { 508, "Loop Detected" }, { 510, "Not Extended" },
+		{ 511, "Network Authentication Required" },
 		/* clang-format on */
 	};
 
