@@ -8,7 +8,8 @@
 
 struct arena_chunk {
 	struct arena_chunk *next;
-	size_t size; /* of data */
+	size_t size;   /* of data */
+	bool is_block; /* one large block and nothing else */
 	_Alignas(64) char data[];
 };
 
@@ -109,6 +110,7 @@ void *arena_alloc_slow(struct arena *a, size_t size, struct error *err)
 		/* A block of its own, put behind the newest so that what is left of that stays in use. */
 		chunk = chunk_alloc(need);
 		chunk->size = need;
+		chunk->is_block = true;
 		a->used += need;
 		if (a->chunks) {
 			chunk->next = a->chunks->next;
@@ -126,12 +128,34 @@ void *arena_alloc_slow(struct arena *a, size_t size, struct error *err)
 	data = (data + 63) & ~(size_t)63;
 	chunk = chunk_alloc(data);
 	chunk->size = data;
+	chunk->is_block = false;
 	chunk->next = a->chunks;
 	a->chunks = chunk;
 	a->used += data;
 	a->ptr = chunk->data + need;
 	a->end = chunk->data + data;
 	return chunk->data;
+}
+
+struct arena_chunk *arena_take(struct arena *a, const void *block)
+{
+	for (struct arena_chunk **at = &a->chunks; *at; at = &(*at)->next) {
+		struct arena_chunk *chunk = *at;
+
+		if (chunk->data != block || !chunk->is_block)
+			continue;
+		if (a->end == chunk->data + chunk->size) /* the arena's first: there is no room in it */
+			a->ptr = a->end = nothing;
+		*at = chunk->next;
+		a->used -= chunk->size;
+		return chunk;
+	}
+	return NULL;
+}
+
+void arena_taken_free(struct arena_chunk *taken)
+{
+	free(taken);
 }
 
 void *arena_array_(struct arena *a, size_t count, size_t size, struct error *err)

@@ -50,6 +50,13 @@ void *arena_array_(struct arena *a, size_t count, size_t size, struct error *err
 #define ARENA_ARRAY(a, type, count, err) ((type *)arena_array_((a), (count), sizeof(type), (err)))
 #define ARENA_NEW(a, type, err)          ((type *)arena_calloc((a), 1, sizeof(type), (err)))
 
+/*
+ * Takes a large block (64 KiB and more) out of the arena, so that it outlives it; arena_taken_free() frees it. NULL when
+ * `block` is not the start of one.
+ */
+struct arena_chunk *arena_take(struct arena *a, const void *block);
+void arena_taken_free(struct arena_chunk *taken); /* NULL is allowed */
+
 /* A copy of `s`, NUL-terminated behind its end. ptr is NULL on failure. */
 struct span arena_copy(struct arena *a, struct span s, struct error *err);
 

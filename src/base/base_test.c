@@ -51,6 +51,44 @@ static void a_cleared_arena_gives_its_memory_again(void **state)
 	arena_done(&a);
 }
 
+static void a_block_taken_from_an_arena_outlives_it(void **state)
+{
+	struct arena_chunk *taken[3];
+	struct error err = { 0 };
+	char *first, *second, *small;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, MIB(8));
+	first = arena_alloc(&a, KIB(100), &err); /* the arena's first chunk */
+	small = arena_alloc(&a, 100, &err);
+	second = arena_alloc(&a, MIB(3), &err);
+	memset(first, 1, KIB(100));
+	memset(second, 2, MIB(3));
+	assert_null(arena_take(&a, small));
+	assert_null(arena_take(&a, second + 64));
+	taken[0] = arena_take(&a, second);
+	taken[1] = arena_take(&a, first);
+	assert_non_null(taken[0]);
+	assert_non_null(taken[1]);
+	assert_null(arena_take(&a, first)); /* once */
+	memset(arena_alloc(&a, 4096, &err), 3, 4096);
+	arena_clear(&a);
+	taken[2] = arena_take(&a, arena_alloc(&a, KIB(64), &err));
+	arena_done(&a);
+	assert_int_equal(first[KIB(100) - 1], 1);
+	assert_int_equal(second[MIB(3) - 1], 2);
+	for (size_t i = 0; i < ARRAY_LEN(taken); i++)
+		arena_taken_free(taken[i]);
+
+	/* Alone in its arena, which goes on afterwards. */
+	arena_init(&a, MIB(8));
+	taken[0] = arena_take(&a, arena_alloc(&a, KIB(64), &err));
+	memset(arena_alloc(&a, 10, &err), 0, 10);
+	arena_done(&a);
+	arena_taken_free(taken[0]);
+}
+
 static void arena_text_ends_with_a_nul(void **state)
 {
 	struct error err = { 0 };
@@ -210,6 +248,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_arena_refuses_to_pass_its_limit),
 		cmocka_unit_test(a_cleared_arena_gives_its_memory_again),
+		cmocka_unit_test(a_block_taken_from_an_arena_outlives_it),
 		cmocka_unit_test(arena_text_ends_with_a_nul),
 		cmocka_unit_test(a_full_buffer_drops_and_says_so_at_the_end),
 		cmocka_unit_test(an_error_keeps_where_and_why),
