@@ -41,15 +41,6 @@ static bool check_targets(const struct cli_call *call, bool *ret_is_code, struct
 	return true;
 }
 
-int serve_code(const struct cli_call *call)
-{
-	struct error err = { 0 };
-
-	error_set(&err, ERROR_UNIMPLEMENTED, "'%s' is Python, and this build has no Python host", call->arguments[0]);
-	cli_complain(call->command, &err);
-	return EXIT_FAILED;
-}
-
 int serve_run(const struct cli_call *call)
 {
 	const struct serve_options *options = call->options;

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* serve_code - code of a user's, in processes of its own interpreter; this one listens and hands requests on. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cli/python.h"
+#include "cli/serving.h"
+#include "cli/targets.h"
+#include "workers/workers.h"
+
+enum { ARGUMENTS_MAX = 64, PROCESSES_MAX = 255, THREADS_MAX = 1024 };
+
+struct serving {
+	const struct cli_call *call;
+	const struct serve_options *options;
+	struct metrics *metrics;
+	struct workers *workers;
+	struct server *server;
+	const char *arguments[ARGUMENTS_MAX];
+	size_t argument_count;
+	const char *environment[4];
+};
+
+/* ---- the worker's command line ---- */
+
+static void argument(struct serving *s, const char *text)
+{
+	ASSERT(s->argument_count + 1 < ARGUMENTS_MAX);
+	s->arguments[s->argument_count++] = text;
+}
+
+/* A flag with a number, or a setting of the worker's own server: "--threads 4", "--set max-body-bytes=67108864". */
+static bool argument_number(struct serving *s, const char *flag, const char *name, uint64_t value, struct error *err)
+{
+	char text[96];
+	int len = snprintf(text, sizeof(text), "%s%s%llu", name, *name ? "=" : "", (unsigned long long)value);
+	struct span copy = arena_copy(s->call->arena, (struct span){ text, (size_t)len }, err);
+
+	argument(s, flag);
+	argument(s, copy.ptr);
+	return copy.ptr != NULL;
+}
+
+static bool worker_arguments(struct serving *s, struct error *err)
+{
+	const struct serve_options *o = s->options;
+	struct target target = target_split(s->call->arguments[0]);
+	const char *python = python_find(o->code.python, s->call->arena, err);
+
+	if (!python)
+		return false;
+	argument(s, python);
+	argument(s, "-m");
+	argument(s, "hythe.worker");
+	if (!argument_number(s, "--threads", "", o->code.threads, err) ||
+	    !argument_number(s, "--set", "max-body-bytes", o->limits.body_bytes, err) ||
+	    !argument_number(s, "--set", "max-answer-bytes", o->limits.answer_bytes, err) ||
+	    !argument_number(s, "--set", "max-request-memory", o->limits.request_memory, err) ||
+	    !argument_number(s, "--set", "max-header-bytes", o->limits.header_bytes, err))
+		return false;
+	if (target.name.len > 0) {
+		struct span name = arena_copy(s->call->arena, target.name, err);
+
+		if (!name.ptr)
+			return false;
+		argument(s, "--name");
+		argument(s, name.ptr);
+	} else if (o->names.count > 0) {
+		argument(s, "--name");
+		argument(s, o->names.items[0]);
+	}
+	if (o->code.parameters) {
+		argument(s, "--parameters");
+		argument(s, o->code.parameters);
+	}
+	if (o->code.trust) {
+		argument(s, "--trust");
+		argument(s, o->code.trust);
+	}
+	if (o->code.expose_errors)
+		argument(s, "--expose-errors");
+	if (!o->compression) {
+		argument(s, "--set");
+		argument(s, "compression=off");
+	}
+	argument(s, target.path);
+	return true;
+}
+
+static bool worker_environment(struct serving *s, unsigned count, struct error *err)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	char text[64];
+	int len = snprintf(text, sizeof(text), "HYTHE_CORES=%ld", MAX(cores / (long)count, 1));
+	struct span copy = arena_copy(s->call->arena, (struct span){ text, (size_t)len }, err);
+
+	s->environment[0] = copy.ptr;
+	s->environment[1] = python_path_variable(s->call->arena, err);
+	return copy.ptr != NULL;
+}
+
+/* ---- what it prints ---- */
+
+static void announce(const struct serving *s, unsigned count)
+{
+	bool is_component = strcmp(workers_kind(s->workers), "component") == 0;
+	struct describe_target target = { 0 };
+	struct buffer out, url;
+
+	buffer_init(&out, MIB(1));
+	buffer_init(&url, KIB(4));
+	serving_print_addresses(
+	    s->options, s->server,
+	    is_component ? "HTTP/1.1, HTTP/2, gRPC; Seldon, V2, V1, records" : "HTTP/1.1, HTTP/2, WebSocket", &out);
+	if (!s->options->quiet) {
+		serving_target(s->options, server_address(s->server, 0), &target, &url);
+		buffer_print(&out, "  %s, %u %s\nTry:\n  curl -s ", workers_text(s->workers), count,
+			     count == 1 ? "process" : "processes");
+		if (target.unix_socket.len)
+			buffer_print(&out, "--unix-socket " SPAN_FMT " ", SPAN_ARG(target.unix_socket));
+		buffer_append(&out, target.url);
+		buffer_append(&out,
+			      is_component ? SPAN("/predict -d '{\"data\":{\"ndarray\":[[1,2]]}}'\n") : SPAN("/\n"));
+	}
+	fwrite(out.ptr, 1, out.len, stdout);
+	(void)fflush(stdout); /* nobody listening to it is no reason not to serve */
+	buffer_done(&url);
+	buffer_done(&out);
+}
+
+static bool write_pidfile(const struct serving *s, struct error *err)
+{
+	const char *path = s->options->code.pidfile;
+	AUTO_CLOSE int fd = -1;
+
+	if (!path)
+		return true;
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
+		return error_errno(err, errno, "--pidfile '%s'", path);
+	return true;
+}
+
+/* ---- start ---- */
+
+static bool start(struct serving *s, unsigned count, struct error *err)
+{
+	static const struct route *const routes[] = { workers_routes, NULL };
+	const struct serve_options *o = s->options;
+	struct server_config server = serving_config(o);
+	struct workers_config config = {
+		.argv = s->arguments,
+		.environment = s->environment,
+		.count = count,
+		.is_preloaded = o->code.preload,
+		.timeout_ms = o->code.timeout_ms,
+		.start_timeout_ms = o->code.start_timeout_ms,
+		.graceful_timeout_ms = o->code.graceful_timeout_ms,
+		.max_requests = o->code.max_requests,
+		.max_requests_jitter = o->code.max_requests_jitter,
+		.rss_limit = o->code.max_rss,
+		.queue_limit = o->limits.queue,
+		.expose_errors = o->code.expose_errors,
+		.metrics = s->metrics,
+	};
+
+	if (!worker_arguments(s, err) || !worker_environment(s, count, err))
+		return false;
+	s->workers = workers_new(&config);
+	server.routes = routes;
+	server.context = s->workers;
+	server.workers = 1; /* one loop has the queue and all workers */
+	server.metrics = s->metrics;
+	server.worker_started = workers_loop_started;
+	s->server = server_new(&server, err);
+	return s->server && server_start(s->server, err) && workers_start(s->workers, err) && write_pidfile(s, err);
+}
+
+static void reload(void *context)
+{
+	const struct serving *s = context;
+
+	serving_reload_tls(s->options, s->server);
+	workers_reload(s->workers);
+}
+
+int serve_code(const struct cli_call *call)
+{
+	struct serving s = { .call = call, .options = call->options };
+	unsigned count = (unsigned)MAX(s.options->workers, 1);
+	struct error err = { 0 };
+	int code = EXIT_OK;
+
+	if (count > PROCESSES_MAX || s.options->code.threads > THREADS_MAX || s.options->code.threads == 0) {
+		error_set(&err, ERROR_INVALID, "--workers is at most %d and --threads 1 to %d", PROCESSES_MAX,
+			  THREADS_MAX);
+		cli_complain(call->command, &err);
+		return EXIT_USAGE;
+	}
+	s.metrics = metrics_new();
+	if (start(&s, count, &err)) {
+		announce(&s, count);
+		serving_wait(reload, NULL, 0, &s);
+	} else {
+		cli_complain(call->command, &err);
+		code = EXIT_FAILED;
+	}
+	if (s.server) {
+		serving_drain(s.server);
+		workers_stop(s.workers);
+	}
+	if (s.options->code.pidfile && code == EXIT_OK)
+		(void)unlink(s.options->code.pidfile); /* gone already is as good */
+	server_free(s.server);
+	workers_free(s.workers);
+	metrics_free(s.metrics);
+	return code;
+}
