@@ -20,6 +20,7 @@ struct hythe_call {
 	struct arena *arena;
 	struct error *err;
 	bool is_replied, is_ok;
+	bool is_taken; /* an array is the caller's now: nothing that is encoded later may point at it */
 };
 
 /* What callers see are our own types under other names. */
@@ -150,6 +151,24 @@ void hythe_call_payload(const hythe_call *c, size_t index, struct hythe_payload 
 	memcpy(ret, &p, MIN(ret->size, sizeof(p)));
 }
 
+/* A taken block under the name that callers know. */
+hythe_taken *hythe_call_take(hythe_call *c, size_t index)
+{
+	const struct seldon_message *m = index < c->call->message_count ? &c->call->messages[index] : NULL;
+	struct arena_chunk *taken;
+
+	if (!m || !is_data((int)m->kind) || m->nested.ptr || m->tensor.dtype == DTYPE_BYTES)
+		return NULL;
+	taken = arena_take(c->arena, m->tensor.data);
+	c->is_taken |= taken != NULL;
+	return (hythe_taken *)taken;
+}
+
+void hythe_taken_free(hythe_taken *taken)
+{
+	arena_taken_free((struct arena_chunk *)taken);
+}
+
 /* ---- the reply ---- */
 
 static void reply_failed(hythe_call *c)
@@ -225,9 +244,21 @@ static bool array_widen(hythe_call *c, struct tensor *t)
 	return true;
 }
 
+static bool tensor_copy(hythe_call *c, struct tensor *t)
+{
+	struct tensor fresh;
+
+	if (!tensor_new(&fresh, t->name, t->dtype, t->rank, t->shape, c->arena, c->err))
+		return false;
+	if (t->count)
+		memcpy(fresh.data, t->data, t->count * dtype_size(t->dtype));
+	*t = fresh;
+	return true;
+}
+
 static bool array_take(hythe_call *c, const struct hythe_payload *p, bool is_kept, struct seldon_message *m)
 {
-	struct tensor *t = &m->tensor, fresh;
+	struct tensor *t = &m->tensor;
 
 	if (!array_check(&p->array, t, c->err))
 		return false;
@@ -235,11 +266,8 @@ static bool array_take(hythe_call *c, const struct hythe_payload *p, bool is_kep
 		return array_widen(c, t);
 	if (is_kept)
 		return true;
-	if (!tensor_new(&fresh, (struct span){ 0 }, t->dtype, t->rank, t->shape, c->arena, c->err))
+	if (!tensor_copy(c, t))
 		return false;
-	if (p->array.size)
-		memcpy(fresh.data, t->data, p->array.size);
-	*t = fresh;
 	return t->dtype != DTYPE_BYTES || copy_texts(c, t->data, t->count);
 }
 
@@ -358,6 +386,8 @@ static void reply_identity(hythe_call *c)
 	struct seldon_message *m = &call->messages[0];
 
 	c->is_replied = true;
+	if (c->is_taken && !tensor_copy(c, &m->tensor))
+		return;
 	call->answer = *m;
 	if (call->message_count == 0 || !is_data((int)m->kind) || m->nested.ptr) {
 		call->answer.names = NULL;

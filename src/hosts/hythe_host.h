@@ -134,7 +134,15 @@ struct hythe_bytes hythe_call_id(const hythe_call *c);    /* X-Request-Id */
 struct hythe_bytes hythe_call_raw(const hythe_call *c);   /* the message as sent: JSON text, or protobuf with gRPC */
 size_t hythe_call_payloads(const hythe_call *c);
 void hythe_call_payload(const hythe_call *c, size_t index, struct hythe_payload *ret); /* set ret->size first */
-double hythe_call_reward(const hythe_call *c);                                         /* FEEDBACK */
+/*
+ * Takes the memory of a payload's array out of the call, so that it outlives it, until hythe_taken_free(). NULL when it
+ * cannot be (it is small, or a part of what was received): copy it then. Once for each payload; what is taken must live until
+ * `call` returns.
+ */
+typedef struct hythe_taken hythe_taken;
+hythe_taken *hythe_call_take(hythe_call *c, size_t index);
+void hythe_taken_free(hythe_taken *taken);                 /* any thread; NULL is allowed */
+double hythe_call_reward(const hythe_call *c);             /* FEEDBACK */
 int hythe_call_routing(const hythe_call *c, int32_t *ret); /* FEEDBACK: 1 when the response tells this unit's branch */
 
 /* ---- the reply: one of these, once ---- */

@@ -4,12 +4,15 @@
 
 #include <string.h>
 
-enum { NUMPY_TYPES = HYTHE_STRINGS };
+enum { NUMPY_TYPES = HYTHE_STRINGS, TAKE_LEAST = 64 * 1024 };
+
+static PyObject *memory_type_new(void);
+static PyObject *memory_type;
 
 /* What is needed of numpy; `ndarray` NULL: not imported yet. */
 static struct {
-	PyObject *module, *ndarray, *generic, *array;
-	PyObject *dtypes[NUMPY_TYPES];
+	PyObject *module, *ndarray, *generic, *array, *asarray;
+	PyObject *dtypes[NUMPY_TYPES], *names[NUMPY_TYPES]; /* the names: "<f8" */
 } numpy;
 
 static const struct {
@@ -39,10 +42,14 @@ static int numpy_load(void)
 	numpy.array = PyObject_GetAttrString(module, "array");
 	for (int i = 0; ndarray && i < NUMPY_TYPES; i++) {
 		numpy.dtypes[i] = PyObject_CallMethod(module, "dtype", "s", types[i].dtype);
-		if (!numpy.dtypes[i])
+		numpy.names[i] = numpy.dtypes[i] ? PyObject_GetAttrString(numpy.dtypes[i], "str") : NULL;
+		if (!numpy.names[i])
 			return -1;
 	}
-	if (!ndarray || !numpy.generic || !numpy.array)
+	numpy.asarray = PyObject_GetAttrString(module, "asarray");
+	if (!memory_type)
+		memory_type = memory_type_new();
+	if (!ndarray || !numpy.generic || !numpy.array || !numpy.asarray || !memory_type)
 		return -1;
 	numpy.module = module;
 	numpy.ndarray = ndarray; /* last: it says that the rest is there */
@@ -127,14 +134,86 @@ static PyObject *strings_new(const struct hythe_array *a)
 	return flat ? PyObject_CallMethod(flat, "reshape", "O", shape) : NULL;
 }
 
-PyObject *array_new(const struct hythe_array *a)
+/* ---- memory of the library ---- */
+
+/* A taken array's memory. numpy knows it by __array_interface__, and keeps it alive as its array's base. */
+struct memory {
+	PyObject_HEAD hythe_taken *taken;
+	struct hythe_array array;
+};
+
+static void memory_dealloc(struct memory *self)
+{
+	PyTypeObject *type = Py_TYPE(self);
+
+	hythe_taken_free(self->taken);
+	PyObject_Free(self);
+	Py_DECREF(type);
+}
+
+static PyObject *memory_interface(struct memory *self, void *closure)
+{
+	AUTO_REF *shape = self->taken ? shape_object(&self->array) : PyTuple_New(0);
+	AUTO_REF *data = PyLong_FromVoidPtr((void *)(uintptr_t)self->array.data);
+
+	(void)closure;
+	if (!shape || !data)
+		return NULL;
+	return Py_BuildValue("{s:O,s:O,s:(O,O),s:i}", "shape", shape, "typestr", numpy.names[self->array.type], "data",
+			     data, Py_False, "version", 3);
+}
+
+static PyObject *memory_type_new(void)
+{
+	static PyGetSetDef attributes[] = {
+		{ "__array_interface__", (getter)(void (*)(void))memory_interface, NULL, NULL, NULL },
+		{ NULL, NULL, NULL, NULL, NULL },
+	};
+	static PyType_Slot slots[] = {
+		{ Py_tp_doc, (void *)(uintptr_t) "Memory of a request's array." },
+		{ Py_tp_dealloc, (void *)(uintptr_t)memory_dealloc },
+		{ Py_tp_getset, attributes },
+		{ 0, NULL },
+	};
+	static PyType_Spec spec = { .name = "hythe._hythe.Memory",
+				    .basicsize = sizeof(struct memory),
+				    .flags = Py_TPFLAGS_DEFAULT,
+				    .slots = slots };
+
+	return PyType_FromSpec(&spec);
+}
+
+/* A large array without a copy; NULL without an exception when its memory cannot be taken. */
+static PyObject *array_take(hythe_call *c, size_t index, const struct hythe_array *a, PyObject **ret_memory)
+{
+	hythe_taken *taken = a->size >= TAKE_LEAST ? hythe_call_take(c, index) : NULL;
+	struct memory *memory;
+	PyObject *array;
+
+	if (!taken)
+		return NULL;
+	memory = PyObject_New(struct memory, (PyTypeObject *)memory_type);
+	if (!memory)
+		return NULL; /* and its memory is lost, as all is soon */
+	memory->taken = taken;
+	memory->array = *a;
+	array = PyObject_CallFunctionObjArgs(numpy.asarray, (PyObject *)memory, NULL);
+	*ret_memory = (PyObject *)memory;
+	return array;
+}
+
+PyObject *array_new(hythe_call *c, size_t index, const struct hythe_array *a, PyObject **ret_memory)
 {
 	AUTO_REF *shape = NULL, *memory = NULL;
+	PyObject *array;
 
 	if (numpy_load() < 0)
 		return NULL;
 	if (a->type == HYTHE_STRINGS)
 		return strings_new(a);
+	array = array_take(c, index, a, ret_memory);
+	if (array || PyErr_Occurred())
+		return array;
 	shape = shape_object(a);
 	memory = PyByteArray_FromStringAndSize(a->data, (Py_ssize_t)a->size);
 	if (!shape || !memory)

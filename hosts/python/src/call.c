@@ -93,13 +93,25 @@ static PyObject *get_is_replied(struct call_object *self, void *closure)
 
 /* ---- payloads ---- */
 
-static PyObject *value_from(const struct hythe_payload *p)
+static PyObject *array_from(struct call_object *self, size_t index, const struct hythe_array *a)
+{
+	AUTO_REF *memory = NULL;
+	AUTO_REF *array = array_new(self->call, index, a, &memory);
+
+	if (memory && !self->kept)
+		self->kept = PyList_New(0);
+	if (memory && (!self->kept || PyList_Append(self->kept, memory) < 0))
+		return NULL;
+	return reference_take(&array);
+}
+
+static PyObject *value_from(struct call_object *self, size_t index, const struct hythe_payload *p)
 {
 	switch (p->kind) {
 	case HYTHE_TENSOR:
 	case HYTHE_NDARRAY:
 	case HYTHE_TFTENSOR:
-		return p->has_array ? array_new(&p->array) : array_from_json(p->nested);
+		return p->has_array ? array_from(self, index, &p->array) : array_from_json(p->nested);
 	case HYTHE_BINARY:
 	case HYTHE_CUSTOM:
 		return bytes_object(p->bytes);
@@ -145,7 +157,7 @@ static PyObject *payload(struct call_object *self, PyObject *arguments)
 		return NULL;
 	}
 	hythe_call_payload(self->call, (size_t)index, &p);
-	if (!(value = value_from(&p)) || !(names = names_from(&p)) || !(meta = meta_from(&p)))
+	if (!(value = value_from(self, (size_t)index, &p)) || !(names = names_from(&p)) || !(meta = meta_from(&p)))
 		return NULL;
 	return Py_BuildValue("(iOOO)", p.kind, value, names, meta);
 }
@@ -367,6 +379,7 @@ void python_call(void *host_object, hythe_call *c)
 	self->call = c;
 	self->host = host;
 	self->is_replied = 0;
+	self->kept = NULL;
 	result = PyObject_CallFunctionObjArgs(host->call, (PyObject *)self, NULL);
 	if (!result)
 		reply_exception(self);
@@ -374,6 +387,8 @@ void python_call(void *host_object, hythe_call *c)
 		hythe_reply_error(c, 500, NULL, -1, "user code returned without a reply");
 	Py_XDECREF(result);
 	self->call = NULL; /* who has kept the object finds it over */
+	Py_XDECREF(self->kept);
+	self->kept = NULL;
 	Py_DECREF(self);
 	python_leave();
 }

@@ -110,6 +110,7 @@ struct call_object {
 	PyObject_HEAD hythe_call *call; /* NULL once the call is over */
 	struct host_object *host;
 	int is_replied;
+	PyObject *kept; /* a list, or NULL: memory that the library looks at until the call is over */
 };
 PyObject *call_type_new(void);
 void python_call(void *host_object, hythe_call *c); /* takes the lock itself */
@@ -123,8 +124,11 @@ int reply_value(hythe_call *c, PyObject *value, PyObject *names, PyObject *meta,
 
 /* The numpy module. It is imported when the first array is needed. New reference. */
 PyObject *numpy_import(void);
-/* A writable array that owns its memory. */
-PyObject *array_new(const struct hythe_array *a);
+/*
+ * A writable array of payload `index`. Large ones are the library's memory, taken out of the call: *ret_memory, when it is
+ * set, must live until the call is over.
+ */
+PyObject *array_new(hythe_call *c, size_t index, const struct hythe_array *a, PyObject **ret_memory);
 /* numpy.array() of a nested list, as JSON text. */
 PyObject *array_from_json(struct hythe_bytes text);
 /* True for numpy.ndarray; never imports. */
