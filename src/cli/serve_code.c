@@ -204,14 +204,17 @@ int serve_code(const struct cli_call *call)
 	if (start(&s, count, &err)) {
 		announce(&s, count);
 		serving_wait(reload, NULL, 0, &s);
+		serving_drain(s.server);
 	} else {
 		cli_complain(call->command, &err);
 		code = EXIT_FAILED;
+		if (s.server) {
+			server_drain(s.server);
+			server_wait(s.server);
+		}
 	}
-	if (s.server) {
-		serving_drain(s.server);
+	if (s.workers)
 		workers_stop(s.workers);
-	}
 	if (s.options->code.pidfile && code == EXIT_OK)
 		(void)unlink(s.options->code.pidfile); /* gone already is as good */
 	server_free(s.server);
