@@ -46,15 +46,16 @@ size_t clock_print_rfc3339(int64_t wall_ns, char *out)
 /* Names by hand: strftime's follow the locale. */
 size_t clock_print_http(int64_t wall_ns, char *out)
 {
-	static const char days[] = "SunMonTueWedThuFriSat";
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+					  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
 	char text[96];
 	struct tm tm;
 	long micros;
 	int len;
 
 	split(wall_ns, &tm, &micros);
-	len = snprintf(text, sizeof(text), "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday, tm.tm_mday,
-		       months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	len = snprintf(text, sizeof(text), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday], tm.tm_mday,
+		       months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 	return (size_t)snprintf(out, CLOCK_HTTP_SIZE, "%.*s", len < CLOCK_HTTP_SIZE ? len : CLOCK_HTTP_SIZE - 1, text);
 }

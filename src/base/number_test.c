@@ -25,7 +25,11 @@ static uint64_t next_random(void)
 
 static bool same_bits(double a, double b)
 {
-	return memcmp(&a, &b, sizeof(a)) == 0;
+	uint64_t bits_a, bits_b;
+
+	memcpy(&bits_a, &a, sizeof(a));
+	memcpy(&bits_b, &b, sizeof(b));
+	return bits_a == bits_b;
 }
 
 static void doubles_print_as_python_does(void **state)

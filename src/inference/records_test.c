@@ -130,7 +130,7 @@ static void many_rows_grow_the_matrix(void **state)
 	if (!read_rows(&r, &named, JSON, text.ptr, &arena, &err))
 		fail_msg("%s", err.message);
 	assert_int_equal(r.rows, ROWS);
-	for (int i = 0; i < ROWS; i++)
+	for (size_t i = 0; i < ROWS; i++)
 		assert_true(((float *)r.inputs[0].data)[3 * i] == (float)i);
 	buffer_done(&text);
 	arena_done(&arena);

@@ -411,7 +411,7 @@ static void binary_tensors_go_in_and_out(void **state)
 					 .method = METHOD_POST, .path = path, .body = whole, .json_length = length }));
 		check_answer(i, 200, rows[i].part);
 		if (rows[i].binary) {
-			assert_int_equal(atol(answer.json_length), answer.body.len - rows[i].binary);
+			assert_int_equal(strtol(answer.json_length, NULL, 10), answer.body.len - rows[i].binary);
 			assert_string_equal(answer.content_type, "application/octet-stream");
 		} else {
 			assert_string_equal(answer.json_length, "");
@@ -431,7 +431,7 @@ static void raw_requests_are_the_bytes_of_the_input(void **state)
 						 .body = { (const char *)x, 24 },
 						 .json_length = "0" }));
 	check_answer(0, 200, "\"shape\":[2],\"datatype\":\"INT64\",\"parameters\":{\"binary_data_size\":16}");
-	assert_int_equal(atol(answer.json_length) + 32, answer.body.len);
+	assert_int_equal(strtol(answer.json_length, NULL, 10) + 32, answer.body.len);
 	assert_true(ask(inf, &(struct question){ .method = METHOD_POST,
 						 .path = "/v2/models/lr/infer",
 						 .body = { (const char *)x, 23 },

@@ -647,11 +647,11 @@ static void put_head(struct buffer *out, const char *name, const char *type, con
 	struct span family = span_of(name);
 	struct span tail = strcmp(type, "counter") == 0 ? SPAN("_total") : SPAN("_info");
 
-	if (openmetrics && strcmp(type, "info") == 0)
+	bool is_info = strcmp(type, "info") == 0;
+
+	if (openmetrics && (is_info || (strcmp(type, "counter") == 0 && span_ends(family, tail))))
 		family.len -= tail.len;
-	else if (openmetrics && strcmp(type, "counter") == 0 && span_ends(family, tail))
-		family.len -= tail.len;
-	else if (strcmp(type, "info") == 0)
+	else if (is_info)
 		type = "gauge";
 	buffer_append(out, SPAN("# HELP "));
 	buffer_append(out, family);

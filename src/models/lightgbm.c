@@ -562,7 +562,7 @@ static bool read_file(struct reader *r, struct error *err)
 	struct lightgbm *l = r->l;
 	struct tree_builder *b;
 	struct section header;
-	size_t count = 0;
+	size_t count = 0, rounds;
 
 	if (!read_header(r, &header, err))
 		return false;
@@ -574,8 +574,9 @@ static bool read_file(struct reader *r, struct error *err)
 	tree_builder_free(b);
 	if (!l->trees)
 		return false;
-	if (header.average_output && count)
-		l->rounds = (double)(count / (size_t)r->targets);
+	rounds = count / (size_t)r->targets; /* of one tree for each target */
+	if (header.average_output && rounds)
+		l->rounds = (double)rounds;
 	return score_describe(&l->score, &l->model, DTYPE_FP64, (size_t)r->features, NULL, err);
 }
 

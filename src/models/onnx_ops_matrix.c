@@ -29,7 +29,7 @@ enum { ROWS = 4, PACKED = 256 };
 	{                                                                                                              \
 		size_t j = 0;                                                                                          \
                                                                                                                        \
-		for (; j + 2 * (lanes) <= n; j += 2 * (lanes)) {                                                       \
+		for (; j + (size_t)2 * (lanes) <= n; j += (size_t)2 * (lanes)) {                                       \
 			vector zero = { 0 }, bias0 = bias ? *(const vector *)(bias + j) : zero,                        \
 			       bias1 = bias ? *(const vector *)(bias + j + (lanes)) : zero;                            \
 			size_t i = 0;                                                                                  \

@@ -486,7 +486,7 @@ static bool finish_constants(struct onnx_planner *pl, struct onnx_plan *plan, st
 
 	if (!constants)
 		return false;
-	memcpy(constants, pl->known, pl->slot_count * sizeof(*constants));
+	memcpy(constants, pl->known, pl->slot_count * sizeof(const struct tensor *));
 	plan->constants = constants;
 	return true;
 }

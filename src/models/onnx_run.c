@@ -18,7 +18,7 @@ bool onnx_run_init(struct onnx_run *r, const struct onnx_plan *plan, struct aren
 	r->computed = ARENA_ARRAY(arena, struct tensor, computed, err);
 	if (!r->values || !r->computed)
 		return false;
-	memcpy(r->values, plan->constants, slots * sizeof(*r->values));
+	memcpy(r->values, plan->constants, slots * sizeof(const struct tensor *));
 	return true;
 }
 

@@ -748,8 +748,8 @@ static void patterns_match_as_re2_does(void **state)
 static void the_exponential_is_as_exact_as_floats_are(void **state)
 {
 	(void)state;
-	for (double x = -103; x < 88.7; x += 0.0137) {
-		double want = exp((double)(float)x), got = (double)onnx_exp((float)x);
+	for (int step = 0; step < 13993; step++) { /* to 88.7, just under the logarithm of FLT_MAX */
+		double x = -103 + 0.0137 * step, want = exp((double)(float)x), got = (double)onnx_exp((float)x);
 
 		if (want > 1.2e-38 ? fabs(got - want) > 1.5e-7 * want : fabs(got - want) > 2.9e-45)
 			fail_msg("exp(%.9g) is %.9g, not %.9g", x, got, want);

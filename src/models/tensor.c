@@ -374,7 +374,7 @@ static bool to_integers(const struct tensor *from, size_t at, size_t n, enum dty
 			break;
 		case WIDE_F64:
 			/* most + 1 is a power of two, or 2 for BOOL; both are exact as doubles */
-			if (!(s->d[k] >= (double)least && s->d[k] < (double)(most / 2 + 1) * 2 &&
+			if (!(s->d[k] >= (double)least && s->d[k] < (double)((most >> 1) + 1) * 2 &&
 			      s->d[k] <= (double)most && s->d[k] == trunc(s->d[k])))
 				return misfit_double(from, at + k, s->d[k], type, err);
 			if (s->d[k] < 0)

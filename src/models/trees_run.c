@@ -395,7 +395,7 @@ static bool run_walk(const struct trees *t, const struct kernels *kernels, const
 	uint8_t ranks_here[STACK_RANKS], bytes_here[3 * STACK_SLOTS], *ranks = ranks_here;
 	uint32_t leaf_here[STACK_TREES], wide_here[STACK_SLOTS], *leaf = leaf_here;
 	struct tree_row_ranks row_ranks = { wide_here, bytes_here, bytes_here + STACK_SLOTS,
-					    bytes_here + 2 * STACK_SLOTS };
+					    bytes_here + (size_t)2 * STACK_SLOTS };
 
 	if (columns >= STACK_RANKS && !(ranks = arena_alloc(scratch, columns + 1, err)))
 		return false;

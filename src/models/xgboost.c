@@ -14,7 +14,7 @@
 #include "models/table.h"
 #include "models/trees.h"
 
-#define CATEGORY_LIMIT (TREE_SET_WORDS_MAX * 32)
+#define CATEGORY_LIMIT (INT64_C(32) * TREE_SET_WORDS_MAX)
 #define DELETED_INDEX  0x7fffffff /* split index of a node that pruning took out */
 
 /* Memory for reading a file: the tree of values takes at most this many times its bytes. */
@@ -386,8 +386,8 @@ static bool fill_set(struct reader *r, const struct arrays *a, size_t i, size_t 
 			return error_set(err, ERROR_INVALID, "categories[%lld] is %lld", (long long)k,
 					 (long long)category);
 		if (category >= CATEGORY_LIMIT)
-			return error_set(err, ERROR_TOO_LARGE, "categories[%lld] is %lld, over the limit of %d",
-					 (long long)k, (long long)category, CATEGORY_LIMIT - 1);
+			return error_set(err, ERROR_TOO_LARGE, "categories[%lld] is %lld, over the limit of %lld",
+					 (long long)k, (long long)category, (long long)CATEGORY_LIMIT - 1);
 		r->set[category / 32] |= (uint32_t)1 << (category % 32);
 		*ret_words = MAX(*ret_words, (size_t)category / 32 + 1);
 	}

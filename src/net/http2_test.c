@@ -220,9 +220,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 
 	(void)flags, (void)user;
 	if (span_equal(n, SPAN(":status")))
-		call->status = atoi((const char *)value);
+		call->status = (int)strtol((const char *)value, NULL, 10);
 	else if (span_equal(n, SPAN("grpc-status")))
-		call->grpc_status = atoi((const char *)value);
+		call->grpc_status = (int)strtol((const char *)value, NULL, 10);
 	else if (span_equal(n, SPAN("grpc-message")))
 		keep(call->message, sizeof(call->message), value, len);
 	else if (span_equal(n, SPAN("grpc-status-details-bin")))
@@ -278,7 +278,7 @@ static struct client *client_new(struct server *s)
 	nghttp2_session_callbacks *callbacks;
 	int yes = 1;
 
-	to.sin_port = htons((uint16_t)atoi(strrchr(server_address(s, 0), ':') + 1));
+	to.sin_port = htons((uint16_t)strtoul(strrchr(server_address(s, 0), ':') + 1, NULL, 10));
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(c->fd, (const struct sockaddr *)&to, sizeof(to)), 0);
 	/* Frames are sent one by one: Nagle's algorithm would wait for the server's delayed acknowledgements. */

@@ -145,9 +145,11 @@ static enum csv_result read_quoted(const struct csv *c, struct record *r, struct
 	if (p + 1 == c->end && !c->is_last)
 		return cut_off(c, err); /* a second quote may follow */
 	if (p + 1 < c->end && p[1] != c->separator && !is_line_end(p[1])) {
+		unsigned long long line = c->next_line;
+
+		line += count_lines(span_from(start, (size_t)(p - start)));
 		error_set(err, ERROR_INVALID,
-			  "CSV line %llu: '%c' behind a closing quote, expected '%c' or the line's end",
-			  (unsigned long long)(c->next_line + count_lines(span_from(start, (size_t)(p - start)))),
+			  "CSV line %llu: '%c' behind a closing quote, expected '%c' or the line's end", line,
 			  p[1] >= ' ' && p[1] < 0x7F ? p[1] : '?', c->separator);
 		return CSV_FAILED;
 	}

@@ -80,7 +80,7 @@ ALWAYS_INLINE struct json_masks json_find_others(const char *p)
 #ifdef __SSE2__
 	const __m128i ascii = _mm_set1_epi8('0'), nine = _mm_set1_epi8(9), zero = _mm_setzero_si128();
 
-	for (int i = 0; i < 4; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		__m128i bytes = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i)), ascii);
 		__m128i small = _mm_cmpeq_epi8(_mm_min_epu8(bytes, nine), bytes);
 

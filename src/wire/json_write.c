@@ -261,13 +261,30 @@ ALWAYS_INLINE char *put_small_whole(char *to, int32_t whole)
 	return to + 2;
 }
 
+/* Bits are compared, so that -0 is not taken for 0. */
+ALWAYS_INLINE uint64_t f64_bits(double value)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	return bits;
+}
+
+ALWAYS_INLINE uint32_t f32_bits(float value)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	return bits;
+}
+
 ALWAYS_INLINE char *put_f64(char *to, double value, enum json_nonfinite how)
 {
 	if (value >= 0 && value < 1000) {
 		int32_t whole = (int32_t)value;
 		double back = whole;
 
-		if (memcmp(&back, &value, sizeof(back)) == 0)
+		if (f64_bits(back) == f64_bits(value))
 			return put_small_whole(to, whole);
 	}
 	return put_double(to, value, how);
@@ -279,7 +296,7 @@ ALWAYS_INLINE char *put_f32(char *to, float value, enum json_nonfinite how)
 		int32_t whole = (int32_t)value;
 		float back = (float)whole;
 
-		if (memcmp(&back, &value, sizeof(back)) == 0)
+		if (f32_bits(back) == f32_bits(value))
 			return put_small_whole(to, whole);
 	}
 	return put_float(to, value, how);
