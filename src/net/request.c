@@ -440,7 +440,7 @@ void request_abandon(struct request *req)
 {
 	/* With a handler, or a compute thread, on it nothing else may be touched: they come back to it. */
 	req->is_abandoned = true;
-	if (req->phase == PHASE_WAITING) {
+	if (req->phase == PHASE_WAITING && !req->answer.is_answered) {
 		open_abandon(req);
 		return;
 	}
