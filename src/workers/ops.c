@@ -256,9 +256,14 @@ bool ops_answer(struct request *req)
 		{ SPAN_INIT("/v2/health/live"), v2_live },
 		{ SPAN_INIT("/v2/health/ready"), v2_ready },
 	};
+	const char *metrics_path = workers_of(req)->config.metrics_path;
 
 	if (!(req->method & (METHOD_GET | METHOD_HEAD)) || workers_is_app(workers_of(req)))
 		return false;
+	if (metrics_path && span_equal(req->path, span_of(metrics_path))) {
+		metrics(req);
+		return true;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		if (span_equal(req->path, rows[i].path)) {
 			rows[i].answer(req);

@@ -5,7 +5,7 @@
  *	test_worker PLAN-FILE
  *
  * The file has words, read at the start: MODE SLOTS KIND VERSION. Modes: "ok"; "fail" says why it cannot; "silent" says
- * nothing; "die" ends. Handlers that wait write a byte to descriptor $TEST_HELD and read one from $TEST_GATE.
+ * nothing; "die" ends. SIGTERM ends it when it has answered what it has. Handlers that wait write a byte to descriptor $TEST_HELD and read one from $TEST_GATE.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -291,8 +291,9 @@ static int work(int channel, int control)
 		.routes = tables, .workers = 1, .compute_threads = slots, .limits = server_limits_default()
 	};
 	struct error err = { 0 };
-	struct pollfd end;
+	struct pollfd ends[2];
 	struct server *s;
+	sigset_t set;
 
 	if (strcmp(mode, "die") == 0)
 		return 4;
@@ -300,6 +301,9 @@ static int work(int channel, int control)
 		report(control, "failed");
 		return 1;
 	}
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL); /* before there are threads */
 	counters = metrics_new();
 	config.metrics = counters;
 	config.limits.body_bytes = MIB(64);
@@ -308,11 +312,12 @@ static int work(int channel, int control)
 		fprintf(stderr, "test_worker: %s\n", err.message);
 		return 2;
 	}
-	end = (struct pollfd){ dup(channel), POLLRDHUP, 0 };
+	ends[0] = (struct pollfd){ dup(channel), POLLRDHUP, 0 };
+	ends[1] = (struct pollfd){ signalfd(-1, &set, SFD_CLOEXEC), POLLIN, 0 };
 	server_adopt(s, channel);
 	if (strcmp(mode, "ok") == 0)
 		report(control, "ready");
-	while (poll(&end, 1, -1) < 0 && errno == EINTR)
+	while (poll(ends, 2, -1) < 0 && errno == EINTR)
 		;
 	server_drain(s);
 	server_wait(s);

@@ -53,6 +53,7 @@ struct workers_config {
 	bool is_app;                              /* all paths are the application's: no health answers of our own */
 	bool expose_errors;
 	struct metrics *metrics;
+	const char *metrics_path; /* besides /metrics; may be NULL */
 };
 
 struct workers *workers_new(const struct workers_config *config);

@@ -524,6 +524,125 @@ static void an_answer_that_breaks_is_cut_for_the_client_too(void **state)
 	front_stop(f);
 }
 
+/* ---- gRPC ---- */
+
+struct grpc_call {
+	struct loop *loop;
+	struct client *client;
+	struct timer late;
+	int http_status;
+	char status[8], message[256];
+	struct buffer body;
+	bool is_closed;
+};
+
+static void status_note(struct grpc_call *c, const struct header *headers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (span_equal(headers[i].name, SPAN("grpc-status")))
+			snprintf(c->status, sizeof(c->status), SPAN_FMT, SPAN_ARG(headers[i].value));
+		if (span_equal(headers[i].name, SPAN("grpc-message")))
+			snprintf(c->message, sizeof(c->message), SPAN_FMT, SPAN_ARG(headers[i].value));
+	}
+}
+
+static void grpc_head(struct client_stream *s, int status, const struct header *headers, size_t count)
+{
+	struct grpc_call *c = client_stream_owner(s);
+
+	c->http_status = status;
+	status_note(c, headers, count);
+}
+
+static void grpc_receive(struct client_stream *s, struct span bytes)
+{
+	struct grpc_call *c = client_stream_owner(s);
+
+	buffer_append(&c->body, bytes);
+	client_taken(s, bytes.len);
+}
+
+static void grpc_end(struct client_stream *s, const struct header *trailers, size_t count)
+{
+	status_note(client_stream_owner(s), trailers, count);
+}
+
+static void grpc_closed(struct client_stream *s, const struct error *why)
+{
+	struct grpc_call *c = client_stream_owner(s);
+
+	c->is_closed = !why;
+	loop_stop(c->loop);
+}
+
+static void grpc_lost(struct client *client, const struct error *why)
+{
+	struct grpc_call *c = client_owner(client);
+
+	(void)why;
+	loop_stop(c->loop);
+}
+
+static void grpc_late(struct timer *t)
+{
+	loop_stop(CONTAINER_OF(t, struct grpc_call, late)->loop);
+}
+
+/* A unary call over HTTP/2, with a message of five bytes. */
+static void grpc_ask(const struct front *f, struct span path, struct grpc_call *c)
+{
+	static const struct client_ops ops = { grpc_lost };
+	static const struct client_stream_ops stream_ops = {
+		.head = grpc_head, .receive = grpc_receive, .end = grpc_end, .closed = grpc_closed
+	};
+	const struct header headers[] = { { SPAN("content-type"), SPAN("application/grpc") },
+					  { SPAN("te"), SPAN("trailers") } };
+	struct client_head head = { .method = SPAN("POST"),
+				    .scheme = SPAN("http"),
+				    .authority = SPAN("a"),
+				    .path = path,
+				    .headers = headers,
+				    .header_count = ARRAY_LEN(headers) };
+	struct client_stream *s;
+
+	*c = (struct grpc_call){ .loop = loop_new() };
+	buffer_init(&c->body, MIB(1));
+	c->client = client_new(c->loop, dial(f), &ops, c);
+	s = client_open(c->client, &head, false, &stream_ops, c);
+	client_write(s, SPAN("\0\0\0\0\5hello"));
+	client_end(s);
+	loop_timer_set(c->loop, &c->late, clock_monotonic_ns() + DEADLINE_MS * NS_PER_MS, grpc_late);
+	loop_run(c->loop);
+	loop_timer_clear(c->loop, &c->late);
+	client_free(c->client);
+	loop_free(c->loop);
+}
+
+static void grpc_calls_are_passed_on_and_failures_have_its_form(void **state)
+{
+	struct front *f = front_new(1);
+	struct grpc_call c;
+
+	(void)state;
+	front_start(f);
+	grpc_ask(f, SPAN("/test.Service/Echo"), &c);
+	assert_true(c.is_closed);
+	assert_int_equal(c.http_status, 200);
+	assert_string_equal(c.status, "0");
+	assert_true(span_equal(buffer_span(&c.body), SPAN("\0\0\0\0\5hello")));
+	buffer_done(&c.body);
+	grpc_ask(f, SPAN("/test.Service/Nothing"), &c);
+	assert_string_equal(c.status, "12");
+	buffer_done(&c.body);
+	grpc_ask(f, SPAN("/test.Service/Crash"), &c);
+	assert_true(c.is_closed);
+	assert_int_equal(c.http_status, 200);
+	assert_string_equal(c.status, "14");
+	assert_non_null(strstr(c.message, "was killed by signal 11"));
+	buffer_done(&c.body);
+	front_stop(f);
+}
+
 /* ---- workers that die ---- */
 
 static void a_crash_costs_the_request_and_is_told(void **state)
@@ -608,6 +727,93 @@ static void the_others_of_a_hung_worker_are_answered(void **state)
 	reply_done(&r);
 	close(holding);
 	UNTIL(kill(pid, 0) != 0);
+	front_stop(f);
+}
+
+static void an_answer_that_stops_midway_is_cut(void **state)
+{
+	struct front *f = front_new(1);
+	struct reply r;
+	pid_t pid;
+
+	(void)state;
+	f->config.timeout_ms = 200;
+	plan_write(f, "ok 2 wsgi v1");
+	front_start(f);
+	pid = worker_pid(f);
+	ask(f, "GET /quiet?n=1000", SPAN(""), &r);
+	assert_int_equal(r.status, 200);
+	assert_false(r.is_whole);
+	assert_int_equal(r.body.len, 1000);
+	reply_done(&r);
+	assert_int_not_equal(worker_pid(f), pid);
+	front_stop(f);
+}
+
+static void an_asynchronous_answer_may_be_quiet(void **state)
+{
+	struct front *f = front_new(1);
+	struct buffer in;
+	struct pollfd p;
+
+	(void)state;
+	f->config.timeout_ms = 100;
+	plan_write(f, "ok 2 asgi v1");
+	front_start(f);
+	buffer_init(&in, MIB(1));
+	p = (struct pollfd){ ask_start(f, "GET /quiet?n=7", SPAN("")), POLLIN, 0 };
+	while (!in.len || !memmem(in.ptr, in.len, "sssssss", 7))
+		assert_true(hear(p.fd, &in));
+	assert_int_equal(poll(&p, 1, 500), 0); /* nothing comes, neither more of it nor its end */
+	close(p.fd);
+	buffer_done(&in);
+	front_stop(f);
+}
+
+static void slow_clients_are_not_the_workers_fault(void **state)
+{
+	struct front *f = front_new(1);
+	struct reply r;
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	f->config.timeout_ms = 200;
+	front_start(f);
+	pid = worker_pid(f);
+	fd = ask_start(f, "GET /stream?n=20000000", SPAN(""));
+	pause_ms(600);
+	reply_read(fd, &r);
+	assert_true(r.is_whole);
+	assert_int_equal(r.body.len, 20000000);
+	reply_done(&r);
+	close(fd);
+	fd = dial(f);
+	SAY(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 10\r\n\r\nfirst");
+	pause_ms(600);
+	SAY(fd, "third");
+	expect_reply(fd, 200, "firstthird");
+	assert_int_equal(worker_pid(f), pid);
+	front_stop(f);
+}
+
+static void a_worker_that_leaves_in_order_loses_nothing(void **state)
+{
+	struct front *f = front_new(2);
+	struct load load;
+
+	(void)state;
+	front_start(f);
+	UNTIL(metric(f, "hythe_workers_ready") == 2);
+	load_start(&load, f, "POST /echo");
+	for (int i = 1; i <= 5; i++) {
+		assert_int_equal(kill(worker_pid(f), SIGTERM), 0);
+		UNTIL(metric(f, "hythe_workers_ended_total{cause=\"exit\"}") == i &&
+		      metric(f, "hythe_workers_ready") == 2);
+	}
+	load_stop(&load);
+	assert_true(load.good > 0);
+	assert_int_equal(load.bad_gateway + load.other, 0);
 	front_stop(f);
 }
 
@@ -1024,10 +1230,15 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_body_is_passed_on_as_it_comes),
 		cmocka_unit_test(a_websocket_is_a_tunnel),
 		cmocka_unit_test(an_answer_that_breaks_is_cut_for_the_client_too),
+		cmocka_unit_test(grpc_calls_are_passed_on_and_failures_have_its_form),
 		cmocka_unit_test(a_crash_costs_the_request_and_is_told),
 		cmocka_unit_test(workers_killed_under_load_cost_only_what_they_had),
 		cmocka_unit_test(a_hung_request_is_told_and_its_worker_replaced),
 		cmocka_unit_test(the_others_of_a_hung_worker_are_answered),
+		cmocka_unit_test(a_worker_that_leaves_in_order_loses_nothing),
+		cmocka_unit_test(slow_clients_are_not_the_workers_fault),
+		cmocka_unit_test(an_asynchronous_answer_may_be_quiet),
+		cmocka_unit_test(an_answer_that_stops_midway_is_cut),
 		cmocka_unit_test(workers_that_die_young_wait_longer_each_time),
 		cmocka_unit_test(a_worker_that_grew_is_replaced_and_nobody_notices),
 		cmocka_unit_test(workers_are_replaced_after_their_requests_and_nobody_notices),
