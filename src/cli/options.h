@@ -12,7 +12,7 @@ struct model_flags {
 
 /* Of code that a language's own interpreter runs; the names are those of Gunicorn's users. */
 struct code_flags {
-	const char *python, *parameters, *trust, *pidfile;
+	const char *python, *parameters, *trust, *pidfile, *metrics_path;
 	size_t threads;
 	int64_t timeout_ms, start_timeout_ms, graceful_timeout_ms;
 	size_t max_requests, max_requests_jitter, max_rss;

@@ -165,6 +165,7 @@ static bool start(struct serving *s, unsigned count, struct error *err)
 		.queue_limit = o->limits.queue,
 		.expose_errors = o->code.expose_errors,
 		.metrics = s->metrics,
+		.metrics_path = o->code.metrics_path,
 	};
 
 	if (!worker_arguments(s, err) || !worker_environment(s, count, err))

@@ -210,6 +210,12 @@ static const struct flag serve_flags[] = {
 	  .value = "FILE",
 	  .group = "Python",
 	  .help = "write the process id of the program there" },
+	{ .name = "metrics-path",
+	  .type = FLAG_TEXT,
+	  .offset = AT(serve_options, code.metrics_path),
+	  .value = "PATH",
+	  .group = "Python",
+	  .help = "answer metrics there too, besides /metrics" },
 
 	{ .name = "access-log",
 	  .type = FLAG_CHOICE,
