@@ -125,18 +125,18 @@ static bool host_open(struct hythe_host *h, const struct hythe_host_config *conf
 	return h->server != NULL;
 }
 
-hythe_host *hythe_host_new(const struct hythe_host_config *given, char *why)
+hythe_host *hythe_host_new(const struct hythe_host_config *config, char *why)
 {
-	struct hythe_host_config config = { 0 };
+	struct hythe_host_config known = { 0 };
 	struct hythe_host *h = base_calloc(1, sizeof(*h));
 	struct error err = { 0 };
 
-	memcpy(&config, given, MIN(given->size, sizeof(config)));
+	memcpy(&known, config, MIN(config->size, sizeof(known))); /* an older caller's is shorter */
 	arena_init(&h->arena, MIB(64));
 	h->metrics = metrics_new();
 	h->adopt_fd = h->watched_fd = h->ended_fd = -1;
 	h->log_level = LOG_INFO;
-	if (host_open(h, &config, &err))
+	if (host_open(h, &known, &err))
 		return h;
 	explain(why, &err);
 	h->adopt_fd = -1; /* still the caller's */

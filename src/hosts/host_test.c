@@ -30,7 +30,7 @@ static int connect_to(const char *address)
 	const char *colon = strrchr(address, ':');
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	to.sin_port = htons((uint16_t)atoi(colon + 1));
+	to.sin_port = htons((uint16_t)strtol(colon + 1, NULL, 10));
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
 	return fd;
@@ -67,7 +67,7 @@ static void ask(hythe_host *host, const char *method, const char *path, const ch
 	close(fd);
 	answer.text[len] = '\0';
 	assert_int_equal(strncmp(answer.text, "HTTP/1.1 ", 9), 0);
-	answer.status = atoi(answer.text + 9);
+	answer.status = (int)strtol(answer.text + 9, NULL, 10);
 	answer.body = strstr(answer.text, "\r\n\r\n") + 4;
 }
 
@@ -330,10 +330,10 @@ static void release(void *held)
 	released++;
 }
 
-/* Replies with a million doubles of its own. */
+/* Replies with doubles of its own. */
 static void lend(void *context, hythe_call *c)
 {
-	size_t count = 1000 * 100;
+	size_t count = (size_t)1000 * 100;
 	double *data = malloc(count * sizeof(*data));
 	struct hythe_payload p = { .size = sizeof(p), .kind = HYTHE_TENSOR, .has_array = 1 };
 
@@ -426,7 +426,7 @@ static void configs_that_cannot_be_are_told(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct hythe_host_config config = rows[i].config;
 		char why[HYTHE_ERROR_SIZE] = "";
 
@@ -460,7 +460,7 @@ static void an_older_callers_shorter_config_is_understood(void **state)
 	hythe_host *host;
 
 	(void)state;
-	memset(&config.app, 0xff, sizeof(config.app)); /* behind its end */
+	config.app = (const struct hythe_app *)&config; /* behind its end */
 	host = hythe_host_new(&config, why);
 	assert_non_null(host);
 	hythe_host_free(host);

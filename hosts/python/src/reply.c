@@ -232,7 +232,7 @@ static int array_set(hythe_call *c, struct reply *r, PyObject *array, int like)
 /* A list keeps what it has, its integers between fractions too, where JSON carries it as it is. */
 static int list_set(hythe_call *c, struct reply *r, PyObject *list, int like)
 {
-	AUTO_REF *numpy = NULL, *array = NULL, *dtype = NULL, *kind = NULL;
+	AUTO_REF *numpy = NULL, *array = NULL;
 
 	r->payload.kind = HYTHE_NDARRAY;
 	if (hythe_call_is_seldon(c) && like == HYTHE_NDARRAY)
