@@ -183,7 +183,7 @@ static void metrics(struct request *req)
 	static const struct request_flow flow = { .gone = gathering_gone };
 	struct workers *w = workers_of(req);
 	struct span accept = request_header(req, SPAN("accept"));
-	size_t most = pool_ready_count(w);
+	size_t most = workers_is_app(w) ? 0 : pool_ready_count(w); /* an application's /metrics is its own affair */
 	struct gathering *g = base_calloc(1, sizeof(*g) + most * sizeof(g->scrapes[0]));
 
 	g->workers = w;
@@ -258,12 +258,14 @@ bool ops_answer(struct request *req)
 	};
 	const char *metrics_path = workers_of(req)->config.metrics_path;
 
-	if (!(req->method & (METHOD_GET | METHOD_HEAD)) || workers_is_app(workers_of(req)))
+	if (!(req->method & (METHOD_GET | METHOD_HEAD)))
 		return false;
 	if (metrics_path && span_equal(req->path, span_of(metrics_path))) {
 		metrics(req);
 		return true;
 	}
+	if (workers_is_app(workers_of(req)))
+		return false;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		if (span_equal(req->path, rows[i].path)) {
 			rows[i].answer(req);

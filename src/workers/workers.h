@@ -50,10 +50,12 @@ struct workers_config {
 	size_t max_requests, max_requests_jitter; /* 0 none */
 	size_t rss_limit;                         /* bytes; 0 none */
 	size_t queue_limit;                       /* requests that wait */
-	bool is_app;                              /* all paths are the application's: no health answers of our own */
+	/* All paths are the application's: no health answers of our own. So it is too when the workers' kind is not
+	 * "component". */
+	bool is_app;
 	bool expose_errors;
 	struct metrics *metrics;
-	const char *metrics_path; /* besides /metrics; may be NULL */
+	const char *metrics_path; /* besides /metrics, and of applications too; may be NULL */
 };
 
 struct workers *workers_new(const struct workers_config *config);
@@ -68,7 +70,7 @@ const char *workers_text(const struct workers *w);
 const char *workers_kind(const struct workers *w);
 
 void workers_reload(struct workers *w); /* any thread */
-/* After server_drain(): tells them to end and waits, graceful_timeout_ms at most. */
+/* After server_wait(), for it runs the loop on: tells them to end and waits, graceful_timeout_ms at most. */
 void workers_stop(struct workers *w);
 void workers_free(struct workers *w); /* NULL is allowed; after the loop has ended */
 

@@ -1208,8 +1208,11 @@ static void health_is_answered_here_unless_all_paths_are_the_applications(void *
 	front_stop(f);
 	f = front_new(1);
 	plan_write(f, "ok 1 wsgi v1");
+	f->config.metrics_path = "/measures";
 	front_start(f);
 	expect(f, "GET /live", 404, "live");
+	expect(f, "GET /metrics", 200, "# TYPE test_gauge gauge\ntest_gauge{version=\"v1\"} 1\n"); /* its own */
+	expect(f, "GET /measures", 200, "\nhythe_workers_ready 1\n");
 	front_stop(f);
 	f = front_new(1);
 	plan_write(f, "die 1 component v1");
