@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tls_test - a server over TLS: versions, ALPN, client certificates, reloads. */
+#include "net/server_kit.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static char tls_folder[64], cert_path[96], key_path[96], other_key_path[96], locked_key_path[96], broken_path[96];
+
+static void write_key(const char *path, EVP_PKEY *key, const EVP_CIPHER *cipher)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_int_equal(
+	    PEM_write_PrivateKey(file, key, cipher, (const unsigned char *)"secret", cipher ? 6 : 0, NULL, NULL), 1);
+	fclose(file);
+}
+
+static void write_certificate(const char *path, EVP_PKEY *key, long serial)
+{
+	X509 *x = X509_new();
+	X509_NAME *name = X509_get_subject_name(x);
+	FILE *file = fopen(path, "w");
+
+	X509_set_version(x, 2);
+	ASN1_INTEGER_set(X509_get_serialNumber(x), serial);
+	X509_gmtime_adj(X509_getm_notBefore(x), -60);
+	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+	X509_set_pubkey(x, key);
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1, 0);
+	X509_set_issuer_name(x, name);
+	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+	assert_int_equal(PEM_write_X509(file, x), 1);
+	fclose(file);
+	X509_free(x);
+}
+
+static void tls_files(long serial)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256"), *other = EVP_EC_gen("P-256");
+	FILE *file;
+
+	if (!tls_folder[0]) {
+		snprintf(tls_folder, sizeof(tls_folder), "/tmp/hythe-tls-XXXXXX");
+		assert_non_null(mkdtemp(tls_folder));
+		snprintf(cert_path, sizeof(cert_path), "%s/cert.pem", tls_folder);
+		snprintf(key_path, sizeof(key_path), "%s/key.pem", tls_folder);
+		snprintf(other_key_path, sizeof(other_key_path), "%s/other.pem", tls_folder);
+		snprintf(locked_key_path, sizeof(locked_key_path), "%s/locked.pem", tls_folder);
+		snprintf(broken_path, sizeof(broken_path), "%s/broken.pem", tls_folder);
+	}
+	write_key(key_path, key, NULL);
+	write_key(other_key_path, other, NULL);
+	write_key(locked_key_path, key, EVP_aes_256_cbc());
+	write_certificate(cert_path, key, serial);
+	file = fopen(broken_path, "w");
+	fputs("not PEM at all\n", file);
+	fclose(file);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(other);
+}
+
+static int tls_files_remove(void **state)
+{
+	(void)state;
+	unlink(cert_path);
+	unlink(key_path);
+	unlink(other_key_path);
+	unlink(locked_key_path);
+	unlink(broken_path);
+	rmdir(tls_folder);
+	return 0;
+}
+
+static struct server_config config_tls(void)
+{
+	struct server_config config = config_default();
+
+	config.tls_certificate = cert_path;
+	config.tls_key = key_path;
+	return config;
+}
+
+struct tls_client {
+	SSL_CTX *context;
+	SSL *ssl;
+	int fd;
+};
+
+/* False when the handshake fails. */
+static bool tls_connect(const struct server *s, struct tls_client *c, const char *alpn, int most_version, bool has_cert)
+{
+	c->context = SSL_CTX_new(TLS_client_method());
+	if (most_version) {
+		SSL_CTX_set_min_proto_version(c->context, TLS1_VERSION);
+		SSL_CTX_set_max_proto_version(c->context, most_version);
+		SSL_CTX_set_security_level(c->context, 0);
+	}
+	if (has_cert) {
+		SSL_CTX_use_certificate_chain_file(c->context, cert_path);
+		SSL_CTX_use_PrivateKey_file(c->context, key_path, SSL_FILETYPE_PEM);
+	}
+	c->ssl = SSL_new(c->context);
+	c->fd = client(s);
+	SSL_set_fd(c->ssl, c->fd);
+	if (alpn)
+		SSL_set_alpn_protos(c->ssl, (const unsigned char *)alpn, (unsigned)strlen(alpn));
+	return SSL_connect(c->ssl) == 1;
+}
+
+static void tls_close(struct tls_client *c)
+{
+	SSL_free(c->ssl);
+	SSL_CTX_free(c->context);
+	close(c->fd);
+	ERR_clear_error();
+}
+
+static void tls_ask(struct tls_client *c, struct span request, struct span answer_end, struct buffer *in)
+{
+	int n;
+
+	assert_int_equal(SSL_write(c->ssl, request.ptr, (int)request.len), (int)request.len);
+	while (!span_ends(buffer_span(in), answer_end)) {
+		char *to = buffer_reserve(in, KIB(16));
+
+		n = SSL_read(c->ssl, to, (int)KIB(16));
+		assert_true(n > 0);
+		buffer_commit(in, (size_t)n);
+	}
+}
+
+static void tls_serves_http_1_1_with_and_without_alpn(void **state)
+{
+	static const char *const offers[] = { NULL, "\x08http/1.1", "\x06spdy/1" };
+	struct server_config config;
+	struct server *s;
+	struct buffer big_request;
+
+	(void)state;
+	tls_files(1);
+	config = config_tls();
+	s = serve(&config);
+	buffer_init(&big_request, MIB(1));
+	buffer_print(&big_request, "POST /echo HTTP/1.1\r\n" H "Content-Length: %zu\r\n\r\n", KIB(300));
+	for (size_t i = 0; i < KIB(300); i++)
+		buffer_byte(&big_request, i + 1 == KIB(300) ? '!' : 'x');
+	for (size_t i = 0; i < ARRAY_LEN(offers); i++) {
+		struct tls_client c;
+		struct buffer in;
+
+		buffer_init(&in, MIB(1));
+		assert_true(tls_connect(s, &c, offers[i], 0, false));
+		for (int k = 0; k < 3; k++) {
+			buffer_clear(&in);
+			tls_ask(&c, SPAN("POST /echo HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello"), SPAN("hello"),
+				&in);
+		}
+		buffer_clear(&in);
+		tls_ask(&c, buffer_span(&big_request), SPAN("!"), &in);
+		assert_true(in.len > KIB(300));
+		/* Close is told in TLS too. */
+		buffer_clear(&in);
+		tls_ask(&c, SPAN("POST /echo HTTP/1.1\r\n" H "Connection: close\r\nContent-Length: 3\r\n\r\nend"),
+			SPAN("end"), &in);
+		assert_true(SSL_read(c.ssl, in.ptr, 10) <= 0);
+		assert_int_equal(SSL_get_shutdown(c.ssl), SSL_RECEIVED_SHUTDOWN);
+		tls_close(&c);
+		buffer_done(&in);
+	}
+	buffer_done(&big_request);
+	server_free(s);
+}
+
+static void tls_chooses_http_2_by_alpn(void **state)
+{
+	static const char client_start[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
+	struct server_config config;
+	const unsigned char *chosen;
+	struct tls_client c;
+	unsigned chosen_len;
+	struct server *s;
+	char frame[9];
+
+	(void)state;
+	tls_files(1);
+	config = config_tls();
+	s = serve(&config);
+	assert_true(tls_connect(s, &c, "\x02h2\x08http/1.1", 0, false));
+	SSL_get0_alpn_selected(c.ssl, &chosen, &chosen_len);
+	assert_int_equal(chosen_len, 2);
+	assert_int_equal(SSL_write(c.ssl, client_start, sizeof(client_start) - 1), sizeof(client_start) - 1);
+	assert_int_equal(SSL_read(c.ssl, frame, 9), 9);
+	assert_int_equal(frame[3], 4); /* SETTINGS */
+	tls_close(&c);
+	server_free(s);
+}
+
+static void old_tls_and_clear_text_are_refused(void **state)
+{
+	struct server_config config;
+	struct tls_client c;
+	struct server *s;
+	int fd;
+
+	(void)state;
+	tls_files(1);
+	config = config_tls();
+	s = serve(&config);
+	assert_false(tls_connect(s, &c, NULL, TLS1_1_VERSION, false));
+	tls_close(&c);
+	assert_true(tls_connect(s, &c, NULL, TLS1_2_VERSION, false));
+	tls_close(&c);
+	fd = client(s);
+	SAY(fd, "GET /echo HTTP/1.1\r\n" H "\r\n");
+	shutdown(fd, SHUT_WR);
+	{
+		struct buffer in;
+
+		buffer_init(&in, MIB(1));
+		while (hear(fd, &in))
+			;
+		assert_true(!in.len || !memmem(in.ptr, in.len, "HTTP", 4));
+		buffer_done(&in);
+	}
+	close(fd);
+	server_free(s);
+}
+
+static void a_handshake_that_stalls_is_cut(void **state)
+{
+	struct server_config config;
+	struct server *s;
+
+	(void)state;
+	tls_files(1);
+	config = config_tls();
+	config.limits.read_timeout_ms = 30;
+	s = serve(&config);
+	expect_closed(client(s));
+	server_free(s);
+}
+
+static void client_certificates_are_asked_for(void **state)
+{
+	struct server_config config;
+	struct tls_client c;
+	struct server *s;
+	struct buffer in;
+	char byte;
+
+	(void)state;
+	tls_files(1);
+	config = config_tls();
+	config.tls_client_ca = cert_path; /* self-signed: its own authority */
+	s = serve(&config);
+	/* TLS 1.3: the refusal comes after the client thinks it is done. */
+	if (tls_connect(s, &c, NULL, 0, false))
+		assert_true(SSL_read(c.ssl, &byte, 1) <= 0);
+	tls_close(&c);
+	assert_true(tls_connect(s, &c, NULL, 0, true));
+	buffer_init(&in, MIB(1));
+	tls_ask(&c, SPAN("POST /echo HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello"), SPAN("hello"), &in);
+	buffer_done(&in);
+	tls_close(&c);
+	server_free(s);
+}
+
+static long peer_serial(const struct server *s)
+{
+	struct tls_client c;
+	X509 *x;
+	long serial;
+
+	assert_true(tls_connect(s, &c, NULL, 0, false));
+	x = SSL_get1_peer_certificate(c.ssl);
+	serial = ASN1_INTEGER_get(X509_get_serialNumber(x));
+	X509_free(x);
+	tls_close(&c);
+	return serial;
+}
+
+static void a_reload_serves_the_new_certificate_and_keeps_the_old_on_errors(void **state)
+{
+	struct server_config config;
+	struct error err = { 0 };
+	struct tls_client old;
+	struct server *s;
+	struct buffer in;
+
+	(void)state;
+	tls_files(1);
+	config = config_tls();
+	s = serve(&config);
+	assert_true(tls_connect(s, &old, NULL, 0, false));
+	assert_int_equal(peer_serial(s), 1);
+	tls_files(2);
+	assert_true(server_reload_tls(s, &err));
+	assert_int_equal(peer_serial(s), 2);
+	unlink(key_path);
+	assert_false(server_reload_tls(s, &err));
+	assert_non_null(strstr(err.message, key_path));
+	assert_int_equal(peer_serial(s), 2);
+	buffer_init(&in, MIB(1));
+	tls_ask(&old, SPAN("POST /echo HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello"), SPAN("hello"), &in);
+	buffer_done(&in);
+	tls_close(&old);
+	server_free(s);
+}
+
+static void bad_certificates_are_refused_with_the_file_and_the_reason(void **state)
+{
+	struct error err = { 0 };
+
+	(void)state;
+	tls_files(1);
+	{
+		const struct {
+			const char *certificate, *key, *ca, *path, *words;
+		} rows[] = {
+			{ "/nowhere/cert.pem", key_path, NULL, "/nowhere/cert.pem", "No such file" },
+			{ cert_path, "/nowhere/key.pem", NULL, "/nowhere/key.pem", "No such file" },
+			{ broken_path, key_path, NULL, broken_path, "PEM" },
+			{ cert_path, broken_path, NULL, broken_path, "PEM" },
+			{ cert_path, other_key_path, NULL, other_key_path, "does not belong" },
+			{ cert_path, locked_key_path, NULL, locked_key_path, "passphrase" },
+			{ cert_path, key_path, broken_path, broken_path, "PEM" },
+			{ cert_path, key_path, "/nowhere/ca.pem", "/nowhere/ca.pem", "No such file" },
+			{ cert_path, NULL, NULL, "key", "both" },
+			{ NULL, key_path, NULL, "certificate", "both" },
+			{ NULL, NULL, cert_path, "client CA", "TLS is off" },
+		};
+
+		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+			struct server_config config = config_default();
+
+			config.tls_certificate = rows[i].certificate;
+			config.tls_key = rows[i].key;
+			config.tls_client_ca = rows[i].ca;
+			assert_null(server_new(&config, &err));
+			if (!strstr(err.message, rows[i].path) || !strstr(err.message, rows[i].words))
+				fail_msg("row %zu: %s", i, err.message);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tls_serves_http_1_1_with_and_without_alpn),
+		cmocka_unit_test(tls_chooses_http_2_by_alpn),
+		cmocka_unit_test(old_tls_and_clear_text_are_refused),
+		cmocka_unit_test(a_handshake_that_stalls_is_cut),
+		cmocka_unit_test(client_certificates_are_asked_for),
+		cmocka_unit_test(a_reload_serves_the_new_certificate_and_keeps_the_old_on_errors),
+		cmocka_unit_test(bad_certificates_are_refused_with_the_file_and_the_reason),
+	};
+
+	return cmocka_run_group_tests(tests, gates_init, tls_files_remove);
+}
