@@ -28,7 +28,8 @@ static void end_at_character(char *text)
 		text[start - 1] = 0;
 }
 
-bool error_set(struct error *err, enum error_code code, const char *format, ...)
+/* The names stand in brackets for tools/lint.h, where they are macros too. */
+bool(error_set)(struct error *err, enum error_code code, const char *format, ...)
 {
 	va_list args;
 
@@ -40,7 +41,7 @@ bool error_set(struct error *err, enum error_code code, const char *format, ...)
 	return false;
 }
 
-bool error_wrap(struct error *err, const char *format, ...)
+bool(error_wrap)(struct error *err, const char *format, ...)
 {
 	struct error old = *err;
 	size_t len, more;
@@ -60,7 +61,7 @@ bool error_wrap(struct error *err, const char *format, ...)
 	return false;
 }
 
-bool error_errno(struct error *err, int errnum, const char *format, ...)
+bool(error_errno)(struct error *err, int errnum, const char *format, ...)
 {
 	char reason[128];
 	va_list args;

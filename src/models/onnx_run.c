@@ -225,6 +225,7 @@ bool onnx_broadcast(const struct tensor *const *in, int count, struct onnx_broad
 	size_t step[3] = { 1, 1, 1 };
 	int at = TENSOR_RANK_MAX; /* merged dimensions are filled from the back */
 
+	ASSERT(count <= (int)ARRAY_LEN(step));
 	if (!full_shape(in, count, b, err) || !tensor_count(b->full_rank, b->full, &b->count, err))
 		return false;
 	for (int d = b->full_rank - 1; d >= 0; d--) {

@@ -257,6 +257,7 @@ static void widen(enum dtype type, const void *data, size_t n, union stretch *to
 		WIDEN(double, d, v);
 	case DTYPE_BYTES:
 	case DTYPE_COUNT:
+		memset(to, 0, sizeof(*to));
 		break;
 	}
 }
