@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* host - the life of a host: its config, its server, its end. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,6 +29,24 @@ int hythe_host_api(void)
 const char *hythe_host_version(void)
 {
 	return HYTHE_VERSION;
+}
+
+/* ---- on the loop ---- */
+
+/* Whose loop this thread runs. */
+static _Thread_local struct hythe_host *own_host;
+
+/* On the loop, before anything else that is sent to it. */
+static void host_started(struct loop_message *m)
+{
+	own_host = CONTAINER_OF(m, struct hythe_host, started);
+}
+
+/* On the loop. The server's context is not the host's own, where it has models. */
+static void adopted_closed(void *context)
+{
+	(void)context;
+	hythe_host_stop(own_host);
 }
 
 /* ---- the config ---- */
@@ -78,6 +95,7 @@ static bool config_take(struct hythe_host *h, const struct hythe_host_config *co
 	h->config.workers = 1;
 	h->config.compute_threads = h->threads;
 	h->config.metrics = h->metrics;
+	h->config.adopted_closed = adopted_closed;
 	if (config->adopt_fd > 0)
 		h->adopt_fd = config->adopt_fd;
 	return true;
@@ -134,7 +152,7 @@ hythe_host *hythe_host_new(const struct hythe_host_config *config, char *why)
 	memcpy(&known, config, MIN(config->size, sizeof(known))); /* an older caller's is shorter */
 	arena_init(&h->arena, MIB(64));
 	h->metrics = metrics_new();
-	h->adopt_fd = h->watched_fd = h->ended_fd = -1;
+	h->adopt_fd = h->ended_fd = -1;
 	h->log_level = LOG_INFO;
 	if (host_open(h, &known, &err))
 		return h;
@@ -146,36 +164,10 @@ hythe_host *hythe_host_new(const struct hythe_host_config *config, char *why)
 
 /* ---- start ---- */
 
-static void hangup_seen(struct watch *w, unsigned events)
-{
-	struct hythe_host *h = CONTAINER_OF(w, struct hythe_host, hangup);
-
-	(void)events;
-	hythe_host_stop(h);
-	/* It stays readable: no more events until the stop comes round. */
-	loop_unwatch(loop_current(), w);
-	close(h->watched_fd);
-	h->watched_fd = -1;
-}
-
-/* On the loop. A descriptor of our own sees the connection's end; the connection itself is the server's. */
-static void host_started(struct loop_message *m)
-{
-	struct hythe_host *h = CONTAINER_OF(m, struct hythe_host, started);
-
-	if (h->watched_fd >= 0)
-		loop_watch(loop_current(), &h->hangup, h->watched_fd, 0, hangup_seen);
-}
-
 static void host_stopping(struct loop_message *m)
 {
 	struct hythe_host *h = CONTAINER_OF(m, struct hythe_host, stop);
 
-	if (h->watched_fd >= 0) {
-		loop_unwatch(loop_current(), &h->hangup);
-		close(h->watched_fd); /* so that the other end sees it when the server closes its own */
-		h->watched_fd = -1;
-	}
 	if (h->app_host)
 		app_stop(h);
 	server_drain(h->server);
@@ -214,19 +206,9 @@ static bool ender_start(struct hythe_host *h, struct error *err)
 	return true;
 }
 
-static bool adopted_watch(struct hythe_host *h, struct error *err)
-{
-	if (h->adopt_fd < 0)
-		return true;
-	h->watched_fd = fcntl(h->adopt_fd, F_DUPFD_CLOEXEC, 3);
-	if (h->watched_fd < 0)
-		return error_errno(err, errno, "cannot watch descriptor %d", h->adopt_fd);
-	return true;
-}
-
 static bool host_start(struct hythe_host *h, struct error *err)
 {
-	if (!adopted_watch(h, err) || !server_start(h->server, err))
+	if (!server_start(h->server, err))
 		return false;
 	h->started.run = host_started;
 	h->stop.run = host_stopping;
@@ -308,7 +290,6 @@ void hythe_host_free(hythe_host *h)
 	inference_free(h->inference);
 	metrics_free(h->metrics);
 	close_fd(h->adopt_fd);
-	close_fd(h->watched_fd);
 	close_fd(h->ended_fd);
 	arena_done(&h->arena);
 	free(h);

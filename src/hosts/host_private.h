@@ -40,9 +40,7 @@ struct hythe_host {
 	struct hythe_app app;
 	struct app_host *app_host;
 
-	/* The connection with a hythe in front. The watch sees its end. */
-	int adopt_fd, watched_fd;
-	struct watch hangup;
+	int adopt_fd; /* the connection with a hythe in front, until the server has it; its end ends the host */
 
 	bool has_log; /* a setting changes the process's log */
 	enum log_level log_level;
