@@ -11,7 +11,17 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SUITES = ["lint", "unit", "fuzz", "whole", "san", "tsan"]
-TSAN_TESTS = ["loop_test", "pool_test", "server_test", "metrics_test", "repository_test"]
+TSAN_TESTS = [
+    "loop_test",
+    "pool_test",
+    "client_test",
+    "server_test",
+    "server_limits_test",
+    "server_drain_test",
+    "tls_test",
+    "metrics_test",
+    "repository_test",
+]
 
 
 class Totals:

@@ -101,6 +101,14 @@ struct server *serve_default(void)
 
 /* ---- a client ---- */
 
+static uint64_t number_of(struct span text)
+{
+	uint64_t number = 0;
+
+	assert_true(number_parse_uint64(text, &number));
+	return number;
+}
+
 int connect_text(const char *address)
 {
 	int fd, on = 1;
@@ -117,7 +125,7 @@ int connect_text(const char *address)
 		struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 		struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback };
 
-		in.sin_port = in6.sin6_port = htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10));
+		in.sin_port = in6.sin6_port = htons((uint16_t)number_of(span_of(strrchr(address, ':') + 1)));
 		fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		if (connect(fd, is_v6 ? (void *)&in6 : (void *)&in, is_v6 ? sizeof(in6) : sizeof(in)) == 0)
@@ -181,10 +189,10 @@ void take_answer(int fd, struct buffer *in, struct answer *ret, bool is_head)
 	memcpy(ret->head, in->ptr, head);
 	ret->head[head] = 0;
 	assert_int_equal(memcmp(ret->head, "HTTP/1.1 ", 9), 0);
-	ret->status = (int)strtol(ret->head + 9, NULL, 10);
+	ret->status = (int)number_of((struct span){ ret->head + 9, 3 });
 	length = strstr(ret->head, "\r\nContent-Length: ");
 	if (length && !is_head)
-		body = (size_t)strtoull(length + 18, NULL, 10);
+		body = (size_t)number_of((struct span){ length + 18, strcspn(length + 18, "\r") });
 	while (in->len < head + body) {
 		if (!hear(fd, in))
 			fail_msg("closed before a whole body");
