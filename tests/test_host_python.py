@@ -403,6 +403,27 @@ def test_the_interpreter_ends_while_hosts_run():
     assert (done.returncode, done.stderr) == (0, "") and '"strData":"ok"' in done.stdout
 
 
+def test_a_process_that_user_code_forks_may_end():
+    done = run_python(
+        """
+        import os, sys, urllib.request
+        from hythe import _hythe
+        def call(c):
+            pid = os.fork()
+            if pid == 0:
+                import atexit
+                atexit._run_exitfuncs()  # what an interpreter's end does
+                os._exit(7)
+            c.reply(str(os.waitpid(pid, 0)[1] >> 8))
+        host = _hythe.Host(addresses=["127.0.0.1:0"], call=call)
+        host.start()
+        request = urllib.request.Request("http://" + host.address() + "/predict", b'{"strData":"x"}', {"Content-Type": "application/json"})
+        print(urllib.request.urlopen(request).read().decode())
+        """
+    )
+    assert done.returncode == 0 and '"strData":"7"' in done.stdout, done.stderr
+
+
 def test_signals_end_a_wait():
     done = run_python(
         """

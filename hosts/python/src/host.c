@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define WAIT_MS 3600000 /* for threads other than the main one, where no signal ends a wait */
 
@@ -103,7 +104,8 @@ static void host_end(struct host_object *self)
 
 	unlink_running(self);
 	self->host = NULL;
-	if (!host)
+	/* In a process that user code forked there are none of its threads to wait for: it is the parent's. */
+	if (!host || (self->pid && self->pid != getpid()))
 		return;
 	Py_BEGIN_ALLOW_THREADS hythe_host_free(host);
 	Py_END_ALLOW_THREADS if (self->app && self->app != Py_None) app_drop(self);
@@ -233,6 +235,7 @@ static PyObject *start(struct host_object *self, PyObject *none)
 	(void)none;
 	if (!is_made(self))
 		return NULL;
+	self->pid = getpid();
 	Py_BEGIN_ALLOW_THREADS ok = hythe_host_start(host, why);
 	Py_END_ALLOW_THREADS if (!ok)
 	{

@@ -99,6 +99,7 @@ struct host_object {
 	PyObject *call, *app;
 	struct host_object *next, **previous; /* of all that run: they are stopped when the interpreter ends */
 	int expose_errors;
+	int pid;         /* of the process in which it was started; 0: not yet */
 	void *app_state; /* app.c */
 };
 PyObject *host_type_new(void);
