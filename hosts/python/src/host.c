@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define WAIT_MS 3600000 /* for threads other than the main one, where no signal ends a wait */
+#define END_MS  35000   /* what the interpreter's end waits for user code that does not return */
 
 static struct host_object *running;
 
@@ -107,20 +108,29 @@ static void host_end(struct host_object *self)
 	/* In a process that user code forked there are none of its threads to wait for: it is the parent's. */
 	if (!host || (self->pid && self->pid != getpid()))
 		return;
-	Py_BEGIN_ALLOW_THREADS hythe_host_free(host);
-	Py_END_ALLOW_THREADS if (self->app && self->app != Py_None) app_drop(self);
+	Py_BEGIN_ALLOW_THREADS;
+	hythe_host_free(host);
+	Py_END_ALLOW_THREADS;
+	if (self->app && self->app != Py_None)
+		app_drop(self);
 }
 
+/* Their memory stays: somebody may still wait for them. */
 PyObject *hosts_end(PyObject *module, PyObject *none)
 {
 	(void)module;
 	(void)none;
 	while (running) {
-		struct host_object *host = running;
+		struct host_object *self = running;
+		hythe_host *host = self->host;
 
-		Py_INCREF(host);
-		host_end(host);
-		Py_DECREF(host);
+		unlink_running(self);
+		if (!self->pid || self->pid != getpid())
+			continue;
+		hythe_host_stop(host);
+		Py_BEGIN_ALLOW_THREADS;
+		(void)hythe_host_wait_for(host, END_MS);
+		Py_END_ALLOW_THREADS;
 	}
 	threads_end();
 	Py_RETURN_NONE;
@@ -131,9 +141,10 @@ static int host_make(struct host_object *self, struct hythe_host_config *config)
 	char why[HYTHE_ERROR_SIZE];
 	hythe_host *host;
 
-	Py_BEGIN_ALLOW_THREADS host = hythe_host_new(config, why);
-	Py_END_ALLOW_THREADS if (!host)
-	{
+	Py_BEGIN_ALLOW_THREADS;
+	host = hythe_host_new(config, why);
+	Py_END_ALLOW_THREADS;
+	if (!host) {
 		PyErr_SetString(PyExc_OSError, why);
 		return -1;
 	}
@@ -236,9 +247,10 @@ static PyObject *start(struct host_object *self, PyObject *none)
 	if (!is_made(self))
 		return NULL;
 	self->pid = getpid();
-	Py_BEGIN_ALLOW_THREADS ok = hythe_host_start(host, why);
-	Py_END_ALLOW_THREADS if (!ok)
-	{
+	Py_BEGIN_ALLOW_THREADS;
+	ok = hythe_host_start(host, why);
+	Py_END_ALLOW_THREADS;
+	if (!ok) {
 		PyErr_SetString(PyExc_OSError, why);
 		return NULL;
 	}
@@ -288,8 +300,11 @@ static PyObject *wait(struct host_object *self, PyObject *arguments)
 
 		if (!host)
 			Py_RETURN_TRUE;
-		Py_BEGIN_ALLOW_THREADS has_ended = hythe_host_wait_for(host, milliseconds < 0 ? WAIT_MS : milliseconds);
-		Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0) return NULL;
+		Py_BEGIN_ALLOW_THREADS;
+		has_ended = hythe_host_wait_for(host, milliseconds < 0 ? WAIT_MS : milliseconds);
+		Py_END_ALLOW_THREADS;
+		if (PyErr_CheckSignals() < 0)
+			return NULL;
 	} while (!has_ended && milliseconds < 0);
 	return PyBool_FromLong(has_ended);
 }

@@ -50,9 +50,9 @@ static void reply_send(hythe_call *c, struct reply *r)
 	}
 	*kept = *r;
 	/* The library may let go of it at once, on this thread, and that takes the lock. */
-	python_leave();
+	Py_BEGIN_ALLOW_THREADS;
 	hythe_reply(c, &kept->payload, release, kept);
-	python_enter();
+	Py_END_ALLOW_THREADS;
 }
 
 /* ---- pieces ---- */

@@ -25,8 +25,10 @@ static void thread_ends(void *kept)
 
 void python_enter(void)
 {
-	if (state) {
-		PyEval_RestoreThread(state);
+	PyThreadState *known = state ? state : PyGILState_GetThisThreadState();
+
+	if (known) { /* made here before, or a thread of Python's own */
+		PyEval_RestoreThread(known);
 		return;
 	}
 	(void)PyGILState_Ensure();
