@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* call - from the tensors a caller sent to the tensors a model takes, and back. */
+#include "inference/component.h"
 #include "inference/inference.h"
 
 #include <math.h>
@@ -126,7 +127,8 @@ int64_t call_estimate_ns(const struct call *call)
 
 bool call_is_long(const struct request *req, const struct call *call)
 {
-	return call_estimate_ns(call) > REQUEST_INLINE_NS && !request_is_offloaded(req);
+	/* What somebody's code takes is not known, and it may block. */
+	return (call->served->component || call_estimate_ns(call) > REQUEST_INLINE_NS) && !request_is_offloaded(req);
 }
 
 struct served_totals served_totals(const struct served *s)
@@ -619,12 +621,17 @@ static bool call_try(struct request *req, struct call *call, struct error *err)
 		return false;
 	if (call->wanted_count && !find_wanted(call, indices, &mask, err))
 		return false;
-	if (!bind_inputs(req, call, bound, err))
+	if (!s->component && !bind_inputs(req, call, bound, err))
 		return false;
 
 	start_ns = clock_monotonic_ns();
-	if (!model_run(s->model, bound, mask, all, &req->arena, err))
+	if (s->component) {
+		if (!component_predict(s->component, call->inputs, call->input_count, span_from(req->id, req->id_len),
+				       all, &req->arena, err))
+			return false;
+	} else if (!model_run(s->model, bound, mask, all, &req->arena, err)) {
 		return false;
+	}
 	call->model_ns = clock_monotonic_ns() - start_ns;
 
 	if (call->wanted_count == 0) {

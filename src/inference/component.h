@@ -34,15 +34,25 @@ struct component_call {
 	/* The request as sent: JSON text, or encoded protobuf. Of V2, V1 and records: empty. */
 	struct span raw;
 	/* Decoded: one message; AGGREGATE all of the list; FEEDBACK request, response, truth (kind NOTHING when absent, and
-	 * has_xxx false). For messages of protobuf, meta and jsonData have been turned to JSON text. */
+	 * has_xxx false); HEALTH, METADATA and METRICS none. All are of JSON's form (is_protobuf false): for messages of
+	 * protobuf, meta and jsonData have been turned to JSON text. `meta` is the text of the whole, ptr NULL when absent;
+	 * puid, tags, metrics and request_path are its parts. data.ndarray is a tensor when it is a full box of numbers or
+	 * of booleans (whole numbers of JSON: INT64), and else the text `nested`. */
 	struct seldon_message *messages;
 	size_t message_count;
 	bool has_request, has_response, has_truth; /* FEEDBACK */
 	double reward;
 	const int32_t *routing; /* FEEDBACK: response.meta.routing of this unit, or NULL */
 
-	/* The answer: a message (of JSON's form whatever came: the caller turns meta and jsonData to protobuf for gRPC), or
-	 * `raw_answer`, sent as it is, in the encoding of the request. `status` is 200 unless the code says otherwise. */
+	/*
+	 * The answer: a message (of JSON's form whatever came: the caller turns meta and jsonData to protobuf for gRPC), or
+	 * `raw_answer`, sent as it is, in the encoding of the request (of V2, V1 and records: JSON text). `status` is 200
+	 * unless the code says otherwise.
+	 *
+	 * Meta: answer.meta is the whole of it, as text, and nothing is added: who gives one has merged tags, metrics, puid
+	 * and requestPath. Without it the parts count (of PREDICT and TRANSFORM_x: those of the request, where the answer
+	 * has none), and requestPath tells this unit of PREDICTIVE_UNIT_ID but for ROUTE, FEEDBACK and HEALTH.
+	 */
 	struct seldon_message answer;
 	bool answer_is_raw;
 	struct span raw_answer;
@@ -78,3 +88,21 @@ bool inference_add_component(struct inference *inf, const char *name, struct com
 
 /* The component behind a served name; NULL for a model file. */
 struct component *served_component(const struct served *s);
+
+/* The struct model that stands for a component: it takes any tensors. One reference is the caller's. */
+struct model *component_model_new(struct component *component, struct error *err);
+
+/*
+ * PREDICT for V2, V1 and records, on this thread: the first input as a message (several inputs: their columns side by
+ * side, which must have the same rows), the answer as one tensor in `ret`, cut from the arena.
+ */
+bool component_predict(struct component *component, const struct tensor *inputs, size_t input_count,
+		       struct span request_id, struct tensor *ret, struct arena *arena, struct error *err) MUST_CHECK;
+
+/* Asks a method of the component `s` for a Seldon message on a compute thread, and answers the request; false, and
+ * nothing is done, when `s` is no component. */
+bool seldon_component(struct request *req, const struct served *s, enum component_method method);
+
+/* The components' own metrics: COMPONENT_METRICS of all that are served, appended to `out`. On a compute thread. */
+void component_metrics(struct request *req, struct buffer *out);
+bool component_is_served(struct request *req); /* any of them */

@@ -70,6 +70,7 @@ struct served {
 	struct span path;
 	struct model *model; /* NULL when not READY */
 	const struct model_info *info;
+	struct component *component; /* NULL: a model file */
 	enum served_state state;
 	struct span reason;   /* why not READY */
 	struct span *columns; /* feature names from the model or --features; NULL when not known */

@@ -2,17 +2,33 @@
 /* ops - for whoever runs the server: probes, metrics, and what is served where. */
 #include <stdio.h>
 
+#include "inference/component.h"
 #include "inference/inference.h"
 #include "inference/surfaces.h"
 #include "wire/json.h"
 
 static const struct surface surface_ops = { "ops", fail_as_json_error };
 
+/* With what components tell, which is in the older of the two formats. */
+static void metrics_step(struct request *req, void *arg)
+{
+	(void)arg;
+	metrics_write(inference_metrics(req->context), &req->out, false);
+	component_metrics(req, &req->out);
+	request_send(req, 200, SPAN("text/plain; version=0.0.4; charset=utf-8"));
+}
+
 static void metrics(struct request *req)
 {
 	struct inference *inf = req->context;
 	struct span accept = request_header(req, SPAN("accept"));
-	bool openmetrics = accept.len && memmem(accept.ptr, accept.len, "application/openmetrics-text", 28);
+	bool openmetrics;
+
+	if (component_is_served(req)) {
+		inference_offload(req, metrics_step, NULL);
+		return;
+	}
+	openmetrics = accept.len && memmem(accept.ptr, accept.len, "application/openmetrics-text", 28);
 
 	metrics_write(inference_metrics(inf), &req->out, openmetrics);
 	request_send(req, 200,

@@ -153,6 +153,9 @@ static bool is_seldon(struct request *req, struct span text)
 	struct error ignored = { 0 };
 	const struct served *served = served_find(req, &ignored);
 
+	/* Code without columns of its own takes no rows: what comes is a message, or what raw methods know. */
+	if (served && served->component && served->column_count == 0)
+		return true;
 	if (LIKELY(served && starts_with_column(text, served)))
 		return false;
 	return seldon_is_message(text, served ? served->columns : NULL, served ? served->column_count : 0, &req->arena);

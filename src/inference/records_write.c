@@ -32,52 +32,12 @@ static struct layout layout_of(const struct served *served, const struct tensor 
 	return l;
 }
 
-static void value_write(struct json_writer *w, const struct tensor *t, size_t i)
-{
-	switch (t->dtype) {
-	case DTYPE_FP32:
-		json_float(w, ((const float *)t->data)[i]);
-		break;
-	case DTYPE_FP64:
-		json_double(w, ((const double *)t->data)[i]);
-		break;
-	case DTYPE_INT64:
-		json_int64(w, ((const int64_t *)t->data)[i]);
-		break;
-	case DTYPE_UINT64:
-		json_uint64(w, ((const uint64_t *)t->data)[i]);
-		break;
-	case DTYPE_BOOL:
-		json_bool(w, ((const uint8_t *)t->data)[i] != 0);
-		break;
-	case DTYPE_BYTES:
-		json_string(w, ((const struct span *)t->data)[i]);
-		break;
-	default: /* the small integers; half floats were widened before */
-		json_int64(w, (int64_t)tensor_get(t, i));
-	}
-}
-
-/* One row as nested lists, of the dimensions behind the first. */
-static size_t nested_write(struct json_writer *w, const struct tensor *t, int level, size_t at)
-{
-	if (level == t->rank) {
-		value_write(w, t, at);
-		return at + 1;
-	}
-	json_open_array(w);
-	for (int64_t i = 0; i < t->shape[level]; i++)
-		at = nested_write(w, t, level + 1, at);
-	json_close_array(w);
-	return at;
-}
-
 static void row_write(struct json_writer *w, const struct layout *l, size_t row)
 {
 	if (l->is_scalar)
-		value_write(w, l->t, row * l->stride + l->first);
+		json_write_element(w, l->t, row * l->stride + l->first);
 	else
-		nested_write(w, l->t, 1, row * l->stride);
+		json_write_nested(w, l->t, 1, row * l->stride);
 }
 
 bool records_write_json(struct buffer *out, const struct served *served, const struct tensor *result, bool is_score,
@@ -95,7 +55,7 @@ bool records_write_json(struct buffer *out, const struct served *served, const s
 	json_bool(&w, true);
 	json_key(&w, SPAN("response"));
 	if (l.is_whole || (!is_list && l.rows != 1)) {
-		nested_write(&w, &t, 0, 0);
+		json_write_nested(&w, &t, 0, 0);
 	} else if (!is_list) {
 		row_write(&w, &l, 0);
 	} else {

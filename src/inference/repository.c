@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "inference/component.h"
 #include "inference/inference.h"
 
 #include <malloc.h>
@@ -50,7 +51,8 @@ struct file_mark {
 struct entry {
 	char *name, *path, *head;
 	const struct served *served;
-	struct file_mark mark; /* of the file last tried */
+	struct component *component; /* NULL: a file */
+	struct file_mark mark;       /* of the file last tried */
 	struct metric_series *inferences, *failures, *rows, *seconds, *feedback, *reward;
 };
 
@@ -457,14 +459,16 @@ static bool entry_load(struct inference *inf, struct entry *e, struct error *err
 	struct model *model;
 
 	/* The mark is taken first: a change during the load shows as one afterwards. */
-	if (!mark_read(e->path, &e->mark))
+	if (e->component || !mark_read(e->path, &e->mark))
 		e->mark = (struct file_mark){ 0 };
-	model = model_load(e->path, &inf->config.model_options, err);
+	model = e->component ? component_model_new(e->component, err)
+			     : model_load(e->path, &inf->config.model_options, err);
 	if (!model) {
 		count_load(inf, e, false);
 		return false;
 	}
 	s = served_new(e, SERVED_READY);
+	s->component = e->component;
 	s->model = model;
 	s->info = model_info(model);
 	s->loaded_ns = clock_wall_ns();
@@ -548,7 +552,8 @@ static struct entry *entry_new(struct inference *inf, char *name, const char *pa
 	return e;
 }
 
-static bool add_locked(struct inference *inf, const char *given, const char *path, struct error *err)
+static bool add_locked(struct inference *inf, const char *given, const char *path, struct component *component,
+		       struct error *err)
 {
 	AUTO_FREE char *name = given && *given ? span_to_text(span_of(given)) : name_from_path(path);
 	struct entry *e;
@@ -562,6 +567,7 @@ static bool add_locked(struct inference *inf, const char *given, const char *pat
 		return error_set(err, ERROR_ALREADY_EXISTS,
 				 "there is a model '%s' already: give this one (%.200s) another name", name, path);
 	e = entry_new(inf, TAKE(name), path);
+	e->component = component;
 	inf->entries = base_realloc(inf->entries, (inf->entry_count + 1) * sizeof(struct entry *));
 	inf->entries[inf->entry_count++] = e;
 	if (entry_load(inf, e, err))
@@ -576,9 +582,32 @@ bool inference_add(struct inference *inf, const char *name, const char *path, st
 	bool ok;
 
 	pthread_mutex_lock(&inf->changes);
-	ok = add_locked(inf, name, path, err);
+	ok = add_locked(inf, name, path, NULL, err);
 	pthread_mutex_unlock(&inf->changes);
 	return ok;
+}
+
+bool inference_add_component(struct inference *inf, const char *name, struct component *component, struct error *err)
+{
+	bool ok;
+
+	pthread_mutex_lock(&inf->changes);
+	ok = add_locked(inf, name, "", component, err);
+	pthread_mutex_unlock(&inf->changes);
+	return ok;
+}
+
+struct component *served_component(const struct served *s)
+{
+	return s->component;
+}
+
+/* Code is loaded again by starting its process anew. */
+static bool is_file(const struct entry *e, struct error *err)
+{
+	return !e->component ||
+	       error_set(err, ERROR_UNIMPLEMENTED,
+			 "model '%s' is code and not a file: it cannot be loaded and unloaded", e->name);
 }
 
 static bool unknown_name(const struct snapshot *s, struct span name, struct error *err)
@@ -606,6 +635,8 @@ static bool load_locked(struct inference *inf, struct span name, struct error *e
 
 	if (!e)
 		return unknown_name(inf->current, name, err);
+	if (!is_file(e, err))
+		return false;
 	was_ready = e->served->state == SERVED_READY;
 	if (!was_ready)
 		entry_put_state(inf, e, SERVED_LOADING, "loading");
@@ -636,6 +667,8 @@ static bool unload_locked(struct inference *inf, struct span name, struct error 
 
 	if (!e)
 		return unknown_name(inf->current, name, err);
+	if (!is_file(e, err))
+		return false;
 	if (e->served->state != SERVED_UNAVAILABLE) {
 		entry_put_state(inf, e, SERVED_UNAVAILABLE, "unloaded");
 		log_info("inference", "model unloaded", LOG_TEXT("model", e->name));
@@ -660,7 +693,8 @@ static bool poll_entry(struct inference *inf, struct entry *e, int64_t now_ns)
 	int64_t age_ns;
 
 	/* A file that is gone is not a change: replacing one by rename never shows it, and the model goes on. */
-	if (e->served->state != SERVED_READY || !mark_read(e->path, &mark) || mark_equal(&mark, &e->mark))
+	if (e->component || e->served->state != SERVED_READY || !mark_read(e->path, &mark) ||
+	    mark_equal(&mark, &e->mark))
 		return false;
 	age_ns = now_ns - mark.modified_ns;
 	if (age_ns >= 0 && age_ns < SETTLE_MS * NS_PER_MS)
@@ -696,11 +730,9 @@ const struct served *served_look(struct request *req, struct span name, struct s
 	const struct snapshot *s = snapshot_here(req);
 	const struct served *served;
 
-	if (name.len == 0)
-		served = s->count ? s->items[0] : NULL;
-	else
-		served = snapshot_find(s, name);
-	if (UNLIKELY(!served)) {
+	if (name.len == 0 && s->count > 0) {
+		served = s->items[0];
+	} else if (UNLIKELY(!(served = snapshot_find(s, name)))) {
 		unknown_name(s, name, err);
 		return NULL;
 	}

@@ -14,32 +14,44 @@
  */
 #include "inference/seldon.h"
 
+#include "inference/component.h"
 #include "inference/multipart.h"
 #include "inference/surfaces.h"
 #include "wire/base64.h"
 
 /* ---- errors ---- */
 
-static void seldon_fail(struct request *req, const struct error *err)
+/* The two reasons Seldon's wrapper knows for these: your data, or our failure. */
+struct span seldon_reason(int status)
+{
+	return status < 429 ? SPAN("MICROSERVICE_BAD_DATA") : SPAN("MICROSERVICE_INTERNAL_ERROR");
+}
+
+void seldon_send_failure(struct request *req, int status, int code, struct span reason, struct span info)
 {
 	struct json_writer w = json_writer(&req->out);
-	int status = error_http(err->code);
 
 	json_open_object(&w);
 	json_key(&w, SPAN("status"));
 	json_open_object(&w);
 	json_key(&w, SPAN("code"));
-	json_int64(&w, -1);
+	json_int64(&w, code);
 	json_key(&w, SPAN("info"));
-	json_string(&w, error_span(err));
+	json_string(&w, info);
 	json_key(&w, SPAN("reason"));
-	/* The two reasons Seldon's wrapper knows for these: your data, or our failure. */
-	json_string(&w, status < 429 ? SPAN("MICROSERVICE_BAD_DATA") : SPAN("MICROSERVICE_INTERNAL_ERROR"));
+	json_string(&w, reason);
 	json_key(&w, SPAN("status"));
 	json_int64(&w, 1);
 	json_close_object(&w);
 	json_close_object(&w);
 	request_send(req, status, SPAN("application/json"));
+}
+
+static void seldon_fail(struct request *req, const struct error *err)
+{
+	int status = error_http(err->code);
+
+	seldon_send_failure(req, status, -1, seldon_reason(status), error_span(err));
 }
 
 const struct surface surface_seldon = { "seldon", seldon_fail };
@@ -140,11 +152,11 @@ static bool part_read(struct seldon_message *m, const struct multipart_part *par
 }
 
 /* Parts in the strength of their payloads, since reading a weaker one must not undo a stronger one. */
-static bool multipart_read(struct request *req, struct seldon_message *ret, struct error *err)
+bool seldon_read_multipart(struct request *req, struct seldon_message *ret, struct error *err)
 {
 	static const struct span order[] = { SPAN_INIT("binData"), SPAN_INIT("strData"), SPAN_INIT("jsonData"),
 					     SPAN_INIT("data"), SPAN_INIT("meta") };
-	struct seldon_message m = { 0 };
+	struct seldon_message m = { .is_whole = ret->is_whole };
 
 	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
 		struct multipart_part part;
@@ -164,7 +176,7 @@ static bool multipart_read(struct request *req, struct seldon_message *ret, stru
 }
 
 /* Form field, query parameter or body, in the order Seldon's wrapper looks. */
-static bool text_find(struct request *req, struct span *ret, struct error *err)
+bool seldon_find_text(struct request *req, struct span *ret, struct error *err)
 {
 	if (seldon_form_json(req, ret))
 		return true;
@@ -179,8 +191,8 @@ static bool message_read(struct request *req, struct seldon_message *ret, struct
 	struct span text;
 
 	if (request_is_multipart(req))
-		return multipart_read(req, ret, err);
-	return text_find(req, &text, err) && seldon_read_json(ret, text, &req->arena, err);
+		return seldon_read_multipart(req, ret, err);
+	return seldon_find_text(req, &text, err) && seldon_read_json(ret, text, &req->arena, err);
 }
 
 /* ---- handlers ---- */
@@ -216,6 +228,15 @@ static void predict_step(struct request *req, void *arg)
 		request_fail(req, &err);
 }
 
+/* Somebody's code is asked with the whole message. */
+static bool is_component(struct request *req, enum component_method method)
+{
+	struct error ignored = { 0 };
+	const struct served *served = served_find(req, &ignored);
+
+	return served && seldon_component(req, served, method);
+}
+
 /* Goes on at once, or on a compute thread when the body is long to read. */
 static void step(struct request *req, void (*run)(struct request *req, void *arg))
 {
@@ -228,13 +249,15 @@ static void step(struct request *req, void (*run)(struct request *req, void *arg
 void seldon_predict_request(struct request *req)
 {
 	req->surface = &surface_seldon;
-	step(req, predict_step);
+	if (!is_component(req, COMPONENT_PREDICT))
+		step(req, predict_step);
 }
 
 /* POST /api/v1.0/predictions */
 static void predictions(struct request *req)
 {
-	step(req, predict_step);
+	if (!is_component(req, COMPONENT_PREDICT))
+		step(req, predict_step);
 }
 
 static void transform_step(struct request *req, void *arg)
@@ -251,9 +274,30 @@ static void transform_step(struct request *req, void *arg)
 }
 
 /* POST /transform-input, /transform-output: a model file has no such method, and what is not there changes nothing. */
-static void transform(struct request *req)
+static void transform_input(struct request *req)
 {
-	step(req, transform_step);
+	if (!is_component(req, COMPONENT_TRANSFORM_INPUT))
+		step(req, transform_step);
+}
+
+static void transform_output(struct request *req)
+{
+	if (!is_component(req, COMPONENT_TRANSFORM_OUTPUT))
+		step(req, transform_step);
+}
+
+/* POST /route */
+static void route(struct request *req)
+{
+	if (!is_component(req, COMPONENT_ROUTE))
+		seldon_route_undefined(req);
+}
+
+/* POST /aggregate */
+static void aggregate(struct request *req)
+{
+	if (!is_component(req, COMPONENT_AGGREGATE))
+		seldon_aggregate_undefined(req);
 }
 
 static void feedback_step(struct request *req, void *arg)
@@ -264,7 +308,7 @@ static void feedback_step(struct request *req, void *arg)
 	struct span text;
 
 	(void)arg;
-	if (!served || !text_find(req, &text, &err) || !seldon_read_feedback_json(&f, text, &req->arena, &err) ||
+	if (!served || !seldon_find_text(req, &text, &err) || !seldon_read_feedback_json(&f, text, &req->arena, &err) ||
 	    !seldon_reward(served, &f, &err)) {
 		request_fail(req, &err);
 		return;
@@ -277,7 +321,8 @@ static void feedback_step(struct request *req, void *arg)
 /* POST /send-feedback, /api/v1.0/feedback */
 static void feedback(struct request *req)
 {
-	step(req, feedback_step);
+	if (!is_component(req, COMPONENT_FEEDBACK))
+		step(req, feedback_step);
 }
 
 /* GET /health/ping */
@@ -291,11 +336,14 @@ static void health_ping(struct request *req)
 static void health_status(struct request *req)
 {
 	struct error err = { 0 };
+	const struct served *served = served_find(req, &err);
 
-	if (!served_find(req, &err)) {
+	if (!served) {
 		request_fail(req, &err);
 		return;
 	}
+	if (seldon_component(req, served, COMPONENT_HEALTH))
+		return;
 	buffer_append(&req->out, SPAN("{\"meta\":{},\"strData\":\"healthy\"}"));
 	answer_json(req);
 }
@@ -366,6 +414,8 @@ static void metadata(struct request *req)
 		request_fail(req, &err);
 		return;
 	}
+	if (seldon_component(req, s, COMPONENT_METADATA))
+		return;
 	json_open_object(&w);
 	json_key(&w, SPAN("custom"));
 	json_open_object(&w);
@@ -407,10 +457,10 @@ static void metadata(struct request *req)
 /* What an orchestrator asks of a component. */
 #define COMPONENT_ROUTES(prefix)                                                                                       \
 	{ BOTH, prefix "/send-feedback", feedback, &surface_seldon, ROUTE_HTTP },                                      \
-	    { BOTH, prefix "/transform-input", transform, &surface_seldon, ROUTE_HTTP },                               \
-	    { BOTH, prefix "/transform-output", transform, &surface_seldon, ROUTE_HTTP },                              \
-	    { BOTH, prefix "/route", seldon_route_undefined, &surface_seldon, ROUTE_HTTP },                            \
-	    { BOTH, prefix "/aggregate", seldon_aggregate_undefined, &surface_seldon, ROUTE_HTTP },                    \
+	    { BOTH, prefix "/transform-input", transform_input, &surface_seldon, ROUTE_HTTP },                         \
+	    { BOTH, prefix "/transform-output", transform_output, &surface_seldon, ROUTE_HTTP },                       \
+	    { BOTH, prefix "/route", route, &surface_seldon, ROUTE_HTTP },                                             \
+	    { BOTH, prefix "/aggregate", aggregate, &surface_seldon, ROUTE_HTTP },                                     \
 	    { METHOD_GET, prefix "/health/status", health_status, &surface_seldon, ROUTE_HTTP },                       \
 	{                                                                                                              \
 		METHOD_GET, prefix "/metadata", metadata, &surface_seldon, ROUTE_HTTP                                  \

@@ -6,6 +6,7 @@
  * seldon_message.h  the message and its two encodings
  * seldon_call.c     message → call of a model → answer
  * seldon.c          REST; seldon_grpc.c gRPC
+ * seldon_component.c the same for somebody's code
  */
 #include "inference/inference.h"
 #include "inference/seldon_message.h"
@@ -50,6 +51,18 @@ void seldon_predict_request(struct request *req);
 /* True when a JSON text is a Seldon message: an object with a member data, jsonData, strData or binData that is not one
  * of `columns`. Looks at no more than REQUEST_INLINE_BYTES. */
 bool seldon_is_message(struct span text, const struct span *columns, size_t column_count, struct arena *arena);
+
+/* An error of REST: HTTP's status, and the parts of Seldon's status object. */
+void seldon_send_failure(struct request *req, int status, int code, struct span reason, struct span info);
+struct span seldon_reason(int status); /* the wrapper's word: bad data, or an error inside */
+
+/* Where the message of a REST request is: form field, query parameter or body. */
+bool seldon_find_text(struct request *req, struct span *ret, struct error *err) MUST_CHECK;
+/* A multipart form as a message; ret->is_whole is kept. */
+bool seldon_read_multipart(struct request *req, struct seldon_message *ret, struct error *err) MUST_CHECK;
+
+/* The model a gRPC call is for. */
+const struct served *seldon_grpc_model(struct request *req, struct error *err);
 
 /* True when a body starts as an object or list: what `curl -d` sends is JSON under a form's content type. */
 bool seldon_is_json(struct span body);

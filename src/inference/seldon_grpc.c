@@ -6,6 +6,7 @@
  * The metadata key `seldon` names the model, as it names the deployment behind Seldon's gateways. Without it, or when a
  * single model is served and its name is another, the first model answers.
  */
+#include "inference/component.h"
 #include "inference/seldon.h"
 #include "inference/surfaces.h"
 #include "wire/protobuf.h"
@@ -26,7 +27,7 @@ enum { ENTRY_KEY = 1, ENTRY_VALUE = 2 };
 /* google/protobuf/struct.proto */
 enum { STRUCT_FIELDS = 1, VALUE_NUMBER = 2, VALUE_STRING = 3, VALUE_STRUCT = 5, VALUE_LIST = 6, LIST_VALUES = 1 };
 
-static const struct served *model_find(struct request *req, struct error *err)
+const struct served *seldon_grpc_model(struct request *req, struct error *err)
 {
 	struct span name = request_header(req, SPAN("seldon"));
 	const struct served *s;
@@ -62,7 +63,7 @@ static struct seldon_work *work_read(struct request *req, struct error *err)
 static void predict_step(struct request *req, void *arg)
 {
 	struct error err = { 0 };
-	const struct served *served = model_find(req, &err);
+	const struct served *served = seldon_grpc_model(req, &err);
 	struct seldon_work *work = served ? work_read(req, &err) : NULL;
 
 	(void)arg;
@@ -75,7 +76,7 @@ static void predict_step(struct request *req, void *arg)
 static void transform_step(struct request *req, void *arg)
 {
 	struct error err = { 0 };
-	const struct served *served = model_find(req, &err);
+	const struct served *served = seldon_grpc_model(req, &err);
 	struct seldon_work *work = served ? work_read(req, &err) : NULL;
 
 	(void)arg;
@@ -83,6 +84,15 @@ static void transform_step(struct request *req, void *arg)
 		seldon_identity(req, work);
 	else
 		request_fail(req, &err);
+}
+
+/* Somebody's code is asked with the whole message. */
+static bool is_component(struct request *req, enum component_method method)
+{
+	struct error ignored = { 0 };
+	const struct served *served = seldon_grpc_model(req, &ignored);
+
+	return served && seldon_component(req, served, method);
 }
 
 static void step(struct request *req, void (*run)(struct request *req, void *arg))
@@ -96,13 +106,36 @@ static void step(struct request *req, void (*run)(struct request *req, void *arg
 /* Model.Predict, Seldon.Predict */
 static void predict(struct request *req)
 {
-	step(req, predict_step);
+	if (!is_component(req, COMPONENT_PREDICT))
+		step(req, predict_step);
 }
 
-/* Transformer.TransformInput, OutputTransformer.TransformOutput, and both of Generic */
-static void transform(struct request *req)
+/* Transformer.TransformInput, and Generic's */
+static void transform_input(struct request *req)
 {
-	step(req, transform_step);
+	if (!is_component(req, COMPONENT_TRANSFORM_INPUT))
+		step(req, transform_step);
+}
+
+/* OutputTransformer.TransformOutput, and Generic's */
+static void transform_output(struct request *req)
+{
+	if (!is_component(req, COMPONENT_TRANSFORM_OUTPUT))
+		step(req, transform_step);
+}
+
+/* Router.Route, and Generic's */
+static void route(struct request *req)
+{
+	if (!is_component(req, COMPONENT_ROUTE))
+		seldon_route_undefined(req);
+}
+
+/* Combiner.Aggregate, and Generic's */
+static void aggregate(struct request *req)
+{
+	if (!is_component(req, COMPONENT_AGGREGATE))
+		seldon_aggregate_undefined(req);
 }
 
 /* SendFeedback of each service that has it. The answer is data with an empty ndarray, and an empty meta. */
@@ -110,9 +143,11 @@ static void feedback(struct request *req)
 {
 	static const char answer[] = { 0x12, 0x00, 0x1a, 0x02, 0x1a, 0x00 };
 	struct error err = { 0 };
-	const struct served *served = model_find(req, &err);
+	const struct served *served = seldon_grpc_model(req, &err);
 	struct seldon_feedback f;
 
+	if (served && seldon_component(req, served, COMPONENT_FEEDBACK))
+		return;
 	if (!served || !seldon_read_feedback_protobuf(&f, req->body, &err) || !seldon_reward(served, &f, &err)) {
 		request_fail(req, &err);
 		return;
@@ -194,6 +229,8 @@ static void model_write(struct buffer *out, const struct served *s)
 
 static void metadata_send(struct request *req, const struct served *s)
 {
+	if (seldon_component(req, s, COMPONENT_METADATA))
+		return;
 	model_write(&req->out, s);
 	answer_message(req);
 }
@@ -202,7 +239,7 @@ static void metadata_send(struct request *req, const struct served *s)
 static void metadata(struct request *req)
 {
 	struct error err = { 0 };
-	const struct served *s = model_find(req, &err);
+	const struct served *s = seldon_grpc_model(req, &err);
 
 	if (s)
 		metadata_send(req, s);
@@ -223,7 +260,7 @@ static void model_metadata(struct request *req)
 	while (ok && protobuf_next(&p, &f, &err))
 		ok = f.number != REQUEST_NAME || protobuf_string(&f, &name, &err);
 	if (ok && !p.failed)
-		s = name.len ? served_find_named(req, name, (struct span){ 0 }, &err) : model_find(req, &err);
+		s = name.len ? served_find_named(req, name, (struct span){ 0 }, &err) : seldon_grpc_model(req, &err);
 	if (s)
 		metadata_send(req, s);
 	else
@@ -234,7 +271,7 @@ static void model_metadata(struct request *req)
 static void graph_metadata(struct request *req)
 {
 	struct error err = { 0 };
-	const struct served *s = model_find(req, &err);
+	const struct served *s = seldon_grpc_model(req, &err);
 	const struct served *const *all;
 	size_t count;
 
@@ -273,15 +310,15 @@ const struct route seldon_grpc_routes[] = {
 	ROW("Model/Predict", predict),
 	ROW("Model/SendFeedback", feedback),
 	ROW("Model/Metadata", metadata),
-	ROW("Generic/TransformInput", transform),
-	ROW("Generic/TransformOutput", transform),
-	ROW("Generic/Route", seldon_route_undefined),
-	ROW("Generic/Aggregate", seldon_aggregate_undefined),
+	ROW("Generic/TransformInput", transform_input),
+	ROW("Generic/TransformOutput", transform_output),
+	ROW("Generic/Route", route),
+	ROW("Generic/Aggregate", aggregate),
 	ROW("Generic/SendFeedback", feedback),
-	ROW("Transformer/TransformInput", transform),
-	ROW("OutputTransformer/TransformOutput", transform),
-	ROW("Router/Route", seldon_route_undefined),
+	ROW("Transformer/TransformInput", transform_input),
+	ROW("OutputTransformer/TransformOutput", transform_output),
+	ROW("Router/Route", route),
 	ROW("Router/SendFeedback", feedback),
-	ROW("Combiner/Aggregate", seldon_aggregate_undefined),
+	ROW("Combiner/Aggregate", aggregate),
 	{ 0 },
 };

@@ -94,12 +94,31 @@ static bool tensor_read(struct seldon_message *m, struct json *j, struct error *
 	return seldon_shape(&m->tensor, shape, rank, "data.tensor.shape", err);
 }
 
+/* The text of a list that NumPy would make something else of than numbers: that is the component's to do. */
+static bool nested_read(struct seldon_message *m, struct json *j, struct error *err)
+{
+	struct json before = *j;
+	struct error ignored = { 0 };
+	struct json_array array;
+
+	m->nested = (struct span){ 0 };
+	if (json_read_array(j, 0, &array, &ignored) && array.rank <= TENSOR_RANK_MAX && !array.has_null &&
+	    array.kind != JSON_ARRAY_STRING && array.kind != JSON_ARRAY_SCALARS)
+		return seldon_tensor_from_array(m, &array, "data.ndarray", j->arena, err);
+	*j = before;
+	m->scalars = NULL;
+	m->has_null = false;
+	return json_read_raw(j, &m->nested, err) || error_wrap(err, "data.ndarray");
+}
+
 static bool ndarray_read(struct seldon_message *m, struct json *j, struct error *err)
 {
 	struct json_array array;
 
 	if (json_peek(j) != JSON_ARRAY)
 		return error_set(err, ERROR_INVALID, "data.ndarray must be a list");
+	if (m->is_whole)
+		return nested_read(m, j, err);
 	if (!json_read_array(j, 0, &array, err))
 		return error_wrap(err, "data.ndarray");
 	return seldon_tensor_from_array(m, &array, "data.ndarray", j->arena, err);
@@ -108,7 +127,7 @@ static bool ndarray_read(struct seldon_message *m, struct json *j, struct error 
 /* A message may name several forms: tensor wins, then ndarray, then tftensor, as in Seldon's wrapper. */
 static bool data_read(struct seldon_message *m, struct json *j, struct error *err)
 {
-	struct seldon_message found = { 0 };
+	struct seldon_message found = { .is_whole = m->is_whole };
 	struct span key;
 
 	m->names = NULL;
@@ -145,6 +164,7 @@ static bool data_read(struct seldon_message *m, struct json *j, struct error *er
 	}
 	m->kind = found.kind;
 	m->tensor = found.tensor;
+	m->nested = found.kind == SELDON_NDARRAY ? found.nested : (struct span){ 0 };
 	m->scalars = found.scalars;
 	m->has_null = found.has_null;
 	m->is_packed = found.is_packed;
@@ -162,14 +182,17 @@ static bool raw_read(struct json *j, enum json_type type, const char *what, stru
 	return json_read_raw(j, ret, err);
 }
 
-static bool meta_read(struct seldon_message *m, struct json *j, struct error *err)
+bool seldon_read_meta(struct seldon_message *m, struct json *j, struct error *err)
 {
+	struct json before = *j;
 	struct span key;
 
 	if (json_peek(j) == JSON_NULL)
 		return json_read_null(j, err);
 	if (json_peek(j) != JSON_OBJECT)
 		return error_set(err, ERROR_INVALID, "meta must be an object");
+	if (m->is_whole && !json_read_raw(&before, &m->meta, err))
+		return error_wrap(err, "meta");
 	if (!json_enter_object(j, err))
 		return false;
 	while (json_next_key(j, &key, err)) {
@@ -236,7 +259,7 @@ bool seldon_read_member(struct seldon_message *m, struct span key, struct json *
 	if (span_equal(key, SPAN("data")))
 		return data_read(m, j, err);
 	if (span_equal(key, SPAN("meta")))
-		return meta_read(m, j, err);
+		return seldon_read_meta(m, j, err);
 	if (span_equal(key, SPAN("jsonData")) && is_weaker(m->kind, SELDON_JSON)) {
 		m->kind = SELDON_JSON;
 		return json_read_raw(j, &m->bytes, err);
@@ -248,9 +271,8 @@ bool seldon_read_member(struct seldon_message *m, struct span key, struct json *
 	return json_skip(j, err);
 }
 
-bool seldon_read_json(struct seldon_message *ret, struct span text, struct arena *arena, struct error *err)
+static bool message_read(struct seldon_message *m, struct span text, struct arena *arena, struct error *err)
 {
-	struct seldon_message m = { 0 };
 	struct span key;
 	struct json j;
 
@@ -266,11 +288,28 @@ bool seldon_read_json(struct seldon_message *ret, struct span text, struct arena
 	if (!json_enter_object(&j, err))
 		return error_wrap(err, "Can't find JSON in data");
 	while (json_next_key(&j, &key, err)) {
-		if (!seldon_read_member(&m, key, &j, err))
+		if (!seldon_read_member(m, key, &j, err))
 			return false;
 	}
-	if (!json_finish(&j, err))
-		return error_wrap(err, "Can't find JSON in data");
+	return json_finish(&j, err) || error_wrap(err, "Can't find JSON in data");
+}
+
+bool seldon_read_json(struct seldon_message *ret, struct span text, struct arena *arena, struct error *err)
+{
+	struct seldon_message m = { 0 };
+
+	if (!message_read(&m, text, arena, err))
+		return false;
+	*ret = m;
+	return true;
+}
+
+bool seldon_read_json_whole(struct seldon_message *ret, struct span text, struct arena *arena, struct error *err)
+{
+	struct seldon_message m = { .is_whole = true };
+
+	if (!message_read(&m, text, arena, err))
+		return false;
 	*ret = m;
 	return true;
 }
@@ -316,7 +355,7 @@ static bool puid_read(struct json *j, const char *what, struct span *ret, struct
 	if (!json_enter_object(j, err))
 		return false;
 	while (json_next_key(j, &key, err)) {
-		if (!(span_equal(key, SPAN("meta")) ? meta_read(&m, j, err) : json_skip(j, err)))
+		if (!(span_equal(key, SPAN("meta")) ? seldon_read_meta(&m, j, err) : json_skip(j, err)))
 			return false;
 	}
 	*ret = m.puid;
@@ -368,24 +407,41 @@ static void texts_write(struct json_writer *w, const struct span *texts, size_t 
 	json_close_array(w);
 }
 
-static void element_write(struct json_writer *w, const struct tensor *t, size_t i)
+void json_write_element(struct json_writer *w, const struct tensor *t, size_t i)
 {
-	if (t->dtype == DTYPE_BOOL)
+	switch (t->dtype) {
+	case DTYPE_FP32:
+		json_float(w, ((const float *)t->data)[i]);
+		break;
+	case DTYPE_FP64:
+		json_double(w, ((const double *)t->data)[i]);
+		break;
+	case DTYPE_INT64:
+		json_int64(w, ((const int64_t *)t->data)[i]);
+		break;
+	case DTYPE_UINT64:
+		json_uint64(w, ((const uint64_t *)t->data)[i]);
+		break;
+	case DTYPE_BOOL:
 		json_bool(w, ((const uint8_t *)t->data)[i] != 0);
-	else
+		break;
+	case DTYPE_BYTES:
 		json_string(w, ((const struct span *)t->data)[i]);
+		break;
+	default: /* the small integers; half floats were widened before */
+		json_int64(w, (int64_t)tensor_get(t, i));
+	}
 }
 
-/* Nested lists of what is not numbers; returns the index behind the last element written. */
-static size_t nested_write(struct json_writer *w, const struct tensor *t, int level, size_t at)
+size_t json_write_nested(struct json_writer *w, const struct tensor *t, int level, size_t at)
 {
 	if (level == t->rank) {
-		element_write(w, t, at);
+		json_write_element(w, t, at);
 		return at + 1;
 	}
 	json_open_array(w);
 	for (int64_t i = 0; i < t->shape[level]; i++)
-		at = nested_write(w, t, level + 1, at);
+		at = json_write_nested(w, t, level + 1, at);
 	json_close_array(w);
 	return at;
 }
@@ -411,7 +467,7 @@ static void array_write(struct json_writer *w, const struct tensor *t, bool is_f
 	int64_t flat = (int64_t)t->count;
 
 	if (!seldon_number_type(t->dtype, &type))
-		nested_write(w, t, 0, 0);
+		json_write_nested(w, t, 0, 0);
 	else if (is_flat)
 		json_numbers(w, type, t->data, 1, &flat);
 	else
@@ -428,7 +484,10 @@ static bool data_write(struct json_writer *w, const struct seldon_message *m, st
 	json_open_object(w);
 	json_key(w, SPAN("names"));
 	texts_write(w, m->names, m->name_count);
-	if (m->kind == SELDON_NDARRAY) {
+	if (m->nested.ptr) {
+		json_key(w, SPAN("ndarray"));
+		ok = json_write_sorted(w, m->nested, arena, err);
+	} else if (m->kind == SELDON_NDARRAY) {
 		json_key(w, SPAN("ndarray"));
 		array_write(w, t, false);
 	} else if (m->kind == SELDON_TENSOR) {
@@ -484,10 +543,11 @@ static bool request_path_write(struct json_writer *w, const struct seldon_messag
 	return ok;
 }
 
-static bool meta_write(struct json_writer *w, const struct seldon_message *m, const struct seldon_unit *unit,
+bool seldon_write_meta(struct json_writer *w, const struct seldon_message *m, const struct seldon_unit *unit,
 		       struct arena *arena, struct error *err)
 {
-	json_key(w, SPAN("meta"));
+	if (m->meta.ptr)
+		return json_write_sorted(w, m->meta, arena, err);
 	json_open_object(w);
 	if (m->metrics.ptr) {
 		json_key(w, SPAN("metrics"));
@@ -528,7 +588,8 @@ bool seldon_write_json(struct buffer *out, const struct seldon_message *m, const
 		if (!json_write_sorted(&w, m->bytes, arena, err))
 			return false;
 	}
-	if (!meta_write(&w, m, unit, arena, err))
+	json_key(&w, SPAN("meta"));
+	if (!seldon_write_meta(&w, m, unit, arena, err))
 		return false;
 	if (m->kind == SELDON_TEXT) {
 		json_key(&w, SPAN("strData"));

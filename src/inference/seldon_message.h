@@ -27,6 +27,7 @@ enum seldon_kind {
 struct seldon_message {
 	enum seldon_kind kind;
 	bool is_protobuf;
+	bool is_whole;        /* read for a component: `nested` and, of JSON, `meta` are filled */
 	struct tensor tensor; /* of the three kinds of data; may be unaligned */
 	const struct json_scalar
 	    *scalars;   /* a mixed ndarray (text and numbers), row-major; the tensor is then its text */
@@ -39,7 +40,8 @@ struct seldon_message {
 	size_t name_count;
 	struct span bytes;
 
-	/* Meta. JSON: the text of each; protobuf: all of it in `meta`. ptr NULL when absent. */
+	/* Meta. JSON: the text of each; protobuf: all of it in `meta`. ptr NULL when absent. In an answer as JSON a `meta`
+	 * is the whole of it, and the others do not count. */
 	struct span puid;
 	struct span tags, metrics, request_path;
 	struct span meta;
@@ -57,6 +59,16 @@ struct seldon_unit {
 
 /* A whole message. Several payloads: data wins, then jsonData, strData, binData. None is no error here. */
 bool seldon_read_json(struct seldon_message *ret, struct span text, struct arena *arena, struct error *err) MUST_CHECK;
+
+/*
+ * The same for components, which are given more than models: meta as one text, and data.ndarray in `nested` where it is
+ * not a full box of numbers or booleans. The second one makes a message of JSON's form (is_protobuf false) out of
+ * protobuf: meta and jsonData as JSON text.
+ */
+bool seldon_read_json_whole(struct seldon_message *ret, struct span text, struct arena *arena,
+			    struct error *err) MUST_CHECK;
+bool seldon_read_protobuf_whole(struct seldon_message *ret, struct span bytes, struct arena *arena,
+				struct error *err) MUST_CHECK;
 
 /* One member of a message: its value is read (or skipped, when the key says nothing). For multipart forms. */
 bool seldon_read_member(struct seldon_message *m, struct span key, struct json *j, struct error *err) MUST_CHECK;
@@ -117,9 +129,24 @@ bool seldon_write_json(struct buffer *out, const struct seldon_message *m, const
 bool seldon_write_protobuf(struct buffer *out, const struct seldon_message *m, const struct seldon_unit *unit,
 			   struct error *err) MUST_CHECK;
 
+/* A message of JSON's form as protobuf. */
+bool seldon_write_protobuf_whole(struct buffer *out, const struct seldon_message *m, const struct seldon_unit *unit,
+				 struct arena *arena, struct error *err) MUST_CHECK;
+bool seldon_write_data_protobuf(struct buffer *out, const struct seldon_message *m, struct error *err) MUST_CHECK;
+
+/* The parts of meta out of an object's text: puid, tags, metrics, requestPath. */
+bool seldon_read_meta(struct seldon_message *m, struct json *j, struct error *err) MUST_CHECK;
+/* All of meta as one object. */
+bool seldon_write_meta(struct json_writer *w, const struct seldon_message *m, const struct seldon_unit *unit,
+		       struct arena *arena, struct error *err) MUST_CHECK;
+
 /* What json_numbers() calls a type; false for FP16, BF16, BOOL and BYTES. */
 bool seldon_number_type(enum dtype type, enum json_number_type *ret);
 void json_write_base64(struct json_writer *w, struct span bytes);
+
+/* A tensor's elements as nested lists from dimension `level` on; returns the index behind the last one written. */
+size_t json_write_nested(struct json_writer *w, const struct tensor *t, int level, size_t at);
+void json_write_element(struct json_writer *w, const struct tensor *t, size_t i); /* not FP16, BF16 */
 
 /* JSON text with the members of every object in alphabetical order (a repeated key: the last counts), as Seldon's
  * servers print what passes through them (seldon_sorted.c). */

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "inference/seldon_message.h"
+#include "inference/seldon_value.h"
 #include "wire/protobuf.h"
 
 /* Field numbers of prediction.proto. */
@@ -432,6 +433,19 @@ static bool names_parse(struct seldon_message *m, struct span message, size_t co
 	return true;
 }
 
+/* What is no full box of numbers is left to the component, as JSON. */
+static bool nested_parse(struct seldon_message *m, struct span list, struct arena *arena, struct error *err)
+{
+	struct error ignored = { 0 };
+
+	if (ndarray_parse(m, list, arena, &ignored) && m->tensor.dtype != DTYPE_BYTES && !m->has_null)
+		return true;
+	m->scalars = NULL;
+	m->has_null = false;
+	m->tensor = (struct tensor){ 0 };
+	return seldon_list_text(list, arena, &m->nested, err) || error_wrap(err, "data.ndarray");
+}
+
 /* The last of the three forms in the message counts. */
 static bool data_parse(struct seldon_message *m, struct span bytes, struct arena *arena, struct error *err)
 {
@@ -454,6 +468,7 @@ static bool data_parse(struct seldon_message *m, struct span bytes, struct arena
 		return error_wrap(err, "data");
 	m->names = NULL;
 	m->name_count = 0;
+	m->nested = (struct span){ 0 };
 	if (names > 0 && !names_parse(m, bytes, names, arena, err))
 		return false;
 	switch (which) {
@@ -462,7 +477,7 @@ static bool data_parse(struct seldon_message *m, struct span bytes, struct arena
 		return tensor_parse(m, form, arena, err);
 	case DATA_NDARRAY:
 		m->kind = SELDON_NDARRAY;
-		return ndarray_parse(m, form, arena, err);
+		return m->is_whole ? nested_parse(m, form, arena, err) : ndarray_parse(m, form, arena, err);
 	case DATA_TFTENSOR:
 		m->kind = SELDON_TFTENSOR;
 		return tftensor_read_protobuf(m, form, arena, err);
@@ -486,13 +501,13 @@ static bool meta_parse(struct span meta, struct span *ret_puid, struct error *er
 	return !p.failed || error_wrap(err, "meta");
 }
 
-bool seldon_read_protobuf(struct seldon_message *ret, struct span bytes, struct arena *arena, struct error *err)
+static bool message_parse(struct seldon_message *ret, struct span bytes, struct arena *arena, struct error *err)
 {
 	static const enum seldon_kind kinds[] = { [MESSAGE_BINARY] = SELDON_BINARY,
 						  [MESSAGE_TEXT] = SELDON_TEXT,
 						  [MESSAGE_JSON] = SELDON_JSON,
 						  [MESSAGE_CUSTOM] = SELDON_CUSTOM };
-	struct seldon_message m = { .is_protobuf = true };
+	struct seldon_message m = { .is_protobuf = true, .is_whole = ret->is_whole };
 	struct protobuf p = protobuf(bytes);
 	struct protobuf_field f;
 
@@ -524,6 +539,41 @@ bool seldon_read_protobuf(struct seldon_message *ret, struct span bytes, struct 
 	}
 	if (p.failed)
 		return false;
+	*ret = m;
+	return true;
+}
+
+bool seldon_read_protobuf(struct seldon_message *ret, struct span bytes, struct arena *arena, struct error *err)
+{
+	struct seldon_message m = { 0 };
+
+	if (!message_parse(&m, bytes, arena, err))
+		return false;
+	*ret = m;
+	return true;
+}
+
+bool seldon_read_protobuf_whole(struct seldon_message *ret, struct span bytes, struct arena *arena, struct error *err)
+{
+	struct seldon_message m = { .is_whole = true };
+
+	if (!message_parse(&m, bytes, arena, err))
+		return false;
+	m.is_protobuf = false;
+	if (m.kind >= SELDON_TENSOR && m.kind <= SELDON_TFTENSOR)
+		m.bytes = (struct span){ 0 };
+	if (m.kind == SELDON_JSON && !seldon_value_text(m.bytes, arena, &m.bytes, err))
+		return error_wrap(err, "jsonData");
+	if (m.meta.ptr) {
+		struct json j;
+
+		if (!seldon_meta_text(m.meta, arena, &m.meta, err))
+			return error_wrap(err, "meta");
+		json_init(&j, m.meta, arena);
+		j.allow_nonfinite = true;
+		if (!seldon_read_meta(&m, &j, err))
+			return false;
+	}
 	*ret = m;
 	return true;
 }
@@ -609,7 +659,7 @@ static bool meta_write(struct buffer *out, const struct seldon_message *m, const
 	return !p.failed;
 }
 
-static bool data_write(struct buffer *out, const struct seldon_message *m, struct error *err)
+bool seldon_write_data_protobuf(struct buffer *out, const struct seldon_message *m, struct error *err)
 {
 	size_t mark = protobuf_open(out, MESSAGE_DATA);
 	bool ok = true;
@@ -626,30 +676,72 @@ static bool data_write(struct buffer *out, const struct seldon_message *m, struc
 	return ok;
 }
 
+/* What is one run of bytes. */
+static void payload_write(struct buffer *out, const struct seldon_message *m)
+{
+	static const uint32_t numbers[] = { [SELDON_BINARY] = MESSAGE_BINARY,
+					    [SELDON_TEXT] = MESSAGE_TEXT,
+					    [SELDON_JSON] = MESSAGE_JSON,
+					    [SELDON_CUSTOM] = MESSAGE_CUSTOM };
+
+	if (m->kind >= SELDON_BINARY)
+		protobuf_write_bytes(out, numbers[m->kind], m->bytes);
+}
+
 bool seldon_write_protobuf(struct buffer *out, const struct seldon_message *m, const struct seldon_unit *unit,
 			   struct error *err)
 {
 	if (!meta_write(out, m, unit, err))
 		return false;
-	switch (m->kind) {
-	case SELDON_TENSOR:
-	case SELDON_NDARRAY:
-	case SELDON_TFTENSOR:
-		return data_write(out, m, err);
-	case SELDON_BINARY:
-		protobuf_write_bytes(out, MESSAGE_BINARY, m->bytes);
-		return true;
-	case SELDON_TEXT:
-		protobuf_write_bytes(out, MESSAGE_TEXT, m->bytes);
-		return true;
-	case SELDON_JSON:
-		protobuf_write_bytes(out, MESSAGE_JSON, m->bytes);
-		return true;
-	case SELDON_CUSTOM:
-		protobuf_write_bytes(out, MESSAGE_CUSTOM, m->bytes);
-		return true;
-	case SELDON_NOTHING:
-		return true;
+	if (m->kind >= SELDON_TENSOR && m->kind <= SELDON_TFTENSOR)
+		return seldon_write_data_protobuf(out, m, err);
+	payload_write(out, m);
+	return true;
+}
+
+/* Meta is made as text and turned, so that both encodings say the same. */
+static bool whole_meta_write(struct buffer *out, const struct seldon_message *m, const struct seldon_unit *unit,
+			     struct arena *arena, struct error *err)
+{
+	size_t mark = protobuf_open(out, MESSAGE_META);
+	struct buffer text;
+	struct json_writer w = json_writer(&text);
+	bool ok;
+
+	buffer_init(&text, out->limit);
+	ok = seldon_write_meta(&w, m, unit, arena, err) && buffer_ok(&text, "meta", err) &&
+	     seldon_meta_write(out, buffer_span(&text), arena, err);
+	buffer_done(&text);
+	protobuf_close(out, mark);
+	return ok;
+}
+
+bool seldon_write_protobuf_whole(struct buffer *out, const struct seldon_message *m, const struct seldon_unit *unit,
+				 struct arena *arena, struct error *err)
+{
+	size_t mark, inner;
+	bool ok;
+
+	if (!whole_meta_write(out, m, unit, arena, err))
+		return error_wrap(err, "meta");
+	if (m->kind == SELDON_JSON) {
+		mark = protobuf_open(out, MESSAGE_JSON);
+		ok = seldon_value_write(out, m->bytes, arena, err);
+		protobuf_close(out, mark);
+		return ok || error_wrap(err, "jsonData");
 	}
+	if (m->kind >= SELDON_TENSOR && m->kind <= SELDON_TFTENSOR) {
+		if (!m->nested.ptr)
+			return seldon_write_data_protobuf(out, m, err);
+		mark = protobuf_open(out, MESSAGE_DATA);
+		for (size_t i = 0; i < m->name_count; i++)
+			protobuf_write_bytes(out, DATA_NAMES, m->names[i]);
+		inner = protobuf_open(out, DATA_NDARRAY);
+		ok = seldon_list_write(out, m->nested, arena, err);
+		protobuf_close(out, inner);
+		protobuf_close(out, mark);
+		return ok || error_wrap(err, "data.ndarray");
+	}
+	payload_write(out, m);
 	return true;
 }
