@@ -125,6 +125,13 @@ def test_a_single_class_or_a_function_predict_is_enough(folder):
     assert seldon.Component(loading.load("plain.py").object) and loading.load("plain:predict").text == "Python function predict"
 
 
+def test_a_class_without_methods_is_served_when_it_is_named(folder):
+    write(folder / "Empty.py", "class Empty:\n    pass\n")
+    assert loading.load("Empty:Empty").kind == loading.load("Empty.Empty").kind == "seldon"
+    with pytest.raises(loading.TargetError, match="nothing to serve"):
+        loading.load("Empty")
+
+
 def test_a_subclass_of_a_framework_is_no_component(folder):
     write(folder / "site_.py", WSGI_APP.replace("app = Flask()", "") + """
     class Mine(Flask):

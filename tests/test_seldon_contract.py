@@ -509,6 +509,26 @@ def test_feedback_without_routing_in_its_signature_is_called_without_it():
     assert ask(Learns(), array(), NOTHING, NOTHING, method=seldon.FEEDBACK, routing=1).value == [0]
 
 
+def test_feedback_of_a_unit_without_a_name_goes_by_zero(monkeypatch):
+    class Learns:
+        def send_feedback(self, X, names, reward, truth, routing=None):
+            return [routing]
+
+    response = (seldon.NOTHING, None, [], {"routing": {"0": 3, "unit": 4}})
+    assert ask(Learns(), array(), response, NOTHING, method=seldon.FEEDBACK).value == [3]
+    monkeypatch.setenv("PREDICTIVE_UNIT_ID", "other")
+    assert ask(Learns(), array(), response, NOTHING, method=seldon.FEEDBACK).value == [None]
+
+
+def test_an_empty_message_among_several_is_told():
+    class Joins:
+        def aggregate(self, values, names):
+            return values
+
+    call = ask(Joins(), array(), NOTHING, method=seldon.AGGREGATE, raw=b'{"seldonMessages":[{"strData":"x"},{"y":1}]}')
+    assert call.answer[4] == "Invalid request data type: {'y': 1}"
+
+
 def test_feedback_without_reward_counts_nothing():
     component = seldon.Component(Plain())
     call = Call(array(), NOTHING, NOTHING, method=seldon.FEEDBACK)

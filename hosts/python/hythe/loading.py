@@ -252,6 +252,8 @@ def load(target: str, kind: str = "auto", parameters: Optional[Dict[str, Any]] =
     module, attribute = _find_module(target)
     stem = _stem(target)
     thing = _attribute(module, attribute) if attribute else _choose(module, stem)
+    if attribute and kind == "auto" and inspect.isclass(thing) and not any("__call__" in base.__dict__ for base in thing.__mro__):
+        kind = SELDON  # by the user's word, and be it without a method: health and metadata are answers too
     return _finish(thing, stem, kind, parameters)
 
 
@@ -268,7 +270,7 @@ def _finish(thing: Any, stem: str, kind: str, parameters: Dict[str, Any]) -> Loa
         return Loaded(SELDON, thing, "Python module " + thing.__name__, stem)
     if inspect.isclass(thing):
         text = "Python class " + thing.__name__
-        if kind in (WSGI, ASGI) or not _has_method(thing):
+        if kind in (WSGI, ASGI) or not (kind == SELDON or _has_method(thing)):
             raise TargetError("class %s has none of Seldon's methods (predict, transform_input, route, ...)" % thing.__name__)
         return Loaded(SELDON, _construct(thing, parameters), text, stem if stem.lower() == thing.__name__.lower() else thing.__name__)
     found = kind_of(thing)

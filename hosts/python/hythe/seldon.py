@@ -267,14 +267,17 @@ class Component:
         return call
 
     @staticmethod
-    def _odd_payload(c: Any, kind: int, value: Any) -> Any:
+    def _odd_payload(c: Any, kind: int, value: Any, index: int = -1) -> Any:
         if kind == CUSTOM:
             from google.protobuf import any_pb2  # type: ignore
 
             return any_pb2.Any.FromString(value)
         if c.is_grpc or not c.raw:
             raise ComponentError("Unknown data in SeldonMessage")
-        raise ComponentError("Invalid request data type: %s" % (json.loads(c.raw),))
+        body = json.loads(c.raw)
+        if index >= 0:  # one of a list
+            body = (body if isinstance(body, list) else body["seldonMessages"])[index]
+        raise ComponentError("Invalid request data type: %s" % (body,))
 
     # ---- the other methods ----
 
@@ -314,7 +317,7 @@ class Component:
             for i in range(c.count):
                 kind, value, columns, meta = c.payload(i)
                 if kind == NOTHING or kind == CUSTOM:
-                    value = self._odd_payload(c, kind, value)
+                    value = self._odd_payload(c, kind, value, i)
                 first = kind if i == 0 else first
                 values.append(value)
                 names.append(columns)
@@ -334,14 +337,18 @@ class Component:
             ask = lambda value, names, reward, truth, routing: function(value, names, reward, truth, routing=routing)  # noqa: E731
         else:
             ask = lambda value, names, reward, truth, routing: function(value, names, reward, truth)  # noqa: E731
+        is_nameless = not self._path  # Seldon's wrapper goes by the name "0" then
 
         def call(c: Any) -> None:
             kind, value, names, meta = c.payload(0)
             truth_kind, truth, _, _ = c.payload(2)
             value = _empty_array() if kind == NOTHING else value
             truth = _empty_array() if truth_kind == NOTHING else truth
+            routing = c.routing
+            if routing is None and is_nameless:
+                routing = ((c.payload(1)[3] or {}).get("routing") or {}).get("0")
             try:
-                result = ask(value, names, c.reward, truth, c.routing)
+                result = ask(value, names, c.reward, truth, routing)
             except Exception as error:
                 if not _is_not_implemented(error):
                     raise
