@@ -224,11 +224,15 @@ def test_a_list_of_lists_gets_names_and_a_flat_one_none():
     assert ask(Nested()).names == ["t:0", "t:1", "t:2"] and ask(Flat()).names == []
 
 
-def test_no_predict_is_left_to_the_library():
+def test_no_predict_is_an_empty_answer_and_no_transformer_the_question():
     class Nothing:
         pass
 
-    assert ask(Nothing()).answer == ("undefined",)
+    call = ask(Nothing(), array(meta={"requestPath": {"z": "i"}}))
+    assert call.value == [] and call.names == [] and call.meta == {"requestPath": {"z": "i"}} and call.answer[4] == N
+    call = ask(Nothing(), method=seldon.TRANSFORM_OUTPUT)
+    assert call.value.tolist() == [[1, 2], [3, 4]] and call.names == ["t:0", "t:1"]
+    assert ask(Nothing(), (seldon.NOTHING, None, [], None)).answer[:2] == ("error", 400)
 
 
 def test_no_predict_but_tags_is_an_empty_answer_with_tags():
@@ -408,8 +412,8 @@ class Derived(SeldonComponent):
 
 def test_inherited_methods_are_absent_ones():
     assert ask(Derived()).value.shape == (2, 2)
-    assert ask(SeldonComponent()).answer == ("undefined",)
-    assert ask(Derived(), method=seldon.TRANSFORM_INPUT).answer == ("undefined",)
+    assert ask(SeldonComponent()).value == []
+    assert ask(Derived(), method=seldon.TRANSFORM_INPUT).value.shape == (2, 2)
     assert ask(Derived(), method=seldon.HEALTH).value == "not implemented - assuming healthy"
     assert ask(Derived(), method=seldon.ROUTE).answer[1:] == (400, "MICROSERVICE_BAD_DATA", -1, "route is not implemented")
 
@@ -533,7 +537,7 @@ def test_feedback_without_reward_counts_nothing():
     component = seldon.Component(Plain())
     call = Call(array(), NOTHING, NOTHING, method=seldon.FEEDBACK)
     component.call(call)
-    assert call.answer == ("undefined",) and component.metrics.text() == ""
+    assert call.value == [] and component.metrics.text() == ""
 
 
 # ---- health, metadata, metrics ----

@@ -255,9 +255,6 @@ class Component:
         return call
 
     def _make_absent(self, is_predict: bool, label: str) -> Callable[[Any], None]:
-        if self._tags is None and self._metrics is None and not self._path:
-            return self._unknown_method
-
         def call(c: Any) -> None:
             kind, value, _, meta = c.payload(0)
             if kind == NOTHING or kind == CUSTOM:
@@ -330,8 +327,6 @@ class Component:
     def _make_feedback(self) -> Callable[[Any], None]:
         function = own(self.user, "send_feedback")
         if function is None:
-            if self._tags is None and self._metrics is None and not self._path:
-                return self._unknown_method
             ask = lambda value, names, reward, truth, routing: None  # noqa: E731
         elif _binds_feedback(function):
             ask = lambda value, names, reward, truth, routing: function(value, names, reward, truth, routing=routing)  # noqa: E731
