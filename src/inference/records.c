@@ -182,6 +182,8 @@ static void form_start(struct request *req)
 
 	if (seldon_form_json(req, &text))
 		json_field(req, text);
+	else if (is_seldon(req, (struct span){ 0 }))
+		seldon_predict_request(req);
 	else if (is_large(req))
 		inference_offload(req, form_step, NULL);
 	else
@@ -223,6 +225,8 @@ static void predict_get(struct request *req)
 
 	if (request_query(req, SPAN("json"), &text))
 		json_field(req, text);
+	else if (is_seldon(req, (struct span){ 0 }))
+		seldon_predict_request(req);
 	else
 		work_start(req, SOURCE_FORM, req->query);
 }
