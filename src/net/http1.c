@@ -58,34 +58,6 @@ static void read_timeout(struct http1 *h, int64_t from_ns)
 
 /* ---- answering ---- */
 
-char *http1_put(char *to, struct span s)
-{
-	memcpy(to, s.ptr, s.len);
-	return to + s.len;
-}
-
-/* A line break in a value would let whoever chose the value write headers of their own. */
-char *http1_put_value(char *to, struct span s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.ptr[i];
-
-		to[i] = c < ' ' && c != '\t' ? ' ' : (char)c;
-	}
-	return to + s.len;
-}
-
-char *http1_put_status(char *to, int status, struct span reason)
-{
-	if (LIKELY(status == 200 && reason.len == 0))
-		return HTTP1_PUT(to, "HTTP/1.1 200 OK\r\n");
-	to = HTTP1_PUT(to, "HTTP/1.1 ");
-	to = number_print_int64(to, status);
-	*to++ = ' ';
-	to = http1_put_value(to, reason.len ? reason : span_of(http1_reason(status)));
-	return HTTP1_PUT(to, "\r\n");
-}
-
 static bool has_no_body(const struct request *req)
 {
 	return req->answer.status == 204 || req->answer.status == 304 || req->answer.status < 200;
@@ -98,13 +70,6 @@ static size_t head_most(const struct request *req, struct span server)
 	for (size_t i = 0; i < req->answer.header_count; i++)
 		size += req->answer.headers[i].name.len + req->answer.headers[i].value.len + 4;
 	return size;
-}
-
-char *http1_put_connection(const struct http1 *h, char *to)
-{
-	if (!h->keep_alive)
-		return HTTP1_PUT(to, "Connection: close\r\n");
-	return h->minor == 0 ? HTTP1_PUT(to, "Connection: keep-alive\r\n") : to;
 }
 
 static char *put_head(struct http1 *h, const struct request *req, char *to, struct span server)

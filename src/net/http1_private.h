@@ -9,6 +9,7 @@
  *
  * Threads: the connection's loop.
  */
+#include "base/number.h"
 #include "net/connection.h"
 #include "wire/http1.h"
 
@@ -52,12 +53,44 @@ struct http1 {
 
 /* May the rest of a body that nobody will read be skipped, or must the connection go? */
 bool http1_can_discard(const struct http1 *h);
-/* Pieces of heads; each returns where the next one goes. */
-char *http1_put(char *to, struct span s);
-char *http1_put_value(char *to, struct span s); /* line breaks become spaces */
-char *http1_put_status(char *to, int status, struct span reason);
-char *http1_put_connection(const struct http1 *h, char *to);
+/* Pieces of heads; each returns where the next one goes. In the header, since they are the cost of a small answer. */
+
+static inline char *http1_put(char *to, struct span s)
+{
+	memcpy(to, s.ptr, s.len);
+	return to + s.len;
+}
+
 #define HTTP1_PUT(to, literal) http1_put((to), SPAN(literal))
+
+/* A line break in a value would let whoever chose the value write headers of their own. */
+static inline char *http1_put_value(char *to, struct span s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.ptr[i];
+
+		to[i] = c < ' ' && c != '\t' ? ' ' : (char)c;
+	}
+	return to + s.len;
+}
+
+static inline char *http1_put_status(char *to, int status, struct span reason)
+{
+	if (LIKELY(status == 200 && reason.len == 0))
+		return HTTP1_PUT(to, "HTTP/1.1 200 OK\r\n");
+	to = HTTP1_PUT(to, "HTTP/1.1 ");
+	to = number_print_int64(to, status);
+	*to++ = ' ';
+	to = http1_put_value(to, reason.len ? reason : span_of(http1_reason(status)));
+	return HTTP1_PUT(to, "\r\n");
+}
+
+static inline char *http1_put_connection(const struct http1 *h, char *to)
+{
+	if (!h->keep_alive)
+		return HTTP1_PUT(to, "Connection: close\r\n");
+	return h->minor == 0 ? HTTP1_PUT(to, "Connection: keep-alive\r\n") : to;
+}
 
 /* ---- http1_stream.c ---- */
 
