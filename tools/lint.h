@@ -15,3 +15,22 @@ static inline bool lint_false(bool result)
 #define error_set(...)   lint_false((error_set)(__VA_ARGS__))
 #define error_wrap(...)  lint_false((error_wrap)(__VA_ARGS__))
 #define error_errno(...) lint_false((error_errno)(__VA_ARGS__))
+
+/*
+ * An empty span may have no address, and a text may be absent. The question whether they are there would be taken for a
+ * hint that each may not be.
+ */
+#undef SPAN_ARG
+#define SPAN_ARG(s) (int)((s).len > 120 ? 120 : (s).len), (s).ptr
+
+size_t lint_length(const char *text);
+
+static inline struct span lint_span_of(const char *text)
+{
+	return (struct span){ text, lint_length(text) };
+}
+
+#define span_of(text) lint_span_of(text)
+
+bool lint_span_equal(struct span a, struct span b);
+#define span_equal(a, b) lint_span_equal(a, b)

@@ -22,7 +22,7 @@ void block_reader_done(struct block_reader *r)
 /* Behind the last line end in [from, to). Texts with bare CRs only (old Macs) are rare, and searched for second. */
 static const char *last_line(const char *from, const char *to)
 {
-	const char *found = memrchr(from, '\n', (size_t)(to - from));
+	const char *found = from < to ? memrchr(from, '\n', (size_t)(to - from)) : NULL;
 
 	/* A CR that ends the text may be half of a CRLF. */
 	if (!found && to - from > 1)

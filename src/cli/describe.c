@@ -152,6 +152,7 @@ static void put_generated_body(struct buffer *out, const struct tensor_spec *spe
 	json_open_array(&w);
 	put_input_head(&w, spec, shape);
 	buffer_byte(&body, '[');
+	ASSERT(body.ptr && !body.overflow);
 	buffer_append(out, SPAN("{ printf %s "));
 	put_quoted(out, buffer_span(&body));
 	buffer_print(out, "; yes %s | head -n %zu | paste -sd, -; echo ']}]}'; } | ",

@@ -132,7 +132,7 @@ void serving_wait(void (*reload)(void *context), void (*tick)(void *context), in
 		if (caught == SIGHUP)
 			reload(context);
 		now = clock_monotonic_ns();
-		if (now >= tick_at) {
+		if (tick && now >= tick_at) {
 			tick(context);
 			tick_at = clock_monotonic_ns() + tick_ns;
 		}

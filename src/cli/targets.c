@@ -13,7 +13,7 @@ static bool is_name_char(char c)
 
 struct target target_split(const char *argument)
 {
-	struct span rest = span_of(argument);
+	struct span rest = { argument, strlen(argument) };
 	struct span name = span_first(rest, span_index(rest, '='));
 
 	if (name.len == 0 || name.len == rest.len || access(argument, F_OK) == 0)

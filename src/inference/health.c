@@ -61,7 +61,7 @@ static void watch(struct request *req)
 {
 	static char is_watching;
 	struct error err = { 0 };
-	struct span service;
+	struct span service = { 0 };
 
 	if (req->is_end && req->state) {
 		req->is_held = true;

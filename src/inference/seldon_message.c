@@ -59,7 +59,7 @@ bool seldon_plain(struct tensor *t, struct arena *arena, struct error *err)
 /* How Python prints it, which is what NumPy makes of a number among texts. */
 static bool scalar_text(const struct json_scalar *s, struct arena *arena, struct span *ret, struct error *err)
 {
-	char text[NUMBER_TEXT_MAX], *end = text;
+	char text[NUMBER_TEXT_MAX], *end;
 
 	switch (s->type) {
 	case JSON_STRING:

@@ -268,6 +268,7 @@ static void numbers_list_write(struct buffer *out, uint32_t number, const struct
 {
 	size_t sizes[TENSOR_RANK_MAX], at = 0;
 
+	ASSERT(t->rank > 0);
 	for (int level = t->rank - 1; level >= 0; level--) {
 		size_t item = 9;
 

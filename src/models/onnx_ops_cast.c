@@ -34,6 +34,7 @@ static void load_double(const struct tensor *t, size_t at, size_t n, double *to)
 		LOAD(FP64, double, v);
 #undef LOAD
 	default:
+		memset(to, 0, n * sizeof(*to)); /* text does not come here */
 		break;
 	}
 }
@@ -57,6 +58,7 @@ static void load_int(const struct tensor *t, size_t at, size_t n, int64_t *to)
 		LOAD(INT64, int64_t);
 #undef LOAD
 	default:
+		memset(to, 0, n * sizeof(*to)); /* floats and text do not come here */
 		break;
 	}
 }

@@ -466,13 +466,18 @@ static bool clip_run(struct onnx_run *r, const struct onnx_step *step, struct te
 static bool where_run(struct onnx_run *r, const struct onnx_step *step, struct tensor *out, struct error *err)
 {
 	const struct tensor *in[3] = { onnx_in(r, step, 0), onnx_in(r, step, 1), onnx_in(r, step, 2) };
-	size_t size = dtype_size(in[1]->dtype), inner, outer, at[TENSOR_RANK_MAX] = { 0 };
-	const uint8_t *cond = in[0]->data;
-	const char *px = in[1]->data, *py = in[2]->data;
+	size_t size, inner, outer, at[TENSOR_RANK_MAX] = { 0 };
+	const uint8_t *cond;
+	const char *px, *py;
 	struct onnx_broadcast bc;
 	char *to;
 	int last;
 
+	ASSERT(in[0] && in[1] && in[2]); /* the table of operators says so */
+	size = dtype_size(in[1]->dtype);
+	cond = in[0]->data;
+	px = in[1]->data;
+	py = in[2]->data;
 	if (in[0]->dtype != DTYPE_BOOL || in[1]->dtype != in[2]->dtype)
 		return error_set(err, ERROR_INVALID, "types are %s, %s, %s", dtype_name(in[0]->dtype),
 				 dtype_name(in[1]->dtype), dtype_name(in[2]->dtype));

@@ -201,7 +201,7 @@ static bool parse_tensor(struct parser *ps, struct span message, struct tensor *
 	enum protobuf_scalar scalar;
 	struct protobuf_field f;
 	uint64_t location;
-	size_t count, sizes[FIELDS] = { 0 };
+	size_t count = 0, sizes[FIELDS] = { 0 };
 
 	*ret = (struct tensor){ 0 };
 	while (protobuf_next(&p, &f, err)) {

@@ -453,6 +453,7 @@ static bool node_place(struct compiler *c, struct progress *g, uint32_t node, co
 	if (!place_of(c, n, p, ret_column, ret_k))
 		return false;
 	if (p->is_set) {
+		ASSERT(g->set_at); /* a tree with sets is not tiny */
 		/* the walk and the scan come by here, each once */
 		if (g->set_at[node] == TREE_NONE) {
 			g->set_at[node] = (uint32_t)(c->t->column_count + g->set);

@@ -216,7 +216,7 @@ static void start(const struct server_config *config, bool is_adopted)
 	} else {
 		struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
-		in.sin_port = htons((uint16_t)atoi(strrchr(server_address(server, 0), ':') + 1));
+		in.sin_port = htons((uint16_t)strtoul(strrchr(server_address(server, 0), ':') + 1, NULL, 10));
 		pair[0] = socket(AF_INET, SOCK_STREAM, 0);
 		assert_int_equal(connect(pair[0], (struct sockaddr *)&in, sizeof(in)), 0);
 	}
