@@ -334,6 +334,55 @@ def test_grpc_reaches_the_class(alone):
         assert error.value.code() == grpc.StatusCode.INTERNAL and "no such customer" in error.value.details()
 
 
+def test_raw_and_other_methods_over_grpc(alone, folder):
+    grpc = pytest.importorskip("grpc")
+    from google.protobuf import empty_pb2
+
+    sys.path.insert(0, str(PACKAGE))
+    from hythe import compat
+
+    compat.add_path()
+    from seldon_core.proto import prediction_pb2 as pb
+
+    (folder / "Rare.py").write_text(textwrap.dedent("""
+        import numpy as np
+        class Rare:
+            def predict_raw(self, msg):
+                return {"strData": msg.strData + "!", "meta": {"metrics": [{"key": "k", "type": "COUNTER", "value": 2}]}}
+            def send_feedback_raw(self, feedback):
+                return {"strData": "%g" % feedback.reward}
+            def aggregate(self, Xs, names):
+                return Xs[0] + Xs[1]
+            def route(self, X, names):
+                return np.int64(X.size)
+            def init_metadata(self):
+                return {"name": "n", "versions": ["v1"], "inputs": [{"messagetype": "tensor", "schema": {"names": ["a"]}}]}
+        """))
+    url = alone("Rare").url
+
+    def tensor(*values):
+        return pb.SeldonMessage(data=pb.DefaultData(tensor=pb.Tensor(shape=[1, len(values)], values=values)))
+
+    with grpc.insecure_channel(url[len("http://"):]) as channel:
+
+        def ask(method, message, answer=pb.SeldonMessage):
+            return channel.unary_unary("/seldon.protos." + method, type(message).SerializeToString, answer.FromString)(message, timeout=DEADLINE)
+
+        assert ask("Model/Predict", pb.SeldonMessage(strData="x")).strData == "x!"
+        assert ask("Seldon/SendFeedback", pb.Feedback(reward=0.5)).strData == "0.5"
+        assert list(ask("Combiner/Aggregate", pb.SeldonMessageList(seldonMessages=[tensor(1, 2), tensor(3, 4)])).data.tensor.values) == [4, 6]
+        assert list(ask("Router/Route", tensor(1, 2)).data.tensor.values) == [2]
+        assert list(ask("Transformer/TransformInput", tensor(1, 2)).data.tensor.values) == [1, 2]
+        told = ask("Model/Metadata", empty_pb2.Empty(), pb.SeldonModelMetadata)
+        assert (told.name, list(told.versions), told.inputs[0].messagetype) == ("n", ["v1"], "tensor")
+        with pytest.raises(grpc.RpcError) as error:
+            ask("Router/Route", pb.SeldonMessage())
+        assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT and error.value.details() == "Unknown data in SeldonMessage"
+    import requests
+
+    assert re.search(r'^k_total\{.*method="predict".*\} 2(\.0)?$', requests.get(url + "/metrics", timeout=DEADLINE).text, re.M)
+
+
 def test_the_traceback_goes_to_the_log_with_the_request_and_not_to_the_client(alone, folder):
     import requests
 
