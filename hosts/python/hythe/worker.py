@@ -68,7 +68,8 @@ def set_up_logging() -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("hythe")
     logger.addHandler(handler)
-    logger.setLevel(os.environ.get("HYTHE_LOG_LEVEL", "INFO").upper())
+    levels = {"error": logging.ERROR, "warn": logging.WARNING, "debug": logging.DEBUG}
+    logger.setLevel(levels.get(os.environ.get("HYTHE_LOG_LEVEL", ""), logging.INFO))
     logger.propagate = False
 
 
