@@ -2,6 +2,7 @@
 /* listener_test - the addresses a server listens on. */
 #include "net/server_kit.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -94,6 +95,50 @@ static void every_address_is_served_by_a_port_alone(void **state)
 	server_free(s);
 }
 
+/* From a parent process: systemd, or a supervisor that keeps the port while programs change. */
+static void a_socket_that_listens_already_is_served(void **state)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct server_config config = config_default();
+	int listening = socket(AF_INET, SOCK_STREAM, 0), silent = socket(AF_INET, SOCK_STREAM, 0);
+	char address[32], bad[32];
+	const char *addresses = address;
+	struct error err = { 0 };
+	struct server *s;
+
+	(void)state;
+	assert_int_equal(bind(listening, (struct sockaddr *)&in, sizeof(in)), 0);
+	assert_int_equal(listen(listening, 16), 0);
+	snprintf(address, sizeof(address), "fd:%d", listening);
+	config.addresses = &addresses;
+	config.workers = 3;
+	s = serve(&config);
+	assert_true(strncmp(server_address(s, 0), "127.0.0.1:", 10) == 0);
+	for (int i = 0; i < 30; i++) {
+		int fd = client(s);
+
+		SAY(fd, "GET /echo HTTP/1.1\r\n" H "\r\n");
+		expect(fd, 200, "");
+		close(fd);
+	}
+	server_free(s); /* closes it */
+	assert_int_equal(close(listening), -1);
+
+	addresses = bad;
+	snprintf(bad, sizeof(bad), "fd:%d", silent);
+	assert_null(server_new(&config, &err));
+	assert_non_null(strstr(err.message, "no socket that listens"));
+	snprintf(bad, sizeof(bad), "fd:x");
+	err = (struct error){ 0 };
+	assert_null(server_new(&config, &err));
+	assert_int_equal(err.code, ERROR_INVALID);
+	close(silent);
+	snprintf(bad, sizeof(bad), "fd:%d", silent);
+	err = (struct error){ 0 };
+	assert_null(server_new(&config, &err));
+	assert_non_null(strstr(err.message, "cannot listen on fd:"));
+}
+
 static void a_unix_socket_is_served_guarded_and_removed(void **state)
 {
 	struct server_config config = config_default();
@@ -146,6 +191,7 @@ int main(void)
 		cmocka_unit_test(bad_addresses_are_refused_with_a_reason),
 		cmocka_unit_test(workers_share_a_port_and_other_servers_do_not),
 		cmocka_unit_test(every_address_is_served_by_a_port_alone),
+		cmocka_unit_test(a_socket_that_listens_already_is_served),
 		cmocka_unit_test(a_unix_socket_is_served_guarded_and_removed),
 	};
 
