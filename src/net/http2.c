@@ -351,11 +351,7 @@ static void stream_begin(struct http2_stream *s)
 	if (req->content_type.ptr && grpc_content_type(req->content_type, &is_other) && req->method == METHOD_POST) {
 		if (!grpc_begin(s, req))
 			return;
-	} else if (is_other) {
-		stream_refuse(s, ERROR_UNSUPPORTED_MEDIA,
-			      "content-type '" SPAN_FMT "' is not supported: use application/grpc",
-			      SPAN_ARG(req->content_type));
-		return;
+		is_other = false;
 	}
 	if (!request_begin(req)) {
 		s->is_discarding = true;
@@ -364,6 +360,12 @@ static void stream_begin(struct http2_stream *s)
 	if (UNLIKELY(req->route->kind == ROUTE_STREAM)) {
 		http2_timer_need(h2, after_ms(now_of(h2), limits_of(h2)->read_timeout_ms));
 		http2_raw_begin(s);
+		return;
+	}
+	if (UNLIKELY(is_other)) {
+		stream_refuse(s, ERROR_UNSUPPORTED_MEDIA,
+			      "content-type '" SPAN_FMT "' is not supported: use application/grpc",
+			      SPAN_ARG(req->content_type));
 		return;
 	}
 	if (UNLIKELY(s->is_upgrade)) {
