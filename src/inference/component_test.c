@@ -388,6 +388,8 @@ static void health_and_metadata_are_the_components_own(void **state)
 	assert_body(200, "{\"meta\":{},\"strData\":\"fine\"}");
 	get(*state, "/health/ping");
 	assert_body(200, "pong");
+	get(*state, "/seldon.json");
+	assert_int_equal(answer.status, 200);
 	get(*state, "/metadata");
 	assert_body(200, "{\"custom\":{\"a\":\"b\"},\"inputs\":[{\"datatype\":\"BYTES\",\"messagetype\":\"tensor\","
 			 "\"name\":\"x\",\"shape\":[-1,2]}],\"name\":\"m\",\"outputs\":[],\"platform\":\"p\","

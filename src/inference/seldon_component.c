@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "inference/seldon.h"
 #include "inference/seldon_value.h"
 #include "wire/protobuf.h"
@@ -431,6 +432,9 @@ static bool job_ask(struct request *req, struct component_job *job, const struct
 	if (!ok)
 		return false;
 	ok = answer_encode(req, &job->call, err);
+	if (!ok)
+		log_error("inference", "an answer of code cannot be sent", LOG_SPAN("model", served->name),
+			  LOG_SPAN("request", job->call.request_id), LOG_TEXT("reason", err->message));
 	if (job->call.release)
 		job->call.release(job->call.held);
 	return ok;

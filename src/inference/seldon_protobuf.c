@@ -561,8 +561,11 @@ bool seldon_read_protobuf_whole(struct seldon_message *ret, struct span bytes, s
 	if (!message_parse(&m, bytes, arena, err))
 		return false;
 	m.is_protobuf = false;
-	if (m.kind >= SELDON_TENSOR && m.kind <= SELDON_TFTENSOR)
+	if (m.kind >= SELDON_TENSOR && m.kind <= SELDON_TFTENSOR) {
 		m.bytes = (struct span){ 0 };
+		if (!m.nested.ptr && !tensor_aligned(&m.tensor, arena, err))
+			return false;
+	}
 	if (m.kind == SELDON_JSON && !seldon_value_text(m.bytes, arena, &m.bytes, err))
 		return error_wrap(err, "jsonData");
 	if (m.meta.ptr) {
