@@ -372,6 +372,7 @@ bool v2_message_read(struct span body, struct arena *arena, struct v2_message *r
 
 	if (!read_fields(body, &g, ret, arena, err))
 		return false;
+	ASSERT(g.inputs || call->input_count == 0);
 	ret->is_raw = g.raw_count > 0;
 	if (ret->is_raw && g.raw_count != call->input_count)
 		return error_set(err, ERROR_INVALID, "%zu inputs, but %zu raw_input_contents: expected one for each",
