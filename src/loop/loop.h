@@ -21,7 +21,7 @@ enum {
 	LOOP_WRITE = 2,
 	LOOP_HANGUP = 4, /* delivered, never asked for: both directions are closed, or an error */
 	LOOP_SHARED =
-	    8, /* asked for with loop_watch(): of several loops that watch this descriptor, few wake, not all */
+	    8,         /* asked for with loop_watch(): of several loops that watch this descriptor, few wake, not all */
 	LOOP_END = 16, /* the peer has closed its half; bytes may stand before that end */
 };
 

@@ -63,8 +63,7 @@ int64_t loop_now(const struct loop *l)
 static uint32_t epoll_bits(unsigned events)
 {
 	return (events & LOOP_READ ? (uint32_t)EPOLLIN : 0) | (events & LOOP_WRITE ? (uint32_t)EPOLLOUT : 0) |
-	       (events & LOOP_SHARED ? (uint32_t)EPOLLEXCLUSIVE : 0) |
-	       (events & LOOP_END ? (uint32_t)EPOLLRDHUP : 0);
+	       (events & LOOP_SHARED ? (uint32_t)EPOLLEXCLUSIVE : 0) | (events & LOOP_END ? (uint32_t)EPOLLRDHUP : 0);
 }
 
 static unsigned loop_bits(uint32_t bits)

@@ -156,7 +156,7 @@ static bool field(struct span message, uint32_t number, struct span *ret)
 static void details_tell_the_reason(void **state)
 {
 	struct error err = { ERROR_EXHAUSTED, "queue full" }, failure = { 0 };
-	struct span status, any, info, text;
+	struct span status = { 0 }, any = { 0 }, info = { 0 }, text;
 	struct arena arena;
 
 	(void)state;
