@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* app - exchanges of an application, and their side on the loop. */
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/number.h"
+#include "hosts/app_private.h"
+#include "net/forwarded.h"
+
+/* ---- life ---- */
+
+static void exchange_free(hythe_exchange *x)
+{
+	socket_free(x);
+	buffer_done(&x->in);
+	buffer_done(&x->out);
+	pthread_mutex_destroy(&x->lock);
+	pthread_cond_destroy(&x->changed);
+	free(x->reason);
+	free(x->out_headers);
+	free(x->headers);
+	free(x->text);
+	free(x);
+}
+
+void exchange_drop(hythe_exchange *x)
+{
+	struct app_host *a = x->app;
+
+	if (atomic_fetch_sub(&x->holders, 1) != 1)
+		return;
+	pthread_mutex_lock(&a->lock);
+	if (x->previous)
+		x->previous->next = x->next;
+	else
+		a->all = x->next;
+	if (x->next)
+		x->next->previous = x->previous;
+	pthread_mutex_unlock(&a->lock);
+	exchange_free(x);
+}
+
+static struct hythe_bytes keep(char **at, struct span s)
+{
+	char *to = *at;
+
+	if (s.len)
+		memcpy(to, s.ptr, s.len);
+	*at += s.len;
+	return (struct hythe_bytes){ to, s.len };
+}
+
+/* The length of the body; -1: not told. */
+static int64_t body_length(const struct request *req)
+{
+	struct span text = request_header(req, SPAN("content-length"));
+	int64_t length;
+
+	if (req->is_end)
+		return 0;
+	return text.ptr && number_parse_int64(text, &length) && length >= 0 ? length : -1;
+}
+
+static void question_copy(hythe_exchange *x, const struct request *req)
+{
+	struct forwarded f = request_forwarded(req);
+	struct span id = span_from(req->id, req->id_len);
+	size_t size = req->method_text.len + req->path.len + req->query.len + req->authority.len + f.scheme.len +
+		      f.version.len + f.peer.len + id.len + 8;
+	char *at;
+
+	for (size_t i = 0; i < req->header_count; i++)
+		size += req->headers[i].name.len + req->headers[i].value.len;
+	at = x->text = base_alloc(size);
+	x->method = keep(&at, req->method_text);
+	x->path = keep(&at, req->path);
+	x->query = keep(&at, req->query);
+	x->authority = keep(&at, req->authority);
+	x->is_websocket = req->upgrade.len > 0;
+	if (x->is_websocket)
+		x->scheme = keep(&at, span_equal(f.scheme, SPAN("https")) ? SPAN("wss") : SPAN("ws"));
+	else
+		x->scheme = keep(&at, f.scheme);
+	x->version = keep(&at, f.version);
+	x->peer = keep(&at, f.peer);
+	x->id = keep(&at, id);
+	x->headers = base_calloc(req->header_count + 1, sizeof(*x->headers));
+	x->header_count = req->header_count;
+	for (size_t i = 0; i < req->header_count; i++) {
+		x->headers[i].name = keep(&at, req->headers[i].name);
+		x->headers[i].value = keep(&at, req->headers[i].value);
+	}
+	x->length = body_length(req);
+}
+
+static hythe_exchange *exchange_new(struct app_host *a, struct request *req)
+{
+	hythe_exchange *x = base_calloc(1, sizeof(*x));
+
+	x->app = a;
+	x->req = req;
+	x->holders = 2;
+	x->left = -1;
+	pthread_mutex_init(&x->lock, NULL);
+	pthread_cond_init(&x->changed, NULL);
+	buffer_init(&x->in, MIB(64));
+	buffer_init(&x->out, SIZE_MAX / 4);
+	question_copy(x, req);
+	x->has_all = x->length == 0;
+	pthread_mutex_lock(&a->lock);
+	x->next = a->all;
+	if (x->next)
+		x->next->previous = x;
+	a->all = x;
+	pthread_mutex_unlock(&a->lock);
+	return x;
+}
+
+/* ---- on the loop ---- */
+
+static void exchange_over(hythe_exchange *x, bool is_gone)
+{
+	x->req = NULL;
+	pthread_mutex_lock(&x->lock);
+	x->is_gone = is_gone;
+	x->is_over = true;
+	x->unsent = 0;
+	pthread_cond_broadcast(&x->changed);
+	pthread_mutex_unlock(&x->lock);
+	exchange_drop(x);
+}
+
+void exchange_done(hythe_exchange *x)
+{
+	exchange_over(x, false);
+}
+
+static void flow_receive(struct request *req, struct span bytes, bool is_last)
+{
+	hythe_exchange *x = request_owner(req);
+
+	if (x->socket)
+		socket_receive(x, bytes, is_last);
+	else if (x->app->host->app.serve)
+		blocking_receive(x, bytes, is_last);
+	else
+		event_push(x->app, x, HYTHE_EVENT_BODY, bytes, is_last, 0);
+}
+
+static void unsent_note(hythe_exchange *x, size_t unsent)
+{
+	bool falls;
+
+	pthread_mutex_lock(&x->lock);
+	falls = x->unsent >= APP_WINDOW && unsent < APP_WINDOW;
+	x->unsent = unsent;
+	if (falls)
+		pthread_cond_broadcast(&x->changed);
+	pthread_mutex_unlock(&x->lock);
+	if (falls && !x->app->host->app.serve)
+		event_push(x->app, x, HYTHE_EVENT_WRITABLE, SPAN(""), false, 0);
+}
+
+static void flow_writable(struct request *req)
+{
+	unsent_note(request_owner(req), request_unsent(req));
+}
+
+static void flow_gone(struct request *req, const struct error *why)
+{
+	hythe_exchange *x = request_owner(req);
+
+	(void)why;
+	if (x->socket)
+		loop_timer_clear(x->app->loop, &x->socket->patience);
+	if (!x->app->host->app.serve)
+		event_push(x->app, x, HYTHE_EVENT_GONE, SPAN(""), false, 1006);
+	exchange_over(x, true);
+}
+
+static const struct request_flow app_flow = { flow_receive, flow_writable, flow_gone };
+
+static void app_handle(struct request *req)
+{
+	struct hythe_host *h = req->context;
+	struct app_host *a = h->app_host;
+	struct error err = { 0 };
+	hythe_exchange *x;
+
+	if (h->app.serve && req->upgrade.len) {
+		error_set(&err, ERROR_UNIMPLEMENTED, "this application has no WebSockets");
+		request_fail(req, &err);
+		return;
+	}
+	a->loop = loop_current();
+	x = exchange_new(a, req);
+	request_open(req, &app_flow, x);
+	if (x->is_websocket)
+		socket_new(x);
+	if (h->app.serve)
+		blocking_open(x);
+	else
+		event_push(a, x, HYTHE_EVENT_REQUEST, SPAN(""), x->length == 0, 0);
+}
+
+const struct route app_routes[] = {
+	{ METHOD_GET | METHOD_HEAD | METHOD_POST | METHOD_PUT | METHOD_DELETE | METHOD_PATCH | METHOD_OPTIONS |
+	      METHOD_OTHER,
+	  "*", app_handle, &surface_plain, ROUTE_STREAM },
+	{ 0 },
+};
+
+/* ---- from the user to the loop ---- */
+
+struct order {
+	int status, close_code;
+	char *reason;
+	struct header *headers;
+	size_t count, want, messages;
+	struct buffer out;
+	bool is_ended, is_cut;
+};
+
+static void order_take(hythe_exchange *x, struct order *o)
+{
+	pthread_mutex_lock(&x->lock);
+	*o = (struct order){ x->status, x->close_code,      x->reason, x->out_headers, x->out_count,
+			     x->want,   x->messages_wanted, x->out,    x->is_ended,    x->is_cut };
+	buffer_init(&x->out, x->out.limit);
+	x->unsent += o->out.len;
+	x->status = 0;
+	x->close_code = 0;
+	x->reason = NULL;
+	x->out_headers = NULL;
+	x->want = x->messages_wanted = 0;
+	x->is_posted = false;
+	pthread_mutex_unlock(&x->lock);
+}
+
+static void order_end(hythe_exchange *x, bool is_cut)
+{
+	struct request *req = x->req;
+
+	if (x->socket)
+		loop_timer_clear(x->app->loop, &x->socket->patience);
+	if (is_cut)
+		request_cut(req);
+	else
+		request_end(req, NULL, 0);
+	exchange_done(x);
+}
+
+static void order_do(hythe_exchange *x, struct order *o)
+{
+	if (o->status) {
+		/* A WebSocket is accepted by 200, and anything else refuses it. */
+		int status = x->socket && o->status == 101 ? 200 : o->status;
+
+		request_head(x->req, status, span_of(o->reason), o->headers, o->count);
+		if (x->req && status == 200 && x->socket)
+			socket_opened(x);
+	}
+	if (x->req && o->out.len)
+		request_write(x->req, buffer_span(&o->out));
+	if (x->req && o->close_code)
+		socket_close(x, o->close_code, span_of(x->close_reason));
+	if (x->req && o->messages)
+		socket_want(x, o->messages);
+	if (x->req && o->want)
+		request_want(x->req, o->want);
+	if (x->req && (o->is_ended || o->is_cut))
+		order_end(x, o->is_cut && !o->is_ended);
+	else if (x->req)
+		unsent_note(x, request_unsent(x->req));
+}
+
+static void order_run(struct loop_message *m)
+{
+	hythe_exchange *x = CONTAINER_OF(m, hythe_exchange, message);
+	struct order o;
+
+	order_take(x, &o);
+	if (x->req)
+		order_do(x, &o);
+	free(o.reason);
+	free(o.headers);
+	buffer_done(&o.out);
+	exchange_drop(x);
+}
+
+void exchange_post(hythe_exchange *x)
+{
+	bool is_needed = !x->is_posted && !x->is_over;
+
+	if (is_needed) {
+		x->is_posted = true;
+		atomic_fetch_add(&x->holders, 1);
+		x->message.run = order_run;
+		loop_send(x->app->loop, &x->message);
+	}
+	pthread_mutex_unlock(&x->lock);
+}
+
+/* ---- the answer, both forms ---- */
+
+/* One block: the array, and behind it the bytes. */
+static struct header *headers_copy(const struct hythe_header *headers, size_t count)
+{
+	size_t size = (count + 1) * sizeof(struct header);
+	struct header *copy;
+	char *at;
+
+	for (size_t i = 0; i < count; i++)
+		size += headers[i].name.size + headers[i].value.size;
+	copy = base_alloc(size);
+	at = (char *)(copy + count + 1);
+	for (size_t i = 0; i < count; i++) {
+		struct hythe_bytes name = keep(&at, span_from(headers[i].name.data, headers[i].name.size));
+		struct hythe_bytes value = keep(&at, span_from(headers[i].value.data, headers[i].value.size));
+
+		copy[i] = (struct header){ span_from(name.data, name.size), span_from(value.data, value.size) };
+	}
+	return copy;
+}
+
+static int64_t told_length(const struct header *headers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		int64_t length;
+
+		if (span_equal_ignore_case(headers[i].name, SPAN("content-length")) &&
+		    number_parse_int64(headers[i].value, &length) && length >= 0)
+			return length;
+	}
+	return -1;
+}
+
+bool exchange_head(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers, size_t count)
+{
+	struct header *copy = headers_copy(headers, count);
+
+	pthread_mutex_lock(&x->lock);
+	if (x->has_head) {
+		pthread_mutex_unlock(&x->lock);
+		free(copy);
+		return false;
+	}
+	x->has_head = true;
+	x->status = status;
+	x->reason = reason ? span_to_text(span_of(reason)) : NULL;
+	x->out_headers = copy;
+	x->out_count = count;
+	x->left = told_length(copy, count);
+	pthread_mutex_unlock(&x->lock);
+	return true;
+}
+
+void exchange_add(hythe_exchange *x, const void *bytes, size_t size)
+{
+	if (x->is_over || x->is_ended)
+		return;
+	/* The bytes that complete the answer go with its end: one message, one wake-up. */
+	if (x->left >= 0 && size >= (uint64_t)x->left) {
+		size = (size_t)x->left;
+		x->is_ended = true;
+	}
+	if (x->left >= 0)
+		x->left -= (int64_t)size;
+	buffer_append(&x->out, span_from(bytes, size));
+}
+
+/* ---- the question ---- */
+
+#define ACCESSOR(name)                                                                                                 \
+	struct hythe_bytes hythe_exchange_##name(const hythe_exchange *x)                                              \
+	{                                                                                                              \
+		return x->name;                                                                                        \
+	}
+ACCESSOR(method)
+ACCESSOR(path)
+ACCESSOR(query)
+ACCESSOR(authority)
+ACCESSOR(scheme)
+ACCESSOR(version)
+ACCESSOR(peer)
+ACCESSOR(id)
+#undef ACCESSOR
+
+size_t hythe_exchange_headers(const hythe_exchange *x, const struct hythe_header **ret)
+{
+	*ret = x->headers;
+	return x->header_count;
+}
+
+int64_t hythe_exchange_length(const hythe_exchange *x)
+{
+	return x->length;
+}
+
+int hythe_exchange_is_websocket(const hythe_exchange *x)
+{
+	return x->is_websocket;
+}
+
+/* ---- the application's life ---- */
+
+struct app_host *app_new(struct hythe_host *h)
+{
+	struct app_host *a = base_calloc(1, sizeof(*a));
+
+	a->host = h;
+	a->last = &a->first;
+	a->events_last = &a->events;
+	a->events_fd = -1;
+	if (!h->app.message_limit)
+		h->app.message_limit = APP_MESSAGE_LIMIT;
+	if (!h->app.serve) {
+		a->events_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		ASSERT(a->events_fd >= 0);
+	}
+	pthread_mutex_init(&a->lock, NULL);
+	pthread_cond_init(&a->filled, NULL);
+	return a;
+}
+
+bool app_start(struct hythe_host *h, struct error *err)
+{
+	return !h->app.serve || blocking_start(h->app_host, err);
+}
+
+void app_stop(struct hythe_host *h)
+{
+	if (!h->app.serve)
+		event_push(h->app_host, NULL, HYTHE_EVENT_STOP, SPAN(""), false, 0);
+}
+
+void app_join(struct hythe_host *h)
+{
+	blocking_join(h->app_host);
+}
+
+void app_free(struct app_host *a)
+{
+	if (!a)
+		return;
+	while (a->events) {
+		struct event_node *n = a->events;
+
+		a->events = n->next;
+		free(n);
+	}
+	free(a->taken);
+	while (a->all) {
+		hythe_exchange *x = a->all;
+
+		a->all = x->next;
+		exchange_free(x);
+	}
+	if (a->events_fd >= 0)
+		close(a->events_fd);
+	pthread_mutex_destroy(&a->lock);
+	pthread_cond_destroy(&a->filled);
+	free(a->threads);
+	free(a);
+}

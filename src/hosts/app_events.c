@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* app_events - the queue of events, and answers that never block. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "hosts/app_private.h"
+
+/* ---- on the loop ---- */
+
+void event_push(struct app_host *a, hythe_exchange *x, int kind, struct span bytes, bool is_last, int code)
+{
+	struct event_node *n = base_alloc(sizeof(*n) + bytes.len);
+	uint64_t one = 1;
+	bool was_empty;
+
+	*n = (struct event_node){ .exchange = x, .kind = kind, .code = code, .is_last = is_last, .size = bytes.len };
+	if (bytes.len)
+		memcpy(n->bytes, bytes.ptr, bytes.len);
+	if (x)
+		atomic_fetch_add(&x->holders, 1);
+	pthread_mutex_lock(&a->lock);
+	was_empty = !a->events;
+	*a->events_last = n;
+	a->events_last = &n->next;
+	pthread_mutex_unlock(&a->lock);
+	if (was_empty)
+		(void)!write(a->events_fd, &one, sizeof(one)); /* full: it is readable anyway */
+}
+
+/* ---- the user's thread ---- */
+
+int hythe_events_fd(hythe_host *h)
+{
+	return h->app_host ? h->app_host->events_fd : -1;
+}
+
+static void taken_drop(struct app_host *a)
+{
+	struct event_node *n = a->taken;
+
+	a->taken = NULL;
+	if (n && n->exchange)
+		exchange_drop(n->exchange);
+	free(n);
+}
+
+static struct event_node *event_take(struct app_host *a)
+{
+	struct event_node *n;
+	uint64_t count;
+
+	pthread_mutex_lock(&a->lock);
+	n = a->events;
+	if (n) {
+		a->events = n->next;
+		if (!a->events)
+			a->events_last = &a->events;
+	}
+	/* Emptied under the lock: whoever pushes next finds the queue empty, and writes. */
+	if (!a->events)
+		(void)!read(a->events_fd, &count, sizeof(count));
+	pthread_mutex_unlock(&a->lock);
+	return n;
+}
+
+int hythe_events_next(hythe_host *h, struct hythe_event *ret)
+{
+	struct app_host *a = h->app_host;
+	struct event_node *n;
+	struct hythe_event event = { 0 };
+
+	do {
+		taken_drop(a);
+		n = a->taken = event_take(a);
+		if (!n)
+			return 0;
+	} while (n->exchange && n->exchange->is_released);
+	event.size = ret->size;
+	event.kind = n->kind;
+	event.exchange = n->exchange;
+	event.owner = n->exchange ? n->exchange->owner : NULL;
+	event.bytes = (struct hythe_bytes){ n->bytes, n->size };
+	event.is_last = n->is_last;
+	event.code = n->code;
+	memcpy(ret, &event, MIN(ret->size, sizeof(event)));
+	return 1;
+}
+
+void hythe_exchange_own(hythe_exchange *x, void *owner)
+{
+	x->owner = owner;
+}
+
+void hythe_exchange_want(hythe_exchange *x, size_t bytes)
+{
+	pthread_mutex_lock(&x->lock);
+	if (x->is_websocket)
+		x->messages_wanted++;
+	else
+		x->want += bytes;
+	exchange_post(x);
+}
+
+void hythe_exchange_start(hythe_exchange *x, int status, const struct hythe_header *headers, size_t count)
+{
+	(void)exchange_head(x, status, NULL, headers, count); /* goes with the first bytes, or the end */
+}
+
+static size_t post_and_tell(hythe_exchange *x)
+{
+	size_t unsent = x->out.len + x->unsent;
+
+	exchange_post(x);
+	return unsent;
+}
+
+size_t hythe_exchange_put(hythe_exchange *x, const void *bytes, size_t size)
+{
+	pthread_mutex_lock(&x->lock);
+	exchange_add(x, bytes, size);
+	return post_and_tell(x);
+}
+
+void hythe_exchange_finish(hythe_exchange *x)
+{
+	pthread_mutex_lock(&x->lock);
+	if (!x->has_head || x->is_ended) {
+		pthread_mutex_unlock(&x->lock);
+		return;
+	}
+	x->is_ended = true;
+	exchange_post(x);
+}
+
+void hythe_exchange_accept(hythe_exchange *x, const char *subprotocol, const struct hythe_header *headers, size_t count)
+{
+	struct hythe_header *all = base_calloc(count + 1, sizeof(*all));
+
+	if (count)
+		memcpy(all, headers, count * sizeof(*all));
+	if (subprotocol)
+		all[count++] =
+		    (struct hythe_header){ { "sec-websocket-protocol", 22 }, { subprotocol, strlen(subprotocol) } };
+	if (exchange_head(x, 101, NULL, all, count)) {
+		pthread_mutex_lock(&x->lock);
+		exchange_post(x);
+	}
+	free(all);
+}
+
+size_t hythe_exchange_message(hythe_exchange *x, int is_text, const void *bytes, size_t size)
+{
+	pthread_mutex_lock(&x->lock);
+	if (!x->is_over && !x->is_ended)
+		websocket_write(&x->out, is_text ? WEBSOCKET_OP_TEXT : WEBSOCKET_OP_BINARY, span_from(bytes, size));
+	return post_and_tell(x);
+}
+
+void hythe_exchange_close(hythe_exchange *x, int code, const char *reason)
+{
+	if (exchange_head(x, 403, NULL, NULL, 0)) {
+		hythe_exchange_finish(x);
+		return;
+	}
+	pthread_mutex_lock(&x->lock);
+	x->close_code = code;
+	strncpy(x->close_reason, reason ? reason : "", sizeof(x->close_reason) - 1);
+	exchange_post(x);
+}
+
+void hythe_exchange_release(hythe_exchange *x)
+{
+	x->is_released = true;
+	pthread_mutex_lock(&x->lock);
+	if (!x->is_ended && !x->is_over && !x->close_code) {
+		x->is_cut = true;
+		exchange_post(x);
+	} else {
+		pthread_mutex_unlock(&x->lock);
+	}
+	exchange_drop(x);
+}
