@@ -12,12 +12,9 @@ import weakref
 import numpy as np
 import pytest
 import requests
-from conftest import DEADLINE, PROGRAM, ROOT, SANITIZED
+from conftest import DEADLINE, PACKAGE, PROGRAM, ROOT, SANITIZED
 
-PACKAGE = PROGRAM.parent / "hosts" / "python"
 pytestmark = pytest.mark.skipif(SANITIZED or not (PACKAGE / "hythe" / "_hythe.abi3.so").exists(), reason="no extension module in this build")
-if not SANITIZED:
-    sys.path.insert(0, str(PACKAGE))
 
 
 @pytest.fixture

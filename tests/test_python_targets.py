@@ -17,10 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
-from conftest import PROGRAM, ROOT
-
-PACKAGE = ROOT / "hosts" / "python"
-sys.path.insert(0, str(PACKAGE))
+from conftest import PACKAGE, PROGRAM, ROOT
 
 from hythe import convert, loading, microservice, seldon, sklearn  # noqa: E402
 

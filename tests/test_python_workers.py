@@ -14,9 +14,8 @@ import time
 
 import pytest
 
-from conftest import DEADLINE, PROGRAM
+from conftest import DEADLINE, PACKAGE, PROGRAM
 
-PACKAGE = PROGRAM.parent / "hosts" / "python"
 pytestmark = pytest.mark.skipif(not (PACKAGE / "hythe" / "_hythe.abi3.so").exists(), reason="the extension module is not built")
 
 MODEL = """

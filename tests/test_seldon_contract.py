@@ -4,15 +4,11 @@
 A stand-in takes the place of the library's call: it tells what was decoded and keeps what was replied.
 """
 import json
-import pathlib
 import re
 import sys
 
 import numpy as np
 import pytest
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "hosts" / "python"))
 
 from hythe import compat, loading, parameters, seldon, usermetrics  # noqa: E402
 
