@@ -224,3 +224,14 @@ void hythe_exchange_end(hythe_exchange *x)
 	x->is_ended = true;
 	exchange_post(x);
 }
+
+void hythe_exchange_answer(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers,
+			   size_t count, const void *bytes, size_t size)
+{
+	if (!exchange_head(x, status, reason, headers, count))
+		return;
+	pthread_mutex_lock(&x->lock);
+	exchange_add(x, bytes, size);
+	x->is_ended = true;
+	exchange_post(x);
+}

@@ -59,6 +59,9 @@ int hythe_exchange_head(hythe_exchange *x, int status, const char *reason, const
 int hythe_exchange_has_head(const hythe_exchange *x);
 int hythe_exchange_write(hythe_exchange *x, const void *bytes, size_t size);           /* 0: the client is gone */
 int hythe_exchange_send_file(hythe_exchange *x, int fd, int64_t offset, int64_t size); /* size -1: to its end */
+/* A whole answer at once: head, body and end, in one hand-over (B and E). Nothing, when a head was sent already. */
+void hythe_exchange_answer(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers,
+			   size_t count, const void *bytes, size_t size);
 /* Ends the answer. Without it, when `serve` returns, the client is told 500, or the answer is cut off. */
 void hythe_exchange_end(hythe_exchange *x);
 
