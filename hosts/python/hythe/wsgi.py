@@ -1,49 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
 """WSGI applications (PEP 3333) on hythe's server: `serve(app, {"addresses": ["127.0.0.1:8080"], "threads": 4})`.
 
-Requests are taken, and environ is made, in C; the interpreter's lock is held while the application runs.
+Requests are taken, environ is made and the answer is driven in C (the extension module's wsgi.c); the interpreter's lock is held while the
+application runs. Here is what that takes from Python.
 """
+import io
 import logging
 import os
 import sys
-from typing import Any, Callable, Dict, Optional
+import traceback
+from typing import Any, Callable, Dict, Iterator, Optional
+
+from . import _hythe
 
 _log = logging.getLogger("hythe.wsgi")
 
 
 class FileWrapper:
-    """wsgi.file_wrapper: a file in pieces."""
+    """wsgi.file_wrapper: a file of the system's is sent without passing through Python, others in blocks."""
 
-    def __init__(self, file: Any, block_size: int = 65536) -> None:
-        self.file = file
+    def __init__(self, filelike: Any, block_size: int = 65536) -> None:
+        self.filelike = filelike
         self.block_size = block_size
-        if hasattr(file, "close"):
-            self.close = file.close
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
 
-    def __iter__(self) -> "FileWrapper":
-        return self
-
-    def __next__(self) -> bytes:
-        piece = self.file.read(self.block_size)
-        if not piece:
-            raise StopIteration
-        return piece
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            block = self.filelike.read(self.block_size)
+            if not block:
+                return
+            yield block
 
 
-def _failed(request_id: str, error: BaseException) -> None:
-    if isinstance(error, ConnectionError):
-        _log.info("the client went away (request %s)", request_id)
-    else:
-        _log.error("the application raised (request %s)", request_id, exc_info=(type(error), error, error.__traceback__))
+class _Body(io.RawIOBase):
+    """A body too large to be there at once, or of unknown length."""
+
+    def __init__(self, exchange: Any) -> None:
+        self._exchange = exchange
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._exchange.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _body_reader(exchange: Any) -> io.BufferedReader:
+    return io.BufferedReader(_Body(exchange), 65536)
+
+
+def _failed(request_id: str, kind: Any, error: Any, trace: Any) -> str:
+    _log.error("the application raised (request %s)", request_id, exc_info=(kind, error, trace))
+    return "".join(traceback.format_exception(kind, error, trace))
 
 
 def environ_base(threads: int, is_multiprocess: bool) -> Dict[str, Any]:
     """What every request's environ begins with."""
     return {
         "SCRIPT_NAME": "",
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80",
-        "SERVER_SOFTWARE": "hythe",
+        "SERVER_SOFTWARE": "hythe/" + _hythe.__version__,
         "wsgi.version": (1, 0),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": threads > 1,
@@ -56,11 +74,10 @@ def environ_base(threads: int, is_multiprocess: bool) -> Dict[str, Any]:
 
 def make_host(app: Any, options: Dict[str, Any]) -> Any:
     """A Host for the application; `options` are its other arguments."""
-    from ._hythe import Host
-
     # A worker behind `hythe serve` may have brothers.
     is_multiprocess = os.environ.get("HYTHE_FRONT_PID", str(os.getpid())) != str(os.getpid())
-    return Host(app=("wsgi", app, environ_base(options.get("threads", 1), is_multiprocess), _failed), **options)
+    base = environ_base(options.get("threads", 1), is_multiprocess)
+    return _hythe.Host(app=("wsgi", app, base, _failed, _body_reader, FileWrapper), **options)
 
 
 def serve(app: Any, options: Optional[Dict[str, Any]] = None, ready: Optional[Callable[[Any, int], None]] = None) -> None:
