@@ -121,7 +121,8 @@ static hythe_exchange *exchange_new(struct app_host *a, struct request *req)
 
 static void exchange_over(hythe_exchange *x, bool is_gone)
 {
-	x->req = NULL;
+	if (x->socket)
+		loop_timer_clear(x->app->loop, &x->socket->patience);
 	pthread_mutex_lock(&x->lock);
 	x->is_gone = is_gone;
 	x->is_over = true;
@@ -131,8 +132,15 @@ static void exchange_over(hythe_exchange *x, bool is_gone)
 	exchange_drop(x);
 }
 
-void exchange_done(hythe_exchange *x)
+void exchange_done(hythe_exchange *x, bool is_cut)
 {
+	struct request *req = x->req;
+
+	x->req = NULL; /* a cut that finds the connection broken calls flow_gone() */
+	if (is_cut)
+		request_cut(req);
+	else
+		request_end(req, NULL, 0);
 	exchange_over(x, false);
 }
 
@@ -150,15 +158,16 @@ static void flow_receive(struct request *req, struct span bytes, bool is_last)
 
 static void unsent_note(hythe_exchange *x, size_t unsent)
 {
-	bool falls;
+	bool is_owed;
 
 	pthread_mutex_lock(&x->lock);
-	falls = x->unsent >= APP_WINDOW && unsent < APP_WINDOW;
 	x->unsent = unsent;
-	if (falls)
-		pthread_cond_broadcast(&x->changed);
+	is_owed = x->owes_writable && x->out.len + unsent < APP_WINDOW;
+	if (is_owed)
+		x->owes_writable = false;
+	pthread_cond_broadcast(&x->changed);
 	pthread_mutex_unlock(&x->lock);
-	if (falls && !x->app->host->app.serve)
+	if (is_owed)
 		event_push(x->app, x, HYTHE_EVENT_WRITABLE, SPAN(""), false, 0);
 }
 
@@ -172,9 +181,12 @@ static void flow_gone(struct request *req, const struct error *why)
 	hythe_exchange *x = request_owner(req);
 
 	(void)why;
-	if (x->socket)
-		loop_timer_clear(x->app->loop, &x->socket->patience);
-	if (!x->app->host->app.serve)
+	if (!x->req)
+		return;
+	x->req = NULL;
+	if (x->app->host->app.serve)
+		blocking_gone(x);
+	else
 		event_push(x->app, x, HYTHE_EVENT_GONE, SPAN(""), false, 1006);
 	exchange_over(x, true);
 }
@@ -193,7 +205,8 @@ static void app_handle(struct request *req)
 		request_fail(req, &err);
 		return;
 	}
-	a->loop = loop_current();
+	if (!a->loop) /* written before any other thread can have an exchange to ask by */
+		a->loop = loop_current();
 	x = exchange_new(a, req);
 	request_open(req, &app_flow, x);
 	if (x->is_websocket)
@@ -219,16 +232,28 @@ struct order {
 	struct header *headers;
 	size_t count, want, messages;
 	struct buffer out;
-	bool is_ended, is_cut;
+	bool is_accepted, is_ended, is_cut;
+	char close_reason[APP_REASON_MOST + 1];
 };
 
 static void order_take(hythe_exchange *x, struct order *o)
 {
 	pthread_mutex_lock(&x->lock);
-	*o = (struct order){ x->status, x->close_code,      x->reason, x->out_headers, x->out_count,
-			     x->want,   x->messages_wanted, x->out,    x->is_ended,    x->is_cut };
+	*o = (struct order){ .status = x->status,
+			     .close_code = x->close_code,
+			     .reason = x->reason,
+			     .headers = x->out_headers,
+			     .count = x->out_count,
+			     .want = x->want,
+			     .messages = x->messages_wanted,
+			     .out = x->out,
+			     .is_accepted = x->is_accepted,
+			     .is_ended = x->is_ended,
+			     .is_cut = x->is_cut };
+	if (x->close_code)
+		memcpy(o->close_reason, x->close_reason, sizeof(o->close_reason));
 	buffer_init(&x->out, x->out.limit);
-	x->unsent += o->out.len;
+	x->unsent += x->is_over ? 0 : o->out.len;
 	x->status = 0;
 	x->close_code = 0;
 	x->reason = NULL;
@@ -238,39 +263,35 @@ static void order_take(hythe_exchange *x, struct order *o)
 	pthread_mutex_unlock(&x->lock);
 }
 
-static void order_end(hythe_exchange *x, bool is_cut)
+static void order_head(hythe_exchange *x, const struct order *o)
 {
-	struct request *req = x->req;
+	bool is_accept = o->is_accepted && x->socket;
+	int status = o->status;
 
-	if (x->socket)
-		loop_timer_clear(x->app->loop, &x->socket->patience);
-	if (is_cut)
-		request_cut(req);
-	else
-		request_end(req, NULL, 0);
-	exchange_done(x);
+	/* A WebSocket is accepted by 200, and anything else refuses it. There is one head here: interim ones would not be it. */
+	if (is_accept)
+		status = 200;
+	else if (status < 200 || (x->socket && status == 200))
+		status = 500;
+	request_head(x->req, status, span_of(o->reason), o->headers, o->count);
+	if (x->req && is_accept)
+		socket_opened(x);
 }
 
 static void order_do(hythe_exchange *x, struct order *o)
 {
-	if (o->status) {
-		/* A WebSocket is accepted by 200, and anything else refuses it. */
-		int status = x->socket && o->status == 101 ? 200 : o->status;
-
-		request_head(x->req, status, span_of(o->reason), o->headers, o->count);
-		if (x->req && status == 200 && x->socket)
-			socket_opened(x);
-	}
+	if (o->status)
+		order_head(x, o);
 	if (x->req && o->out.len)
 		request_write(x->req, buffer_span(&o->out));
 	if (x->req && o->close_code)
-		socket_close(x, o->close_code, span_of(x->close_reason));
+		socket_close(x, o->close_code, span_of(o->close_reason));
 	if (x->req && o->messages)
 		socket_want(x, o->messages);
 	if (x->req && o->want)
 		request_want(x->req, o->want);
 	if (x->req && (o->is_ended || o->is_cut))
-		order_end(x, o->is_cut && !o->is_ended);
+		exchange_done(x, o->is_cut && !o->is_ended);
 	else if (x->req)
 		unsent_note(x, request_unsent(x->req));
 }
@@ -358,7 +379,7 @@ bool exchange_head(hythe_exchange *x, int status, const char *reason, const stru
 
 void exchange_add(hythe_exchange *x, const void *bytes, size_t size)
 {
-	if (x->is_over || x->is_ended)
+	if (!x->has_head || x->is_accepted || x->is_over || x->is_ended)
 		return;
 	/* The bytes that complete the answer go with its end: one message, one wake-up. */
 	if (x->left >= 0 && size >= (uint64_t)x->left) {

@@ -106,9 +106,10 @@ void hythe_exchange_start(hythe_exchange *x, int status, const struct hythe_head
 	(void)exchange_head(x, status, NULL, headers, count); /* goes with the first bytes, or the end */
 }
 
+/* What has ended, or ends, is not waited for: no HYTHE_EVENT_WRITABLE would come. */
 static size_t post_and_tell(hythe_exchange *x)
 {
-	size_t unsent = x->out.len + x->unsent;
+	size_t unsent = x->is_over || x->is_ended || x->is_closed ? 0 : x->out.len + x->unsent;
 
 	exchange_post(x);
 	return unsent;
@@ -141,8 +142,9 @@ void hythe_exchange_accept(hythe_exchange *x, const char *subprotocol, const str
 	if (subprotocol)
 		all[count++] =
 		    (struct hythe_header){ { "sec-websocket-protocol", 22 }, { subprotocol, strlen(subprotocol) } };
-	if (exchange_head(x, 101, NULL, all, count)) {
+	if (x->is_websocket && exchange_head(x, 101, NULL, all, count)) {
 		pthread_mutex_lock(&x->lock);
+		x->is_accepted = true;
 		exchange_post(x);
 	}
 	free(all);
@@ -151,20 +153,44 @@ void hythe_exchange_accept(hythe_exchange *x, const char *subprotocol, const str
 size_t hythe_exchange_message(hythe_exchange *x, int is_text, const void *bytes, size_t size)
 {
 	pthread_mutex_lock(&x->lock);
-	if (!x->is_over && !x->is_ended)
+	if (x->is_accepted && !x->is_closed && !x->is_over && !x->is_ended)
 		websocket_write(&x->out, is_text ? WEBSOCKET_OP_TEXT : WEBSOCKET_OP_BINARY, span_from(bytes, size));
 	return post_and_tell(x);
 }
 
+/* RFC 6455 7.4: 1005 is a frame without a code; others of those below, and numbers outside, may not be sent. */
+static int close_code(int code)
+{
+	return code < 1000 || code > 4999 || code == 1004 || code == 1006 || code == 1015 ? 1000 : code;
+}
+
+/* As much as a frame holds, in whole characters. */
+static void close_reason(hythe_exchange *x, const char *reason)
+{
+	size_t len = strlen(reason), most = MIN(len, APP_REASON_MOST);
+
+	while (most < len && most > 0 && ((unsigned char)reason[most] & 0xc0) == 0x80)
+		most--;
+	memcpy(x->close_reason, reason, most);
+	x->close_reason[most] = '\0';
+}
+
 void hythe_exchange_close(hythe_exchange *x, int code, const char *reason)
 {
-	if (exchange_head(x, 403, NULL, NULL, 0)) {
+	static const struct hythe_header none = { { "content-length", 14 }, { "0", 1 } };
+
+	if (exchange_head(x, 403, NULL, &none, 1)) {
 		hythe_exchange_finish(x);
 		return;
 	}
 	pthread_mutex_lock(&x->lock);
-	x->close_code = code;
-	strncpy(x->close_reason, reason ? reason : "", sizeof(x->close_reason) - 1);
+	if (!x->is_accepted || x->is_closed) {
+		pthread_mutex_unlock(&x->lock);
+		return;
+	}
+	x->is_closed = true;
+	x->close_code = close_code(code);
+	close_reason(x, reason ? reason : "");
 	exchange_post(x);
 }
 
@@ -172,7 +198,7 @@ void hythe_exchange_release(hythe_exchange *x)
 {
 	x->is_released = true;
 	pthread_mutex_lock(&x->lock);
-	if (!x->is_ended && !x->is_over && !x->close_code) {
+	if (!x->is_ended && !x->is_over && !x->is_closed) {
 		x->is_cut = true;
 		exchange_post(x);
 	} else {

@@ -16,10 +16,13 @@
 
 #define APP_WINDOW        KIB(64) /* of a body, read ahead or unsent */
 #define APP_MESSAGE_LIMIT MIB(16)
+#define APP_REASON_MOST   123 /* RFC 6455 5.5: what a close frame can hold */
 
 struct app_websocket {
 	struct websocket frames;
-	struct buffer raw;  /* bytes not yet read as frames */
+	struct buffer raw; /* bytes from raw_at on are not yet read as frames */
+	size_t raw_at;
+	size_t due;         /* bytes that came, and for which no others were asked yet */
 	struct buffer held; /* a whole message nobody has asked for */
 	struct timer patience;
 	size_t wanted; /* messages */
@@ -43,7 +46,7 @@ struct hythe_exchange {
 	char *text;
 
 	/* On the loop. */
-	struct request *req; /* NULL once the answer has ended or the client is gone */
+	struct request *req; /* NULL once the answer has ended or the client is gone: the loop has let go */
 	struct app_websocket *socket;
 
 	pthread_mutex_t lock; /* guards what follows */
@@ -55,16 +58,19 @@ struct hythe_exchange {
 	bool has_all, is_gone, is_over;
 	size_t want;
 	struct buffer out;
-	size_t unsent;
+	size_t unsent;      /* as the loop saw it last, and what it has taken since */
+	bool owes_writable; /* E: was told of a window's worth or more */
 	int status; /* of the head, until the loop has it; 0: none */
 	char *reason;
 	struct header *out_headers;
 	size_t out_count;
 	bool has_head, is_ended, is_cut;
-	int64_t left; /* of the answer's Content-Length; -1: not told */
+	bool is_accepted; /* a WebSocket: the answer is 101 */
+	bool is_closed;   /* a WebSocket: close_code was given; nothing is sent after that */
+	int64_t left;     /* of the answer's Content-Length; -1: not told */
 	size_t messages_wanted;
-	int close_code; /* 0: none */
-	char close_reason[124];
+	int close_code; /* until the loop has it; 0: none */
+	char close_reason[APP_REASON_MOST + 1];
 
 	/* Of the events' thread alone. */
 	void *owner;
@@ -96,12 +102,13 @@ struct app_host {
 };
 
 void exchange_drop(hythe_exchange *x);
-void exchange_post(hythe_exchange *x); /* with its lock held, which it gives back */
-void exchange_done(hythe_exchange *x); /* on the loop: the answer has ended */
+void exchange_post(hythe_exchange *x);              /* with its lock held, which it gives back */
+void exchange_done(hythe_exchange *x, bool is_cut); /* on the loop: ends the answer; the caller holds the exchange */
 bool exchange_head(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers, size_t count);
 void exchange_add(hythe_exchange *x, const void *bytes, size_t size); /* with its lock held */
 
 void blocking_open(hythe_exchange *x);
+void blocking_gone(hythe_exchange *x);
 void blocking_receive(hythe_exchange *x, struct span bytes, bool is_last);
 bool blocking_start(struct app_host *a, struct error *err) MUST_CHECK;
 void blocking_join(struct app_host *a);
