@@ -45,6 +45,13 @@ void blocking_receive(hythe_exchange *x, struct span bytes, bool is_last)
 		queue_add(x);
 }
 
+/* Nobody will serve what was still being gathered. */
+void blocking_gone(hythe_exchange *x)
+{
+	if (is_gathered(x) && !x->has_all)
+		exchange_drop(x);
+}
+
 /* ---- threads ---- */
 
 static hythe_exchange *queue_take(struct app_host *a)

@@ -28,7 +28,7 @@ struct app_websocket {
 	size_t wanted; /* messages */
 	int held_kind; /* enum hythe_event_kind; 0: none */
 	hythe_exchange *exchange;
-	bool is_closing;
+	bool is_closing, is_at_end; /* the client sends no more */
 };
 
 struct hythe_exchange {
@@ -60,7 +60,7 @@ struct hythe_exchange {
 	struct buffer out;
 	size_t unsent;      /* as the loop saw it last, and what it has taken since */
 	bool owes_writable; /* E: was told of a window's worth or more */
-	int status; /* of the head, until the loop has it; 0: none */
+	int status;         /* of the head, until the loop has it; 0: none */
 	char *reason;
 	struct header *out_headers;
 	size_t out_count;
@@ -103,7 +103,7 @@ struct app_host {
 
 void exchange_drop(hythe_exchange *x);
 void exchange_post(hythe_exchange *x);              /* with its lock held, which it gives back */
-void exchange_done(hythe_exchange *x, bool is_cut); /* on the loop: ends the answer; the caller holds the exchange */
+void exchange_done(hythe_exchange *x, bool is_cut); /* on the loop: ends the answer, and lets go */
 bool exchange_head(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers, size_t count);
 void exchange_add(hythe_exchange *x, const void *bytes, size_t size); /* with its lock held */
 

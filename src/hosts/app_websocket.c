@@ -5,14 +5,14 @@
 #include "hosts/app_private.h"
 
 #define CLOSE_PATIENCE_NS INT64_C(5000000000) /* for the client's own close frame */
-#define READ_STEP         KIB(16)
+#define READ_AHEAD        KIB(64)
 
 void socket_new(hythe_exchange *x)
 {
 	struct app_websocket *s = base_calloc(1, sizeof(*s));
 
 	websocket_init(&s->frames, x->app->host->app.message_limit);
-	buffer_init(&s->raw, MIB(1));
+	buffer_init(&s->raw, 2 * READ_AHEAD); /* never more than was asked for */
 	buffer_init(&s->held, x->app->host->app.message_limit);
 	s->exchange = x;
 	x->socket = s;
@@ -49,14 +49,14 @@ static void close_send(hythe_exchange *x, int code, struct span reason)
 	buffer_done(&out);
 }
 
-static void socket_end(hythe_exchange *x)
+static void held_clear(struct app_websocket *s)
 {
-	loop_timer_clear(x->app->loop, &x->socket->patience);
-	request_end(x->req, NULL, 0);
-	exchange_done(x);
+	s->held_kind = 0;
+	buffer_clear(&s->held);
+	buffer_shrink(&s->held, READ_AHEAD);
 }
 
-static void deliver(hythe_exchange *x)
+static void held_deliver(hythe_exchange *x)
 {
 	struct app_websocket *s = x->socket;
 
@@ -64,17 +64,36 @@ static void deliver(hythe_exchange *x)
 		return;
 	s->wanted--;
 	event_push(x->app, x, s->held_kind, buffer_span(&s->held), true, 0);
-	s->held_kind = 0;
-	buffer_clear(&s->held);
+	held_clear(s);
+}
+
+static void message_take(hythe_exchange *x, int kind, struct span message)
+{
+	struct app_websocket *s = x->socket;
+
+	if (s->wanted) {
+		s->wanted--;
+		event_push(x->app, x, kind, message, true, 0);
+	} else {
+		buffer_append(&s->held, message);
+		s->held_kind = kind;
+	}
 }
 
 /* The client closes, or breaks the rules: answered in kind, and over. */
-static void closed(hythe_exchange *x, int code, struct span reason, bool is_failure)
+static void closed(hythe_exchange *x, int code, struct span reason)
 {
 	event_push(x->app, x, HYTHE_EVENT_CLOSED, reason, true, code);
 	if (!x->socket->is_closing)
-		close_send(x, !is_failure && code == 1005 ? 1000 : code, SPAN(""));
-	socket_end(x);
+		close_send(x, code, SPAN(""));
+	exchange_done(x, false);
+}
+
+/* The connection ends without a close frame, which nobody would read now (RFC 6455 7.1.5: 1006, never on the wire). */
+static void broken_off(hythe_exchange *x)
+{
+	event_push(x->app, x, HYTHE_EVENT_CLOSED, SPAN(""), true, 1006);
+	exchange_done(x, false);
 }
 
 /* Reads frames until a message is held or the bytes are used up. False when the exchange is over. */
@@ -84,54 +103,72 @@ static bool frames_read(hythe_exchange *x)
 
 	while (!s->held_kind) {
 		struct span message;
+		struct span rest = span_from(s->raw.ptr + s->raw_at, s->raw.len - s->raw_at);
 		size_t used = 0;
 		int code = 0;
-		enum websocket_event event = websocket_read(&s->frames, buffer_span(&s->raw), &used, &message, &code);
+		enum websocket_event event = websocket_read(&s->frames, rest, &used, &message, &code);
 
-		buffer_drop(&s->raw, used);
+		s->raw_at += used;
 		switch (event) {
 		case WEBSOCKET_MORE:
 			return true;
 		case WEBSOCKET_TEXT:
 		case WEBSOCKET_BINARY:
-			if (s->is_closing)
-				break;
-			buffer_append(&s->held, message);
-			s->held_kind = event == WEBSOCKET_TEXT ? HYTHE_EVENT_TEXT : HYTHE_EVENT_BYTES;
-			deliver(x);
+			if (!s->is_closing)
+				message_take(x, event == WEBSOCKET_TEXT ? HYTHE_EVENT_TEXT : HYTHE_EVENT_BYTES,
+					     message);
 			break;
 		case WEBSOCKET_PING:
-			frame_send(x, WEBSOCKET_OP_PONG, message);
+			if (!s->is_closing)
+				frame_send(x, WEBSOCKET_OP_PONG, message);
 			break;
 		case WEBSOCKET_PONG:
 			break;
 		case WEBSOCKET_CLOSE:
-			closed(x, code, message, false);
+			closed(x, code, message);
 			return false;
 		case WEBSOCKET_FAILED:
-			closed(x, code, SPAN(""), true);
+			closed(x, code, SPAN(""));
 			return false;
 		}
 	}
 	return true;
 }
 
-void socket_receive(hythe_exchange *x, struct span bytes, bool is_last)
+/* Asks for as many bytes as have come, so that no more than READ_AHEAD are ever under way. */
+static void more_want(hythe_exchange *x)
 {
-	buffer_append(&x->socket->raw, bytes);
-	if (!frames_read(x))
-		return;
-	if (is_last) {
-		closed(x, 1006, SPAN(""), false);
+	struct app_websocket *s = x->socket;
+	size_t due = s->due;
+
+	buffer_drop(&s->raw, s->raw_at);
+	s->raw_at = 0;
+	if (s->held_kind)
+		return; /* what came before the client's end is still read, then it counts */
+	if (s->is_at_end) {
+		broken_off(x);
 		return;
 	}
-	if (!x->socket->held_kind)
-		request_want(x->req, READ_STEP);
+	if (!due)
+		return;
+	s->due = 0;
+	request_want(x->req, due);
+}
+
+void socket_receive(hythe_exchange *x, struct span bytes, bool is_last)
+{
+	struct app_websocket *s = x->socket;
+
+	buffer_append(&s->raw, bytes);
+	s->due += bytes.len;
+	s->is_at_end = is_last;
+	if (frames_read(x))
+		more_want(x);
 }
 
 void socket_opened(hythe_exchange *x)
 {
-	request_want(x->req, READ_STEP);
+	request_want(x->req, READ_AHEAD);
 }
 
 void socket_want(hythe_exchange *x, size_t messages)
@@ -140,17 +177,17 @@ void socket_want(hythe_exchange *x, size_t messages)
 	bool was_held = s->held_kind != 0;
 
 	s->wanted += messages;
-	deliver(x);
+	held_deliver(x);
 	/* Reading stops while a message is held, and goes on here. */
-	if (was_held && !s->held_kind && frames_read(x) && !s->held_kind)
-		request_want(x->req, READ_STEP);
+	if (was_held && !s->held_kind && frames_read(x))
+		more_want(x);
 }
 
 static void patience_ends(struct timer *t)
 {
 	struct app_websocket *s = CONTAINER_OF(t, struct app_websocket, patience);
 
-	socket_end(s->exchange);
+	broken_off(s->exchange);
 }
 
 void socket_close(hythe_exchange *x, int code, struct span reason)
@@ -160,9 +197,8 @@ void socket_close(hythe_exchange *x, int code, struct span reason)
 	if (s->is_closing)
 		return;
 	close_send(x, code, reason);
-	s->held_kind = 0;
-	buffer_clear(&s->held);
+	held_clear(s);
 	loop_timer_set(x->app->loop, &s->patience, loop_now(x->app->loop) + CLOSE_PATIENCE_NS, patience_ends);
 	if (frames_read(x))
-		request_want(x->req, READ_STEP);
+		more_want(x);
 }

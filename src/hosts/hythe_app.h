@@ -31,8 +31,7 @@ struct hythe_app {
 	size_t size;
 	void *context;
 	void (*serve)(void *context, hythe_exchange *x); /* B; NULL: E */
-	/* `serve` has not returned in this time, or nobody has taken its events: 0 none. */
-	size_t message_limit; /* bytes of one WebSocket message; 0: 16 MiB */
+	size_t message_limit;                            /* bytes of one WebSocket message; 0: 16 MiB */
 };
 
 /* ---- the question (B and E) ---- */
@@ -57,8 +56,9 @@ int64_t hythe_exchange_read(hythe_exchange *x, void *to, size_t size);
 int hythe_exchange_head(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers,
 			size_t count);
 int hythe_exchange_has_head(const hythe_exchange *x);
-int hythe_exchange_write(hythe_exchange *x, const void *bytes, size_t size);           /* 0: the client is gone */
-int hythe_exchange_send_file(hythe_exchange *x, int fd, int64_t offset, int64_t size); /* size -1: to its end */
+int hythe_exchange_write(hythe_exchange *x, const void *bytes, size_t size); /* 0: the client is gone */
+/* size -1: to its end. 0: the client is gone, or the file cannot be read at an offset. */
+int hythe_exchange_send_file(hythe_exchange *x, int fd, int64_t offset, int64_t size);
 /* A whole answer at once: head, body and end, in one hand-over (B and E). Nothing, when a head was sent already. */
 void hythe_exchange_answer(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers,
 			   size_t count, const void *bytes, size_t size);
@@ -74,7 +74,7 @@ enum hythe_event_kind {
 	HYTHE_EVENT_GONE = 4,     /* the client went away, or a limit was passed */
 	HYTHE_EVENT_TEXT = 5,     /* a WebSocket message */
 	HYTHE_EVENT_BYTES = 6,
-	HYTHE_EVENT_CLOSED = 7, /* by the client; code and the reason in bytes */
+	HYTHE_EVENT_CLOSED = 7, /* a WebSocket is over; the client's code (1006: none came) and its reason in bytes */
 	HYTHE_EVENT_STOP = 8,   /* no exchange: hythe_host_stop() was called */
 };
 struct hythe_event {
@@ -92,7 +92,8 @@ int hythe_events_next(hythe_host *h, struct hythe_event *ret); /* 0: none now */
 void hythe_exchange_own(hythe_exchange *x, void *owner);
 void hythe_exchange_want(hythe_exchange *x, size_t bytes); /* E: lets more of the body, or one message, come */
 void hythe_exchange_start(hythe_exchange *x, int status, const struct hythe_header *headers, size_t count);
-size_t hythe_exchange_put(hythe_exchange *x, const void *bytes, size_t size); /* returns bytes unsent now */
+/* Returns bytes unsent now; 0 once the answer is complete, which no HYTHE_EVENT_WRITABLE follows. */
+size_t hythe_exchange_put(hythe_exchange *x, const void *bytes, size_t size);
 void hythe_exchange_finish(hythe_exchange *x);
 void hythe_exchange_accept(hythe_exchange *x, const char *subprotocol, const struct hythe_header *headers,
 			   size_t count);
