@@ -111,6 +111,7 @@ static size_t post_and_tell(hythe_exchange *x)
 {
 	size_t unsent = x->is_over || x->is_ended || x->is_closed ? 0 : x->out.len + x->unsent;
 
+	x->owes_writable |= unsent >= APP_WINDOW;
 	exchange_post(x);
 	return unsent;
 }
