@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* app_blocking - threads that serve exchanges, and read and write as long as they like. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -98,11 +99,7 @@ static void close_open_end(hythe_exchange *x)
 		return;
 	}
 	pthread_mutex_unlock(&x->lock);
-	(void)exchange_head(x, 500, NULL, &type, 1);
-	pthread_mutex_lock(&x->lock);
-	exchange_add(x, sorry, sizeof(sorry) - 1);
-	x->is_ended = true;
-	exchange_post(x);
+	hythe_exchange_answer(x, 500, NULL, &type, 1, sorry, sizeof(sorry) - 1);
 }
 
 static void *thread_main(void *argument)
@@ -232,10 +229,34 @@ void hythe_exchange_end(hythe_exchange *x)
 	exchange_post(x);
 }
 
+/* RFC 9110 8.6: the length is what the bytes are, where they are the body and nobody has said so. */
+static bool has_known_length(const hythe_exchange *x, int status, const struct hythe_header *headers, size_t count)
+{
+	if (status < 200 || status == 204 || status == 304 ||
+	    span_equal(span_from(x->method.data, x->method.size), SPAN("HEAD")))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (span_equal_ignore_case(span_from(headers[i].name.data, headers[i].name.size),
+					   SPAN("content-length")))
+			return false;
+	return true;
+}
+
 void hythe_exchange_answer(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers,
 			   size_t count, const void *bytes, size_t size)
 {
-	if (!exchange_head(x, status, reason, headers, count))
+	struct hythe_header *all = base_calloc(count + 1, sizeof(*all));
+	char text[24];
+	bool ok;
+
+	if (count)
+		memcpy(all, headers, count * sizeof(*all));
+	if (has_known_length(x, status, headers, count))
+		all[count++] = (struct hythe_header){ { "content-length", 14 },
+						      { text, (size_t)snprintf(text, sizeof(text), "%zu", size) } };
+	ok = exchange_head(x, status, reason, all, count);
+	free(all);
+	if (!ok)
 		return;
 	pthread_mutex_lock(&x->lock);
 	exchange_add(x, bytes, size);
