@@ -425,18 +425,18 @@ static PyObject *header_key(struct hythe_bytes name)
 }
 
 /* Headers that came several times are one list (RFC 9110 5.3), cookies one string (RFC 6265 5.4). */
-static int header_put(PyObject *environ, PyObject *key, const struct hythe_header *h)
+static int header_put(PyObject *variables, PyObject *key, const struct hythe_header *h)
 {
-	PyObject *before = PyDict_GetItemWithError(environ, key);
+	PyObject *before = PyDict_GetItemWithError(variables, key);
 	int is_cookie = h->name.size == 6 && memcmp(h->name.data, "cookie", 6) == 0;
 
 	if (!before)
-		return PyErr_Occurred() ? -1 : put(environ, key, latin_from(h->value));
+		return PyErr_Occurred() ? -1 : put(variables, key, latin_from(h->value));
 	AUTO_REF *value = latin_from(h->value);
-	return value ? put(environ, key, PyUnicode_FromFormat(is_cookie ? "%U; %U" : "%U,%U", before, value)) : -1;
+	return value ? put(variables, key, PyUnicode_FromFormat(is_cookie ? "%U; %U" : "%U,%U", before, value)) : -1;
 }
 
-static int headers_put(PyObject *environ, const hythe_exchange *x)
+static int headers_put(PyObject *variables, const hythe_exchange *x)
 {
 	const struct hythe_header *headers;
 	size_t count = hythe_exchange_headers(x, &headers);
@@ -447,14 +447,14 @@ static int headers_put(PyObject *environ, const hythe_exchange *x)
 		int failed;
 
 		if (equals_ignore_case(h->name, "content-type")) {
-			failed = put(environ, wsgi.content_type, latin_from(h->value));
+			failed = put(variables, wsgi.content_type, latin_from(h->value));
 		} else if (equals_ignore_case(h->name, "content-length")) {
-			failed = put(environ, wsgi.content_length, latin_from(h->value));
+			failed = put(variables, wsgi.content_length, latin_from(h->value));
 		} else if (equals_ignore_case(h->name, "host")) {
 			continue;
 		} else {
 			key = header_key(h->name);
-			failed = key ? header_put(environ, key, h) : PyErr_Occurred() != NULL;
+			failed = key ? header_put(variables, key, h) : PyErr_Occurred() != NULL;
 		}
 		if (failed)
 			return -1;
@@ -463,7 +463,7 @@ static int headers_put(PyObject *environ, const hythe_exchange *x)
 }
 
 /* "host:port" in two; without a port that of the scheme. */
-static int server_put(PyObject *environ, const hythe_exchange *x)
+static int server_put(PyObject *variables, const hythe_exchange *x)
 {
 	struct hythe_bytes host = hythe_exchange_authority(x), scheme = hythe_exchange_scheme(x), port;
 	size_t colon = host.size;
@@ -478,13 +478,13 @@ static int server_put(PyObject *environ, const hythe_exchange *x)
 	}
 	if (host.size == 0)
 		host = (struct hythe_bytes){ "localhost", 9 };
-	return put(environ, wsgi.server_name, latin_from(host)) < 0 ||
-		       put(environ, wsgi.server_port, latin_from(port)) < 0
+	return put(variables, wsgi.server_name, latin_from(host)) < 0 ||
+		       put(variables, wsgi.server_port, latin_from(port)) < 0
 		   ? -1
 		   : 0;
 }
 
-static int peer_put(PyObject *environ, const hythe_exchange *x)
+static int peer_put(PyObject *variables, const hythe_exchange *x)
 {
 	struct hythe_bytes peer = hythe_exchange_peer(x);
 	size_t colon = peer.size;
@@ -492,33 +492,34 @@ static int peer_put(PyObject *environ, const hythe_exchange *x)
 	while (colon > 0 && peer.data[colon - 1] != ':')
 		colon--;
 	if (colon == 0) /* a Unix socket has no address */
-		return put(environ, wsgi.remote_addr, PyUnicode_FromString(""));
-	if (put(environ, wsgi.remote_port, latin_from((struct hythe_bytes){ peer.data + colon, peer.size - colon })) <
+		return put(variables, wsgi.remote_addr, PyUnicode_FromString(""));
+	if (put(variables, wsgi.remote_port, latin_from((struct hythe_bytes){ peer.data + colon, peer.size - colon })) <
 	    0)
 		return -1;
-	return put(environ, wsgi.remote_addr, latin_from((struct hythe_bytes){ peer.data, colon - 1 }));
+	return put(variables, wsgi.remote_addr, latin_from((struct hythe_bytes){ peer.data, colon - 1 }));
 }
 
 static PyObject *environ_new(const struct wsgi_state *state, const hythe_exchange *x, PyObject *input)
 {
-	AUTO_REF *environ = PyDict_Copy(state->environ);
+	AUTO_REF *variables = PyDict_Copy(state->environ);
 	struct hythe_bytes host = hythe_exchange_authority(x), query = hythe_exchange_query(x),
 			   path = hythe_exchange_path(x);
 	AUTO_REF *raw_path = latin_from(path), *raw_query = latin_from(query);
 
-	if (!environ || !raw_path || !raw_query ||
-	    put(environ, wsgi.method, latin_from(hythe_exchange_method(x))) < 0 ||
-	    put(environ, wsgi.path, path_text(path)) < 0 || PyDict_SetItem(environ, wsgi.query, raw_query) < 0 ||
-	    put(environ, wsgi.raw_uri,
+	if (!variables || !raw_path || !raw_query ||
+	    put(variables, wsgi.method, latin_from(hythe_exchange_method(x))) < 0 ||
+	    put(variables, wsgi.path, path_text(path)) < 0 || PyDict_SetItem(variables, wsgi.query, raw_query) < 0 ||
+	    put(variables, wsgi.raw_uri,
 		query.size ? PyUnicode_FromFormat("%U?%U", raw_path, raw_query)
 			   : PyUnicode_FromFormat("%U", raw_path)) < 0 ||
-	    put(environ, wsgi.protocol, latin_from(hythe_exchange_version(x))) < 0 ||
-	    put(environ, wsgi.scheme, latin_from(hythe_exchange_scheme(x))) < 0 ||
-	    put(environ, wsgi.request_id, latin_from(hythe_exchange_id(x))) < 0 ||
-	    (host.size && put(environ, wsgi.host, latin_from(host)) < 0) || server_put(environ, x) < 0 ||
-	    peer_put(environ, x) < 0 || headers_put(environ, x) < 0 || PyDict_SetItem(environ, wsgi.input, input) < 0)
+	    put(variables, wsgi.protocol, latin_from(hythe_exchange_version(x))) < 0 ||
+	    put(variables, wsgi.scheme, latin_from(hythe_exchange_scheme(x))) < 0 ||
+	    put(variables, wsgi.request_id, latin_from(hythe_exchange_id(x))) < 0 ||
+	    (host.size && put(variables, wsgi.host, latin_from(host)) < 0) || server_put(variables, x) < 0 ||
+	    peer_put(variables, x) < 0 || headers_put(variables, x) < 0 ||
+	    PyDict_SetItem(variables, wsgi.input, input) < 0)
 		return NULL;
-	return reference_take(&environ);
+	return reference_take(&variables);
 }
 
 /* ---- one request ---- */
@@ -606,14 +607,14 @@ static void serve(struct host_object *host, hythe_exchange *x, const char *body,
 	const struct wsgi_state *state = host->app_state;
 	PyObject *exchange = NULL;
 	AUTO_REF *input = input_new(state, x, body, size, &exchange);
-	AUTO_REF *environ = input ? environ_new(state, x, input) : NULL;
-	AUTO_REF *start = environ ? PyType_GenericAlloc((PyTypeObject *)wsgi.starter_type, 0) : NULL;
+	AUTO_REF *variables = input ? environ_new(state, x, input) : NULL;
+	AUTO_REF *start = variables ? PyType_GenericAlloc((PyTypeObject *)wsgi.starter_type, 0) : NULL;
 	struct starter *s = (struct starter *)start;
 	AUTO_REF *result = NULL;
 
 	if (s)
 		s->exchange = x;
-	result = s ? PyObject_CallFunctionObjArgs(state->application, environ, start, NULL) : NULL;
+	result = s ? PyObject_CallFunctionObjArgs(state->application, variables, start, NULL) : NULL;
 	if (!result || answer(state, s, result) < 0)
 		failed(state, s, x, host->expose_errors);
 	if (result)
