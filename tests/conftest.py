@@ -18,7 +18,8 @@ DEADLINE = 120 if SANITIZED else 30
 # The Python package with its extension module: of the same build, or (an interpreter loads no sanitized module) of the release build.
 PACKAGE = PROGRAM.parent / "hosts" / "python" if not SANITIZED else ROOT / "build" / "hosts" / "python"
 sys.path.insert(0, str(PACKAGE))
-os.environ["VIRTUAL_ENV"] = sys.prefix  # whose Python `hythe serve` takes
+os.environ["PATH"] = f"{sys.prefix}/bin:" + os.environ["PATH"]  # whose Python `hythe serve` takes
+os.environ.pop("VIRTUAL_ENV", None)  # where ONNX Runtime would be found
 if SANITIZED:
     os.environ["PYTHONPATH"] = str(PACKAGE)
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WAIT_MS 3600000 /* for threads other than the main one, where no signal ends a wait */
+#define WAIT_MS 500   /* between looks at signals: one that comes just before a wait does not end it */
 #define END_MS  35000   /* what the interpreter's end waits for user code that does not return */
 
 static struct host_object *running;
