@@ -12,9 +12,9 @@ import time
 import pytest
 import requests
 
-from conftest import DEADLINE, PROGRAM, SANITIZED, Server
+from conftest import DEADLINE, PACKAGE, PROGRAM, SANITIZED, Server
 
-EXTENSION = PROGRAM.parent / "hosts" / "python" / "hythe" / "_hythe.abi3.so"
+EXTENSION = PACKAGE / "hythe" / "_hythe.abi3.so"
 pytestmark = pytest.mark.skipif(not EXTENSION.exists(), reason="the extension module is not built")
 
 MODEL = """

@@ -8,12 +8,9 @@ from wsgiref.validate import validator
 
 import pytest
 import requests
-from conftest import DEADLINE, PROGRAM, SANITIZED
+from conftest import DEADLINE, PACKAGE, SANITIZED
 
-PACKAGE = PROGRAM.parent / "hosts" / "python"
 pytestmark = pytest.mark.skipif(SANITIZED or not (PACKAGE / "hythe" / "_hythe.abi3.so").exists(), reason="no extension module in this build")
-if not SANITIZED:
-    sys.path.insert(0, str(PACKAGE))
 
 
 @pytest.fixture

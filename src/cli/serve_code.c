@@ -59,7 +59,8 @@ static bool worker_arguments(struct serving *s, struct error *err)
 	    !argument_number(s, "--set", "max-body-bytes", o->limits.body_bytes, err) ||
 	    !argument_number(s, "--set", "max-answer-bytes", o->limits.answer_bytes, err) ||
 	    !argument_number(s, "--set", "max-request-memory", o->limits.request_memory, err) ||
-	    !argument_number(s, "--set", "max-header-bytes", o->limits.header_bytes, err))
+	    !argument_number(s, "--set", "max-header-bytes", o->limits.header_bytes, err) ||
+	    !argument_number(s, "--set", "request-timeout", 0, err)) /* the front keeps the time */
 		return false;
 	if (target.name.len > 0) {
 		struct span name = arena_copy(s->call->arena, target.name, err);
@@ -146,6 +147,17 @@ static bool write_pidfile(const struct serving *s, struct error *err)
 
 /* ---- start ---- */
 
+/* --timeout says how long code may take; a limit on requests that nobody set must not cut that short. */
+static void raise_request_timeout(struct server_limits *limits, int64_t timeout_ms)
+{
+	int64_t initial_ms = server_limits_default().request_timeout_ms;
+
+	if (limits->request_timeout_ms == initial_ms && timeout_ms == 0)
+		limits->request_timeout_ms = 0;
+	else if (limits->request_timeout_ms == initial_ms && timeout_ms > initial_ms / 2)
+		limits->request_timeout_ms = 2 * timeout_ms;
+}
+
 static bool start(struct serving *s, unsigned count, struct error *err)
 {
 	static const struct route *const routes[] = { workers_routes, NULL };
@@ -168,6 +180,7 @@ static bool start(struct serving *s, unsigned count, struct error *err)
 		.metrics_path = o->code.metrics_path,
 	};
 
+	raise_request_timeout(&server.limits, o->code.timeout_ms);
 	if (!worker_arguments(s, err) || !worker_environment(s, count, err))
 		return false;
 	s->workers = workers_new(&config);
