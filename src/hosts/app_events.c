@@ -106,11 +106,18 @@ void hythe_exchange_start(hythe_exchange *x, int status, const struct hythe_head
 	(void)exchange_head(x, status, NULL, headers, count); /* goes with the first bytes, or the end */
 }
 
-/* What has ended, or ends, is not waited for: no HYTHE_EVENT_WRITABLE would come. */
+/*
+ * What the user has ended is not waited for: no HYTHE_EVENT_WRITABLE would come. Where the client has, a full window is told,
+ * so that one who writes without end takes the event that says so.
+ */
 static size_t post_and_tell(hythe_exchange *x)
 {
-	size_t unsent = x->is_over || x->is_ended || x->is_closed ? 0 : x->out.len + x->unsent;
+	size_t unsent = x->out.len + x->unsent;
 
+	if (x->is_ended || x->is_closed)
+		unsent = 0;
+	else if (x->is_over)
+		unsent = APP_WINDOW;
 	x->owes_writable |= unsent >= APP_WINDOW;
 	exchange_post(x);
 	return unsent;

@@ -92,7 +92,10 @@ int hythe_events_next(hythe_host *h, struct hythe_event *ret); /* 0: none now */
 void hythe_exchange_own(hythe_exchange *x, void *owner);
 void hythe_exchange_want(hythe_exchange *x, size_t bytes); /* E: lets more of the body, or one message, come */
 void hythe_exchange_start(hythe_exchange *x, int status, const struct hythe_header *headers, size_t count);
-/* Returns bytes unsent now; 0 once the answer is complete, which no HYTHE_EVENT_WRITABLE follows. */
+/*
+ * Returns bytes unsent now: at 64 KiB or more wait for HYTHE_EVENT_WRITABLE, _GONE or _CLOSED, one of which comes, or has come.
+ * 0 once the answer is complete. So does hythe_exchange_message().
+ */
 size_t hythe_exchange_put(hythe_exchange *x, const void *bytes, size_t size);
 void hythe_exchange_finish(hythe_exchange *x);
 void hythe_exchange_accept(hythe_exchange *x, const char *subprotocol, const struct hythe_header *headers,

@@ -1,0 +1,1161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A stranger's HTTP application: nothing but hythe_app.h, and real requests over loopback. */
+#include "hosts/hythe_app.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum {
+	WINDOW = 65536,
+	BLOCK = 100000,
+	STREAM_BLOCKS = 320,
+	AHEAD_MOST = 12000000, /* what the kernel may hold of a stream that is not read */
+	MESSAGE_LIMIT = 1 << 20,
+	PATIENCE_S = 60,
+};
+
+/* ---- what the application tells the test ---- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static struct {
+	int64_t served, waiting, is_open, read_end, write_failed, over_file, written, gone, closed, code, stops, put,
+	    counted, second_head;
+	char reason[128], path[64], query[64], scheme[16], peer[64], header[64];
+} seen;
+
+static void note(int64_t *place, int64_t value)
+{
+	pthread_mutex_lock(&lock);
+	*place = value;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+}
+
+static void count(int64_t *place, int64_t by)
+{
+	pthread_mutex_lock(&lock);
+	*place += by;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+}
+
+static int64_t look(const int64_t *place)
+{
+	int64_t value;
+
+	pthread_mutex_lock(&lock);
+	value = *place;
+	pthread_mutex_unlock(&lock);
+	return value;
+}
+
+/* Waits until it is `least` or more; tells what it is. */
+static int64_t await(const int64_t *place, int64_t least)
+{
+	struct timespec until;
+	int64_t value;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += PATIENCE_S;
+	pthread_mutex_lock(&lock);
+	while (*place < least && pthread_cond_timedwait(&changed, &lock, &until) == 0)
+		;
+	value = *place;
+	pthread_mutex_unlock(&lock);
+	return value;
+}
+
+static int clear(void **state)
+{
+	(void)state;
+	memset(&seen, 0, sizeof(seen));
+	return 0;
+}
+
+static void keep(char *to, size_t size, struct hythe_bytes bytes)
+{
+	snprintf(to, size, "%.*s", (int)bytes.size, bytes.data ? bytes.data : "");
+}
+
+static int is(struct hythe_bytes bytes, const char *text)
+{
+	return bytes.size == strlen(text) && memcmp(bytes.data, text, bytes.size) == 0;
+}
+
+/* ---- a client ---- */
+
+enum { ANSWER_MAX = 4 << 20 };
+
+static char answer[ANSWER_MAX];
+
+static int connect_to(hythe_host *host)
+{
+	const char *colon = strrchr(hythe_host_address(host, 0), ':');
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	struct timeval patience = { .tv_sec = PATIENCE_S };
+	int fd = socket(AF_INET, SOCK_STREAM, 0), small = WINDOW;
+
+	to.sin_port = htons((uint16_t)strtol(colon + 1, NULL, 10));
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int send_all(int fd, const void *bytes, size_t size)
+{
+	const char *at = bytes;
+
+	while (size) {
+		ssize_t n = send(fd, at, size, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			return 0;
+		at += n;
+		size -= (size_t)n;
+	}
+	return 1;
+}
+
+static int send_text(int fd, const char *text)
+{
+	return send_all(fd, text, strlen(text));
+}
+
+static int request_begin(hythe_host *host, const char *method, const char *path, const char *headers)
+{
+	char head[512];
+	int fd = connect_to(host);
+
+	snprintf(head, sizeof(head), "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%s\r\n", method, path,
+		 headers);
+	assert_true(fd >= 0 && send_text(fd, head));
+	return fd;
+}
+
+/* All until the end of the connection; closes. The status. */
+static int answer_read(int fd, char *to, size_t room, size_t *ret_size)
+{
+	size_t size = 0;
+	ssize_t n;
+
+	while (size < room - 1 && (n = recv(fd, to + size, room - 1 - size, 0)) > 0)
+		size += (size_t)n;
+	close(fd);
+	to[size] = '\0';
+	*ret_size = size;
+	return strncmp(to, "HTTP/1.1 ", 9) == 0 ? (int)strtol(to + 9, NULL, 10) : 0;
+}
+
+static const char *body_of(const char *text)
+{
+	const char *end = strstr(text, "\r\n\r\n");
+
+	return end ? end + 4 : "";
+}
+
+static int get(hythe_host *host, const char *path)
+{
+	size_t size;
+
+	return answer_read(request_begin(host, "GET", path, ""), answer, sizeof(answer), &size);
+}
+
+static int post(hythe_host *host, const char *path, size_t size)
+{
+	char *body = malloc(size + 1), length[64];
+	int fd;
+
+	memset(body, 'b', size);
+	snprintf(length, sizeof(length), "Content-Length: %zu\r\n", size);
+	fd = request_begin(host, "POST", path, length);
+	assert_true(send_all(fd, body, size));
+	free(body);
+	return answer_read(fd, answer, sizeof(answer), &size);
+}
+
+/* The bytes of chunks in the body of `answer`; -1: not whole. */
+static int64_t chunks_size(void)
+{
+	const char *at = body_of(answer);
+	int64_t total = 0;
+
+	for (;;) {
+		char *end;
+		long size = strtol(at, &end, 16);
+
+		if (end == at)
+			return -1;
+		if (size == 0)
+			return total;
+		total += size;
+		at = end + 2 + size + 2;
+	}
+}
+
+/* ---- the blocking application ---- */
+
+static char block[BLOCK];
+static int file_fd = -1;
+static const struct hythe_header plain = { { "content-type", 12 }, { "text/plain", 10 } };
+
+static void serve_count(hythe_exchange *x)
+{
+	static _Thread_local char piece[30000];
+	int64_t total = 0, n;
+	char text[32];
+
+	while ((n = hythe_exchange_read(x, piece, sizeof(piece))) > 0) {
+		total += n;
+		count(&seen.written, n);
+	}
+	note(&seen.read_end, n < 0 ? -1 : 1);
+	count(&seen.served, 1);
+	snprintf(text, sizeof(text), "%lld", (long long)total);
+	hythe_exchange_answer(x, 200, NULL, &plain, 1, text, strlen(text));
+}
+
+static void serve_stream(hythe_exchange *x)
+{
+	(void)hythe_exchange_head(x, 200, "Flowing", &plain, 1);
+	note(&seen.second_head, hythe_exchange_head(x, 500, NULL, NULL, 0) + 1);
+	for (int i = 0; i < STREAM_BLOCKS; i++) {
+		if (!hythe_exchange_write(x, block, sizeof(block))) {
+			note(&seen.write_failed, 1);
+			return;
+		}
+		count(&seen.written, BLOCK);
+	}
+	hythe_exchange_end(x);
+	count(&seen.served, 1);
+}
+
+static void serve_question(hythe_exchange *x)
+{
+	const struct hythe_header *headers;
+	size_t n = hythe_exchange_headers(x, &headers);
+
+	keep(seen.path, sizeof(seen.path), hythe_exchange_path(x));
+	keep(seen.query, sizeof(seen.query), hythe_exchange_query(x));
+	keep(seen.scheme, sizeof(seen.scheme), hythe_exchange_scheme(x));
+	keep(seen.peer, sizeof(seen.peer), hythe_exchange_peer(x));
+	for (size_t i = 0; i < n; i++)
+		if (is(headers[i].name, "x-mine"))
+			keep(seen.header, sizeof(seen.header), headers[i].value);
+	hythe_exchange_answer(x, 200, NULL, NULL, 0, "ok", 2);
+}
+
+static void serve(void *context, hythe_exchange *x)
+{
+	struct hythe_bytes path = hythe_exchange_path(x);
+
+	(void)context;
+	if (is(path, "/count")) {
+		serve_count(x);
+	} else if (is(path, "/stream")) {
+		serve_stream(x);
+	} else if (is(path, "/file")) {
+		(void)hythe_exchange_head(x, 200, NULL, &plain, 1);
+		note(&seen.over_file, hythe_exchange_send_file(x, file_fd, 5, 200000));
+		hythe_exchange_end(x);
+	} else if (is(path, "/half")) {
+		(void)hythe_exchange_head(x, 200, NULL, &plain, 1);
+		(void)hythe_exchange_write(x, "half", 4);
+	} else if (is(path, "/headless")) {
+		(void)hythe_exchange_write(x, "lost", 4);
+		hythe_exchange_answer(x, 103, NULL, NULL, 0, "interim", 7);
+	} else if (is(path, "/wait")) {
+		count(&seen.waiting, 1);
+		(void)await(&seen.is_open, 1);
+		hythe_exchange_answer(x, 200, NULL, &plain, 1, "waited", 6);
+	} else if (!is(path, "/silent")) {
+		serve_question(x);
+	}
+}
+
+/* ---- hosts ---- */
+
+static hythe_host *start(const struct hythe_app *app, unsigned threads)
+{
+	static const char *const addresses[] = { "127.0.0.1:0" };
+	struct hythe_host_config config = {
+		.size = sizeof(config), .addresses = addresses, .address_count = 1, .threads = threads, .app = app
+	};
+	char why[HYTHE_ERROR_SIZE] = "";
+	hythe_host *host = hythe_host_new(&config, why);
+
+	if (!host || !hythe_host_start(host, why))
+		fail_msg("%s", why);
+	return host;
+}
+
+static hythe_host *start_blocking(unsigned threads)
+{
+	static const struct hythe_app app = { .size = sizeof(app), .serve = serve };
+
+	return start(&app, threads);
+}
+
+/* ---- blocking: bodies ---- */
+
+static void a_question_is_told_as_it_was_asked(void **state)
+{
+	hythe_host *host = start_blocking(1);
+	size_t size;
+
+	(void)state;
+	assert_int_equal(
+	    answer_read(request_begin(host, "GET", "/a%20b?c=d%26", "X-Mine: yes\r\n"), answer, sizeof(answer), &size),
+	    200);
+	assert_string_equal(body_of(answer), "ok");
+	assert_string_equal(seen.path, "/a%20b");
+	assert_string_equal(seen.query, "c=d%26");
+	assert_string_equal(seen.scheme, "http");
+	assert_string_equal(seen.header, "yes");
+	assert_int_equal(strncmp(seen.peer, "127.0.0.1:", 10), 0);
+	hythe_host_free(host);
+}
+
+static void bodies_of_any_size_are_read_whole(void **state)
+{
+	static const size_t sizes[] = { 0, 1, 1000, WINDOW, WINDOW + 1, 5000000 };
+	hythe_host *host = start_blocking(2);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "%zu", sizes[i]);
+		assert_int_equal(post(host, "/count", sizes[i]), 200);
+		assert_string_equal(body_of(answer), text);
+		assert_int_equal(look(&seen.read_end), 1);
+	}
+	hythe_host_free(host);
+}
+
+static void chunks_are_read_without_their_framing(void **state)
+{
+	hythe_host *host = start_blocking(1);
+	int fd = request_begin(host, "POST", "/count", "Transfer-Encoding: chunked\r\n");
+	size_t size;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_true(send_text(fd, "186a0\r\n"));
+		assert_true(send_all(fd, block, sizeof(block)));
+		assert_true(send_text(fd, "\r\n"));
+	}
+	assert_true(send_text(fd, "0\r\n\r\n"));
+	assert_int_equal(answer_read(fd, answer, sizeof(answer), &size), 200);
+	assert_non_null(strstr(answer, "300000"));
+	hythe_host_free(host);
+}
+
+static void a_client_that_leaves_ends_the_reading(void **state)
+{
+	hythe_host *host = start_blocking(1);
+	int fd = request_begin(host, "POST", "/count", "Content-Length: 1000000\r\n");
+
+	(void)state;
+	assert_true(send_text(fd, "some"));
+	assert_int_equal(await(&seen.written, 4), 4); /* one that leaves earlier is not served */
+	close(fd);
+	assert_int_equal(await(&seen.served, 1), 1);
+	assert_int_equal(look(&seen.read_end), -1);
+	hythe_host_free(host);
+}
+
+static void a_small_body_that_never_comes_whole_is_not_served(void **state)
+{
+	hythe_host *host = start_blocking(1);
+	int fd = request_begin(host, "POST", "/count", "Content-Length: 1000\r\n");
+
+	(void)state;
+	assert_true(send_text(fd, "some"));
+	close(fd);
+	assert_int_equal(post(host, "/count", 7), 200);
+	assert_int_equal(look(&seen.served), 1);
+	hythe_host_free(host);
+}
+
+/* ---- blocking: answers ---- */
+
+static void a_stream_waits_for_a_client_that_reads_slowly(void **state)
+{
+	hythe_host *host = start_blocking(1);
+	int fd = request_begin(host, "GET", "/stream", "");
+	int64_t total = 0;
+	ssize_t n;
+
+	(void)state;
+	memset(answer, 0, 64);
+	while ((n = recv(fd, answer, sizeof(answer) / 4, MSG_WAITALL)) > 0) {
+		if (total == 0)
+			assert_int_equal(strncmp(answer, "HTTP/1.1 200 Flowing\r\n", 22), 0);
+		assert_in_range(look(&seen.written) - total, 0, AHEAD_MOST);
+		total += n;
+	}
+	close(fd);
+	assert_true(total > (int64_t)STREAM_BLOCKS * BLOCK);
+	assert_int_equal(look(&seen.second_head), 1);
+	hythe_host_free(host);
+}
+
+static void a_client_that_leaves_ends_the_writing(void **state)
+{
+	hythe_host *host = start_blocking(1);
+	int fd = request_begin(host, "GET", "/stream", "");
+
+	(void)state;
+	assert_true(recv(fd, answer, 1000, 0) > 0);
+	close(fd);
+	assert_int_equal(await(&seen.write_failed, 1), 1);
+	hythe_host_free(host);
+}
+
+static void an_application_that_says_nothing_is_answered_for(void **state)
+{
+	hythe_host *host = start_blocking(1);
+
+	(void)state;
+	assert_int_equal(get(host, "/silent"), 500);
+	assert_string_equal(body_of(answer), "{\"error\":\"the application gave no answer\"}");
+	assert_int_equal(get(host, "/half"), 200);
+	assert_int_equal(chunks_size(), -1);
+	assert_int_equal(get(host, "/headless"), 500);
+	assert_null(strstr(answer, "lost"));
+	assert_int_equal(get(host, "/else"), 200);
+	hythe_host_free(host);
+}
+
+static void a_part_of_a_file_is_sent(void **state)
+{
+	hythe_host *host = start_blocking(1);
+	FILE *file = tmpfile();
+
+	(void)state;
+	assert_non_null(file);
+	file_fd = fileno(file);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(write(file_fd, block, sizeof(block)), BLOCK);
+	assert_int_equal(get(host, "/file"), 200);
+	assert_int_equal(look(&seen.over_file), 1);
+	assert_int_equal(chunks_size(), 200000);
+	fclose(file);
+	file_fd = -1;
+	hythe_host_free(host);
+}
+
+static void *ask_often(void *argument)
+{
+	hythe_host *host = argument;
+	char text[4096];
+	intptr_t good = 0;
+
+	for (int i = 0; i < 20; i++) {
+		int fd = connect_to(host);
+		size_t size;
+
+		if (fd < 0)
+			break;
+		if (!send_text(
+			fd, "POST /count HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"))
+			close(fd);
+		else if (answer_read(fd, text, sizeof(text), &size) == 200)
+			good += strcmp(body_of(text), "5") == 0;
+	}
+	return (void *)good;
+}
+
+static void many_are_served_at_once(void **state)
+{
+	hythe_host *host = start_blocking(4);
+	pthread_t threads[16];
+
+	(void)state;
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_often, host), 0);
+	for (int i = 0; i < 16; i++) {
+		void *good;
+
+		pthread_join(threads[i], &good);
+		assert_int_equal((intptr_t)good, 20);
+	}
+	hythe_host_free(host);
+}
+
+static void a_stop_lets_those_under_way_be_answered(void **state)
+{
+	hythe_host *host = start_blocking(2);
+	int one = request_begin(host, "GET", "/wait", ""), two = request_begin(host, "GET", "/wait", "");
+	size_t size;
+
+	(void)state;
+	assert_int_equal(await(&seen.waiting, 2), 2);
+	hythe_host_stop(host);
+	assert_int_equal(hythe_host_wait_for(host, 0), 0);
+	note(&seen.is_open, 1);
+	assert_int_equal(answer_read(one, answer, sizeof(answer), &size), 200);
+	assert_int_equal(answer_read(two, answer, sizeof(answer), &size), 200);
+	assert_non_null(strstr(answer, "waited"));
+	hythe_host_wait(host);
+	hythe_host_free(host);
+}
+
+/* ---- the application of events ---- */
+
+struct task {
+	int64_t left; /* of a stream */
+	int is_echo, is_held, is_counting, has_last;
+	int64_t counted;
+};
+
+static struct {
+	hythe_host *host;
+	pthread_t thread;
+	int quit_fd;
+	hythe_exchange *waits[8];
+	struct task *wait_tasks[8];
+	int wait_count;
+} events;
+
+static void task_end(hythe_exchange *x, struct task *t)
+{
+	free(t);
+	hythe_exchange_own(x, NULL);
+	hythe_exchange_release(x);
+}
+
+static void stream_on(hythe_exchange *x, struct task *t)
+{
+	size_t unsent = 0;
+
+	while (t->left && unsent < WINDOW) {
+		unsent = hythe_exchange_put(x, block, sizeof(block));
+		t->left--;
+		count(&seen.written, BLOCK);
+	}
+	if (t->left)
+		return;
+	hythe_exchange_finish(x);
+	task_end(x, t);
+	count(&seen.served, 1);
+}
+
+static void websocket_begin(hythe_exchange *x, struct task *t)
+{
+	struct hythe_bytes path = hythe_exchange_path(x);
+
+	keep(seen.scheme, sizeof(seen.scheme), hythe_exchange_scheme(x));
+	if (is(path, "/refuse")) {
+		hythe_exchange_close(x, 1000, "");
+		task_end(x, t);
+		return;
+	}
+	(void)hythe_exchange_message(x, 1, "too early", 9);
+	t->is_counting = is(path, "/count");
+	hythe_exchange_accept(x, is(path, "/chat") ? "chat" : NULL, &plain, 1);
+	hythe_exchange_want(x, 1);
+}
+
+static void request_begun(hythe_exchange *x, struct task *t)
+{
+	static const struct hythe_header exact = { { "content-length", 14 }, { "100000", 6 } };
+	struct hythe_bytes path = hythe_exchange_path(x);
+
+	hythe_exchange_own(x, t);
+	if (hythe_exchange_is_websocket(x)) {
+		websocket_begin(x, t);
+	} else if (is(path, "/echo")) {
+		t->is_echo = 1;
+		hythe_exchange_start(x, 200, &plain, 1);
+		hythe_exchange_want(x, 1000);
+	} else if (is(path, "/stream")) {
+		t->left = STREAM_BLOCKS;
+		hythe_exchange_start(x, 200, &plain, 1);
+		stream_on(x, t);
+	} else if (is(path, "/exact")) {
+		hythe_exchange_start(x, 200, &exact, 1);
+		note(&seen.put, (int64_t)hythe_exchange_put(x, block, sizeof(block)) + 1);
+		task_end(x, t);
+	} else if (is(path, "/wait")) {
+		events.wait_tasks[events.wait_count] = t;
+		events.waits[events.wait_count++] = x;
+		count(&seen.waiting, 1);
+	} else if (is(path, "/release")) {
+		task_end(x, t);
+	} else {
+		hythe_exchange_answer(x, 200, NULL, &plain, 1, "hello", 5);
+		task_end(x, t);
+	}
+}
+
+static void body_came(hythe_exchange *x, struct task *t, const struct hythe_event *e)
+{
+	size_t unsent = hythe_exchange_put(x, e->bytes.data, e->bytes.size);
+
+	if (e->is_last) {
+		hythe_exchange_finish(x);
+		task_end(x, t);
+	} else if (unsent >= WINDOW) {
+		t->is_held = 1;
+	} else {
+		hythe_exchange_want(x, 50000);
+	}
+}
+
+static void message_came(hythe_exchange *x, struct task *t, const struct hythe_event *e)
+{
+	char text[64];
+
+	t->counted += (int64_t)e->bytes.size;
+	note(&seen.counted, t->counted);
+	if (is(e->bytes, "bye")) {
+		hythe_exchange_close(x, 4001, "see you");
+		(void)hythe_exchange_message(x, 1, "too late", 8);
+		return;
+	}
+	if (is(e->bytes, "leave")) {
+		hythe_exchange_close(x, 0, NULL);
+		task_end(x, t);
+		return;
+	}
+	if (is(e->bytes, "drop")) {
+		task_end(x, t);
+		return;
+	}
+	if (!t->is_counting) {
+		(void)hythe_exchange_message(x, e->kind == HYTHE_EVENT_TEXT, e->bytes.data, e->bytes.size);
+	} else if (e->kind == HYTHE_EVENT_TEXT) {
+		snprintf(text, sizeof(text), "%lld", (long long)t->counted);
+		(void)hythe_exchange_message(x, 1, text, strlen(text));
+	}
+	hythe_exchange_want(x, 1);
+}
+
+static void stop_came(void)
+{
+	for (int i = 0; i < events.wait_count; i++) {
+		hythe_exchange_answer(events.waits[i], 200, NULL, &plain, 1, "waited", 6);
+		task_end(events.waits[i], events.wait_tasks[i]);
+	}
+	events.wait_count = 0;
+	count(&seen.stops, 1);
+}
+
+static void event_came(const struct hythe_event *e)
+{
+	hythe_exchange *x = e->exchange;
+	struct task *t = e->owner;
+
+	switch (e->kind) {
+	case HYTHE_EVENT_REQUEST:
+		request_begun(x, calloc(1, sizeof(*t)));
+		break;
+	case HYTHE_EVENT_BODY:
+		body_came(x, t, e);
+		break;
+	case HYTHE_EVENT_WRITABLE:
+		if (t->is_echo) {
+			t->is_held = 0;
+			hythe_exchange_want(x, 50000);
+		} else if (t->left) {
+			stream_on(x, t);
+		}
+		break;
+	case HYTHE_EVENT_GONE:
+		if (events.wait_count && events.waits[0] == x)
+			events.wait_count = 0; /* one waits at a time in tests where it goes */
+		task_end(x, t);
+		count(&seen.gone, 1);
+		break;
+	case HYTHE_EVENT_TEXT:
+	case HYTHE_EVENT_BYTES:
+		message_came(x, t, e);
+		break;
+	case HYTHE_EVENT_CLOSED:
+		keep(seen.reason, sizeof(seen.reason), e->bytes);
+		note(&seen.code, e->code);
+		task_end(x, t);
+		count(&seen.closed, 1);
+		break;
+	case HYTHE_EVENT_STOP:
+		stop_came();
+		break;
+	}
+}
+
+static void *events_main(void *argument)
+{
+	struct pollfd watched[2] = { { .fd = hythe_events_fd(events.host), .events = POLLIN },
+				     { .fd = events.quit_fd, .events = POLLIN } };
+
+	(void)argument;
+	while (!(watched[1].revents & POLLIN)) {
+		struct hythe_event e = { .size = sizeof(e) };
+
+		(void)poll(watched, 2, -1);
+		while (hythe_events_next(events.host, &e))
+			event_came(&e);
+	}
+	return NULL;
+}
+
+static hythe_host *start_events(void)
+{
+	static const struct hythe_app app = { .size = sizeof(app), .message_limit = MESSAGE_LIMIT };
+
+	events.host = start(&app, 1);
+	events.quit_fd = eventfd(0, EFD_CLOEXEC);
+	events.wait_count = 0;
+	assert_int_equal(pthread_create(&events.thread, NULL, events_main, NULL), 0);
+	return events.host;
+}
+
+/* After this nobody takes events; the host may still have some. */
+static void finish_events(void)
+{
+	uint64_t one = 1;
+
+	hythe_host_stop(events.host);
+	hythe_host_wait(events.host);
+	assert_int_equal(await(&seen.stops, 1), 1);
+	assert_int_equal(write(events.quit_fd, &one, sizeof(one)), sizeof(one));
+	pthread_join(events.thread, NULL);
+	close(events.quit_fd);
+	hythe_host_free(events.host);
+}
+
+static void events_carry_a_request_and_its_body(void **state)
+{
+	hythe_host *host = start_events();
+
+	(void)state;
+	assert_int_equal(get(host, "/"), 200);
+	assert_string_equal(body_of(answer), "hello");
+	assert_non_null(strstr(answer, "ontent-"));
+	assert_int_equal(post(host, "/echo", 10), 200);
+	assert_int_equal(chunks_size(), 10);
+	assert_int_equal(get(host, "/release"), 0);
+	finish_events();
+}
+
+/* Sends while it reads: neither side could go on otherwise. */
+static void *send_body(void *argument)
+{
+	intptr_t ok = 1;
+
+	for (int i = 0; i < 30 && ok; i++)
+		ok = send_all(*(int *)argument, block, sizeof(block));
+	return (void *)ok;
+}
+
+static void a_large_body_goes_through_and_back(void **state)
+{
+	hythe_host *host = start_events();
+	int fd = request_begin(host, "POST", "/echo", "Content-Length: 3000000\r\n");
+	pthread_t sender;
+	void *ok;
+	size_t size;
+
+	(void)state;
+	assert_int_equal(pthread_create(&sender, NULL, send_body, &fd), 0);
+	assert_int_equal(answer_read(fd, answer, sizeof(answer), &size), 200);
+	pthread_join(sender, &ok);
+	assert_non_null(ok);
+	assert_int_equal(chunks_size(), 3000000);
+	finish_events();
+}
+
+static void an_answer_that_is_complete_is_not_waited_for(void **state)
+{
+	hythe_host *host = start_events();
+
+	(void)state;
+	assert_int_equal(get(host, "/exact"), 200);
+	assert_int_equal(look(&seen.put), 1);
+	assert_int_equal(strlen(body_of(answer)), 100000);
+	finish_events();
+}
+
+static void writers_hear_when_they_may_go_on(void **state)
+{
+	hythe_host *host = start_events();
+	int fd = request_begin(host, "GET", "/stream", "");
+	int64_t total = 0;
+	ssize_t n;
+
+	(void)state;
+	while ((n = recv(fd, answer, sizeof(answer) / 4, MSG_WAITALL)) > 0) {
+		assert_in_range(look(&seen.written) - total, 0, AHEAD_MOST);
+		total += n;
+	}
+	close(fd);
+	assert_true(total > (int64_t)STREAM_BLOCKS * BLOCK);
+	assert_int_equal(look(&seen.served), 1);
+	finish_events();
+}
+
+static void clients_that_leave_are_told_of(void **state)
+{
+	hythe_host *host = start_events();
+	int fd = request_begin(host, "GET", "/stream", "");
+
+	(void)state;
+	assert_true(recv(fd, answer, 1000, 0) > 0);
+	close(fd);
+	assert_int_equal(await(&seen.gone, 1), 1);
+	fd = request_begin(host, "POST", "/echo", "Content-Length: 1000000\r\n");
+	assert_true(send_text(fd, "some"));
+	close(fd);
+	assert_int_equal(await(&seen.gone, 2), 2);
+	fd = request_begin(host, "GET", "/wait", "");
+	assert_int_equal(await(&seen.waiting, 1), 1);
+	close(fd);
+	assert_int_equal(await(&seen.gone, 3), 3);
+	finish_events();
+}
+
+static void a_stop_is_an_event(void **state)
+{
+	hythe_host *host = start_events();
+	int fd = request_begin(host, "GET", "/wait", "");
+	size_t size;
+
+	(void)state;
+	assert_int_equal(await(&seen.waiting, 1), 1);
+	hythe_host_stop(host);
+	assert_int_equal(answer_read(fd, answer, sizeof(answer), &size), 200);
+	assert_string_equal(body_of(answer), "waited");
+	finish_events();
+}
+
+static void what_was_never_answered_is_freed_with_the_host(void **state)
+{
+	static const struct hythe_app app = { .size = sizeof(app) };
+	static const char *const none[][2] = { { "drain-timeout", "10ms" } };
+	static const char *const addresses[] = { "127.0.0.1:0" };
+	struct hythe_host_config config = { .size = sizeof(config),
+					    .addresses = addresses,
+					    .address_count = 1,
+					    .settings = none,
+					    .setting_count = 1,
+					    .app = &app };
+	struct hythe_event e = { .size = sizeof(e) };
+	char why[HYTHE_ERROR_SIZE] = "";
+	hythe_host *host = hythe_host_new(&config, why);
+	struct pollfd p;
+	int fd, other;
+
+	(void)state;
+	if (!host || !hythe_host_start(host, why))
+		fail_msg("%s", why);
+	fd = request_begin(host, "GET", "/one", "");
+	other = request_begin(host, "GET", "/two", "");
+	p = (struct pollfd){ .fd = hythe_events_fd(host), .events = POLLIN };
+	assert_int_equal(poll(&p, 1, PATIENCE_S * 1000), 1);
+	assert_int_equal(hythe_events_next(host, &e), 1);
+	assert_int_equal(e.kind, HYTHE_EVENT_REQUEST);
+	hythe_host_stop(host);
+	hythe_host_wait(host);
+	hythe_exchange_want(e.exchange, 1);
+	hythe_exchange_start(e.exchange, 200, NULL, 0);
+	assert_int_equal(hythe_exchange_put(e.exchange, "late", 4), WINDOW);
+	hythe_host_free(host);
+	close(fd);
+	close(other);
+}
+
+/* ---- WebSockets ---- */
+
+static int websocket_open(hythe_host *host, const char *path, const char *headers)
+{
+	char head[512];
+	size_t size = 0;
+	int fd = connect_to(host);
+
+	snprintf(head, sizeof(head),
+		 "GET %s HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: "
+		 "13\r\n"
+		 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n",
+		 path, headers);
+	assert_true(fd >= 0 && send_text(fd, head));
+	answer[0] = '\0';
+	while (!strstr(answer, "\r\n\r\n") && recv(fd, answer + size, 1, 0) == 1)
+		answer[++size] = '\0';
+	return fd;
+}
+
+static int websocket_begin_at(hythe_host *host, const char *path)
+{
+	int fd = websocket_open(host, path, "");
+
+	assert_int_equal(strncmp(answer, "HTTP/1.1 101 ", 13), 0);
+	return fd;
+}
+
+/* `first` is the frame's first byte. */
+static int frame_send(int fd, int first, const void *bytes, size_t size)
+{
+	static const unsigned char mask[4] = { 1, 2, 3, 4 };
+	unsigned char *frame = malloc(size + 14), *at = frame;
+	int ok;
+
+	*at++ = (unsigned char)first;
+	if (size < 126) {
+		*at++ = (unsigned char)(0x80 | size);
+	} else if (size < 65536) {
+		*at++ = 0x80 | 126;
+		*at++ = (unsigned char)(size >> 8);
+		*at++ = (unsigned char)size;
+	} else {
+		*at++ = 0x80 | 127;
+		for (int i = 7; i >= 0; i--)
+			*at++ = (unsigned char)((uint64_t)size >> 8 * i);
+	}
+	memcpy(at, mask, 4);
+	at += 4;
+	for (size_t i = 0; i < size; i++)
+		*at++ = (unsigned char)(((const unsigned char *)bytes)[i] ^ mask[i & 3]);
+	ok = send_all(fd, frame, (size_t)(at - frame));
+	free(frame);
+	return ok;
+}
+
+/* The first byte of a frame, and its payload in `answer`; -1: the connection has ended. */
+static int frame_read(int fd, size_t *ret_size)
+{
+	unsigned char head[10];
+	size_t more, size = 0;
+
+	if (recv(fd, head, 2, MSG_WAITALL) != 2)
+		return -1;
+	more = head[1] == 126 ? 2 : head[1] == 127 ? 8 : 0;
+	if (more && recv(fd, head + 2, more, MSG_WAITALL) != (ssize_t)more)
+		return -1;
+	size = more ? 0 : head[1];
+	for (size_t i = 0; i < more; i++)
+		size = size << 8 | head[2 + i];
+	assert_true(size < sizeof(answer));
+	if (size && recv(fd, answer, size, MSG_WAITALL) != (ssize_t)size)
+		return -1;
+	answer[size] = '\0';
+	*ret_size = size;
+	return head[0];
+}
+
+static void assert_frame(int fd, int first, const char *text)
+{
+	size_t size;
+
+	assert_int_equal(frame_read(fd, &size), first);
+	assert_string_equal(answer, text);
+	assert_int_equal(size, strlen(text));
+}
+
+static void assert_close_frame(int fd, int code, const char *reason)
+{
+	size_t size;
+
+	assert_int_equal(frame_read(fd, &size), 0x88);
+	assert_int_equal(size, 2 + strlen(reason));
+	assert_int_equal((unsigned char)answer[0] << 8 | (unsigned char)answer[1], code);
+	assert_string_equal(answer + 2, reason);
+}
+
+static void assert_end(int fd)
+{
+	char byte;
+
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+	close(fd);
+}
+
+static void a_websocket_is_accepted_with_its_subprotocol(void **state)
+{
+	hythe_host *host = start_events();
+	int fd = websocket_open(host, "/chat", "Sec-WebSocket-Protocol: chat, other\r\n");
+
+	(void)state;
+	assert_int_equal(strncmp(answer, "HTTP/1.1 101 ", 13), 0);
+	assert_non_null(strstr(answer, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+	assert_non_null(strstr(answer, "sec-websocket-protocol: chat\r\n"));
+	assert_string_equal(seen.scheme, "ws");
+	assert_true(frame_send(fd, 0x81, "hi", 2));
+	assert_frame(fd, 0x81, "hi");
+	assert_true(frame_send(fd, 0x82, "\1\2", 2));
+	assert_frame(fd, 0x82, "\1\2");
+	assert_true(frame_send(fd, 0x01, "one ", 4) && frame_send(fd, 0x89, "p", 1) && frame_send(fd, 0x80, "two", 3));
+	assert_frame(fd, 0x8a, "p");
+	assert_frame(fd, 0x81, "one two");
+	assert_true(frame_send(fd, 0x88, "\x0f\xa2why", 5));
+	assert_close_frame(fd, 4002, "");
+	assert_end(fd);
+	assert_int_equal(await(&seen.closed, 1), 1);
+	assert_int_equal(look(&seen.code), 4002);
+	assert_string_equal(seen.reason, "why");
+	finish_events();
+}
+
+static void a_websocket_can_be_refused(void **state)
+{
+	hythe_host *host = start_events();
+	int fd = websocket_open(host, "/refuse", "");
+
+	(void)state;
+	assert_int_equal(strncmp(answer, "HTTP/1.1 403 ", 13), 0);
+	close(fd);
+	finish_events();
+}
+
+static void the_application_can_close(void **state)
+{
+	hythe_host *host = start_events();
+	int fd = websocket_begin_at(host, "/");
+
+	(void)state;
+	assert_true(frame_send(fd, 0x81, "bye", 3));
+	assert_close_frame(fd, 4001, "see you");
+	assert_int_equal(look(&seen.closed), 0);
+	assert_true(frame_send(fd, 0x88, "\x0f\xa1", 2));
+	assert_end(fd);
+	assert_int_equal(await(&seen.closed, 1), 1);
+	assert_int_equal(look(&seen.code), 4001);
+
+	/* Released at once: the client's own close is still waited for. */
+	fd = websocket_begin_at(host, "/");
+	assert_true(frame_send(fd, 0x81, "leave", 5));
+	assert_close_frame(fd, 1000, "");
+	assert_true(frame_send(fd, 0x81, "not read", 8));
+	assert_true(frame_send(fd, 0x88, "", 0));
+	assert_end(fd);
+
+	/* Released without a close: cut off. */
+	fd = websocket_begin_at(host, "/");
+	assert_true(frame_send(fd, 0x81, "drop", 4));
+	assert_true(recv(fd, answer, 1, 0) <= 0);
+	close(fd);
+	finish_events();
+}
+
+static void messages_that_break_the_rules_end_it(void **state)
+{
+	hythe_host *host = start_events();
+	int fd = websocket_begin_at(host, "/");
+	static char large[MESSAGE_LIMIT + 1];
+	size_t size;
+
+	(void)state;
+	assert_true(frame_send(fd, 0x83, "?", 1));
+	assert_close_frame(fd, 1002, "");
+	assert_end(fd);
+	assert_int_equal(await(&seen.closed, 1), 1);
+	assert_int_equal(look(&seen.code), 1002);
+
+	fd = websocket_begin_at(host, "/");
+	assert_true(frame_send(fd, 0x81, "\xff", 1));
+	assert_close_frame(fd, 1007, "");
+	assert_end(fd);
+	assert_int_equal(await(&seen.closed, 2), 2);
+
+	fd = websocket_begin_at(host, "/");
+	assert_true(frame_send(fd, 0x82, large, MESSAGE_LIMIT));
+	assert_int_equal(frame_read(fd, &size), 0x82);
+	assert_int_equal(size, MESSAGE_LIMIT);
+	(void)frame_send(fd, 0x82, large, MESSAGE_LIMIT + 1);
+	assert_close_frame(fd, 1009, "");
+	close(fd);
+	assert_int_equal(await(&seen.closed, 3), 3);
+	assert_int_equal(look(&seen.code), 1009);
+	finish_events();
+}
+
+static void messages_wait_until_they_are_wanted(void **state)
+{
+	hythe_host *host = start_events();
+	int fd = websocket_begin_at(host, "/count");
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		assert_true(frame_send(fd, 0x82, block, i % 2 ? 7000 : 3));
+	for (int i = 0; i < 20; i++)
+		assert_true(frame_send(fd, 0x82, block, sizeof(block)));
+	assert_true(frame_send(fd, 0x81, "end", 3));
+	assert_frame(fd, 0x81, "5501503");
+	/* What was sent before an end without a close is read still. */
+	assert_true(frame_send(fd, 0x81, "a", 1) && frame_send(fd, 0x81, "b", 1) && frame_send(fd, 0x81, "c", 1));
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	assert_frame(fd, 0x81, "5501504");
+	assert_frame(fd, 0x81, "5501505");
+	assert_end(fd);
+	assert_int_equal(await(&seen.closed, 1), 1);
+	assert_int_equal(look(&seen.counted), 5501506);
+	assert_int_equal(look(&seen.code), 1006);
+	finish_events();
+}
+
+static void a_websocket_whose_client_is_gone_is_over(void **state)
+{
+	hythe_host *host = start_events();
+	int fd = websocket_begin_at(host, "/");
+	struct linger reset = { .l_onoff = 1 };
+	int64_t over = 0;
+
+	(void)state;
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(fd);
+	over = await(&seen.gone, 1);
+	assert_int_equal(over, 1);
+	finish_events();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(a_question_is_told_as_it_was_asked, clear),
+		cmocka_unit_test_setup(bodies_of_any_size_are_read_whole, clear),
+		cmocka_unit_test_setup(chunks_are_read_without_their_framing, clear),
+		cmocka_unit_test_setup(a_client_that_leaves_ends_the_reading, clear),
+		cmocka_unit_test_setup(a_small_body_that_never_comes_whole_is_not_served, clear),
+		cmocka_unit_test_setup(a_stream_waits_for_a_client_that_reads_slowly, clear),
+		cmocka_unit_test_setup(a_client_that_leaves_ends_the_writing, clear),
+		cmocka_unit_test_setup(an_application_that_says_nothing_is_answered_for, clear),
+		cmocka_unit_test_setup(a_part_of_a_file_is_sent, clear),
+		cmocka_unit_test_setup(many_are_served_at_once, clear),
+		cmocka_unit_test_setup(a_stop_lets_those_under_way_be_answered, clear),
+		cmocka_unit_test_setup(events_carry_a_request_and_its_body, clear),
+		cmocka_unit_test_setup(a_large_body_goes_through_and_back, clear),
+		cmocka_unit_test_setup(an_answer_that_is_complete_is_not_waited_for, clear),
+		cmocka_unit_test_setup(writers_hear_when_they_may_go_on, clear),
+		cmocka_unit_test_setup(clients_that_leave_are_told_of, clear),
+		cmocka_unit_test_setup(a_stop_is_an_event, clear),
+		cmocka_unit_test_setup(what_was_never_answered_is_freed_with_the_host, clear),
+		cmocka_unit_test_setup(a_websocket_is_accepted_with_its_subprotocol, clear),
+		cmocka_unit_test_setup(a_websocket_can_be_refused, clear),
+		cmocka_unit_test_setup(the_application_can_close, clear),
+		cmocka_unit_test_setup(messages_that_break_the_rules_end_it, clear),
+		cmocka_unit_test_setup(messages_wait_until_they_are_wanted, clear),
+		cmocka_unit_test_setup(a_websocket_whose_client_is_gone_is_over, clear),
+	};
+
+	memset(block, 'x', sizeof(block));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
