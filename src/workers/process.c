@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* process - one worker from its start to its end: signals, limits, what it says of itself. */
+/* process - one worker from its start to its end: signals, limits. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/random.h"
 #include "workers/workers_private.h"
 
 static void process_finish(struct process *p);
@@ -228,97 +227,6 @@ void process_check_memory(struct process *p)
 	log_warn("workers", "worker is over its memory limit: it is replaced when its requests are answered",
 		 LOG_INT("pid", p->pid), LOG_INT("rss", bytes), LOG_INT("limit", p->workers->config.rss_limit));
 	process_retire(p, CAUSE_MEMORY);
-}
-
-/* ---- what it says ---- */
-
-static void process_failed(struct process *p, const struct error *why)
-{
-	if (p->state == PROCESS_STARTING && !p->failure.code)
-		p->failure = *why;
-}
-
-static void process_is_ready(struct process *p, const struct worker_report *report)
-{
-	struct workers *w = p->workers;
-	size_t jitter = w->config.max_requests_jitter;
-
-	if (p->state != PROCESS_STARTING)
-		return;
-	loop_timer_clear(w->loop, &p->timer);
-	p->state = PROCESS_READY;
-	p->ready_ns = loop_now(w->loop);
-	p->slots = (unsigned)MIN(MAX(report->slots, 1), 1000000);
-	memcpy(p->kind, report->kind, sizeof(p->kind));
-	memcpy(p->text, report->text, sizeof(p->text));
-	if (w->config.max_requests)
-		p->served_most = w->config.max_requests + (jitter ? random_fast() % (jitter + 1) : 0);
-	log_info("workers", "worker is ready", LOG_INT("pid", p->pid), LOG_TEXT("kind", p->kind),
-		 LOG_TEXT("text", p->text), LOG_INT("slots", p->slots));
-	generation_ready(p->generation, p);
-	pool_settle(w);
-	pool_dispatch(w);
-}
-
-static void control_line(struct process *p, struct span line)
-{
-	struct worker_report report;
-	struct error err = { 0 };
-	struct arena arena;
-
-	arena_init(&arena, MIB(1));
-	if (!worker_report_read(line, &report, &arena, &err)) {
-		log_warn("workers", "a worker wrote a line that is none of a worker", LOG_INT("pid", p->pid),
-			 LOG_TEXT("why", err.message));
-	} else if (strcmp(report.state, "ready") == 0) {
-		process_is_ready(p, &report);
-	} else if (strcmp(report.state, "failed") == 0) {
-		worker_report_failure(&report, p->workers->config.expose_errors, &err);
-		process_failed(p, &err);
-	}
-	arena_done(&arena);
-}
-
-static void control_close(struct process *p)
-{
-	if (p->control_fd < 0)
-		return;
-	loop_unwatch(p->workers->loop, &p->control_watch);
-	close(p->control_fd);
-	p->control_fd = -1;
-}
-
-/* All that is there. A line too long is passed over in pieces, which are no lines of a worker. */
-static void control_read(struct process *p)
-{
-	struct buffer *text = &p->control_text;
-	char piece[4096];
-	ssize_t n;
-
-	while (p->control_fd >= 0 && (n = read(p->control_fd, piece, sizeof(piece))) != -1) {
-		char *end;
-
-		if (n == 0) {
-			control_close(p);
-			break;
-		}
-		buffer_append(text, span_from(piece, (size_t)n));
-		while ((end = text->len ? memchr(text->ptr, '\n', text->len) : NULL)) {
-			size_t len = (size_t)(end - text->ptr);
-
-			if (len)
-				control_line(p, span_from(text->ptr, len));
-			buffer_drop(text, len + 1);
-		}
-		if (text->overflow || text->len >= CONTROL_LINE)
-			buffer_clear(text);
-	}
-}
-
-static void control_ready(struct watch *watch, unsigned events)
-{
-	(void)events;
-	control_read(CONTAINER_OF(watch, struct process, control_watch));
 }
 
 /* ---- its end ---- */
@@ -573,23 +481,14 @@ static void process_spawn(struct process *p)
 static bool process_connect(struct process *p, struct error *err)
 {
 	static const struct client_ops ops = { .lost = lost };
-	struct loop *l = p->workers->loop;
-	int channel[2], control[2];
+	int channel[2];
 
+	if (!control_open(p, err))
+		return false;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, channel))
 		return error_errno(err, errno, "a socket pair for a worker");
-	if (pipe2(control, O_CLOEXEC)) {
-		error_errno(err, errno, "a pipe for a worker");
-		close(channel[0]);
-		close(channel[1]);
-		return false;
-	}
-	(void)fcntl(control[0], F_SETFL, O_NONBLOCK);
 	p->child_fds[0] = channel[1];
-	p->child_fds[1] = control[1];
-	p->control_fd = control[0];
-	loop_watch(l, &p->control_watch, p->control_fd, LOOP_READ, control_ready);
-	p->client = client_new(l, channel[0], &ops, p);
+	p->client = client_new(p->workers->loop, channel[0], &ops, p);
 	return true;
 }
 
@@ -604,7 +503,7 @@ struct process *process_start(struct workers *w, struct generation *g, unsigned 
 	p->next = w->processes;
 	w->processes = p;
 	g->process_count++;
-	buffer_init(&p->control_text, 2 * CONTROL_LINE);
+	buffer_init(&p->control_text, (size_t)2 * CONTROL_LINE);
 	if (!process_connect(p, &p->spawn.error)) {
 		p->spawn.done = spawned;
 		p->is_spawning = true;

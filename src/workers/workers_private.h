@@ -5,6 +5,7 @@
  *
  *	pool.c        the whole: how many there should be, which worker takes the next request, the end
  *	process.c     one worker process from start to end
+ *	control.c     the pipe on which it says how it is
  *	report.c      the lines by which a worker and a nursery tell how they are
  *	nursery.c     the process that has loaded the code and forks workers
  *	reload.c      generations: those started by one workers_reload()
@@ -224,6 +225,14 @@ static inline bool process_can_take(const struct process *p)
 }
 /* "worker 1234 was killed by signal 11 (Segmentation fault)" */
 void process_obituary(const struct process *p, struct error *ret);
+
+/* ---- control.c ---- */
+
+bool control_open(struct process *p, struct error *err);
+void control_read(struct process *p); /* all that is there */
+void control_close(struct process *p);
+/* Why the start failed: the first reason counts. */
+void process_failed(struct process *p, const struct error *why);
 
 /* ---- report.c ---- */
 
