@@ -200,6 +200,7 @@ static void workers_end_with_the_one_in_front(void **state)
 			f->config.is_preloaded = is_preloaded;
 			front_start(f);
 			worker = worker_pid(f);
+			(void)unlink(f->plan); /* read, and nobody will be here to do it later */
 			assert_int_equal(write(told[1], &worker, sizeof(worker)), sizeof(worker));
 			for (;;)
 				pause();
