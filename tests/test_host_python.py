@@ -428,6 +428,7 @@ def test_signals_end_a_wait():
         from hythe import _hythe
         host = _hythe.Host(addresses=["127.0.0.1:0"], call=print)
         signal.signal(signal.SIGTERM, lambda number, frame: host.stop())
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
         host.start()
         threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()
         print(host.wait())

@@ -50,7 +50,7 @@ static inline bool span_ends(struct span s, struct span suffix)
 /* The rest after the first `n` bytes; n is at most s.len. */
 static inline struct span span_skip(struct span s, size_t n)
 {
-	return (struct span){ s.ptr + n, s.len - n };
+	return (struct span){ n ? s.ptr + n : s.ptr, s.len - n }; /* nothing, not even 0, may be added to NULL */
 }
 
 static inline struct span span_first(struct span s, size_t n)

@@ -71,7 +71,7 @@ struct connection {
 
 static inline struct span connection_unread(const struct connection *c)
 {
-	return (struct span){ c->in.ptr + c->in_at, c->in.len - c->in_at };
+	return span_skip((struct span){ c->in.ptr, c->in.len }, c->in_at);
 }
 void connection_consume(struct connection *c, size_t n);
 /* `n` unread bytes in all will be wanted (a body of known length): the buffer grows towards that as they come. 0:
