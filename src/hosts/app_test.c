@@ -1092,6 +1092,7 @@ static void messages_wait_until_they_are_wanted(void **state)
 {
 	hythe_host *host = start_events();
 	int fd = websocket_begin_at(host, "/count");
+	size_t size;
 
 	(void)state;
 	for (int i = 0; i < 1000; i++)
@@ -1105,7 +1106,12 @@ static void messages_wait_until_they_are_wanted(void **state)
 	assert_int_equal(shutdown(fd, SHUT_WR), 0);
 	assert_frame(fd, 0x81, "5501504");
 	assert_frame(fd, 0x81, "5501505");
-	assert_end(fd);
+	/* The answer to the last one goes out if the application is quicker than the end. */
+	if (frame_read(fd, &size) >= 0) {
+		assert_string_equal(answer, "5501506");
+		assert_int_equal(frame_read(fd, &size), -1);
+	}
+	close(fd);
 	assert_int_equal(await(&seen.closed, 1), 1);
 	assert_int_equal(look(&seen.counted), 5501506);
 	assert_int_equal(look(&seen.code), 1006);
