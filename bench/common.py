@@ -29,7 +29,9 @@ VENVS = {
     "py": ["flask==3.1.3", "gunicorn==27.0.1", "scikit-learn==1.9.1", "onnxruntime==1.31.1", "fastapi==0.165.0",
            "uvicorn[standard]==0.54.0", "skl2onnx==1.20.0", "orjson==3.13.0", "pandas==3.1.1"],
     "mlserver": ["mlserver==1.7.1", "mlserver-sklearn==1.7.1", "uvloop==0.21.0"],
-    "seldon": ["setuptools<80", "wheel", "seldon-core==1.18.2", "scikit-learn==1.3.2"],
+    "seldon": ["setuptools<80", "wheel", "seldon-core==1.18.2", "scikit-learn==1.3.2", "pillow"],
+    "apps": ["flask==3.1.3", "gunicorn==27.0.1", "pyuwsgi==2.0.30", "bjoern==3.2.2", "fastapi==0.165.0", "uvicorn[standard]==0.54.0", "numpy==2.4.6",
+             "scikit-learn==1.9.1", "pillow==12.1.1"],
     "trees": ["numpy==2.4.6", "scikit-learn==1.9.1", "xgboost-cpu==3.2.0", "lightgbm==4.7.0", "onnxruntime==1.31.1", "onnx==1.23.2",
               "onnxmltools==1.16.0", "skl2onnx==1.20.0", "treelite", "tl2cgen"],
 }
@@ -89,12 +91,12 @@ def cpu_seconds(pid):
     return total / TICK
 
 
-def memory_mb(pid):
-    """Resident memory of the process and its children (shared pages counted in each), MiB."""
+def memory_mb(pid, kind="Rss"):
+    """Memory of the process and its children, MiB: resident (shared pages counted in each), or with kind="Pss" each page once."""
     total = 0
     for one in tree(pid):
         try:
-            total += int(re.search(r"^Rss:\s+(\d+)", pathlib.Path(f"/proc/{one}/smaps_rollup").read_text(), re.M)[1])
+            total += int(re.search(rf"^{kind}:\s+(\d+)", pathlib.Path(f"/proc/{one}/smaps_rollup").read_text(), re.M)[1])
         except (OSError, TypeError):
             pass
     return total / 1024
