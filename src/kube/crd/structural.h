@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * structural - schemas of custom resources (apiextensions.k8s.io/v1 structural schemas), compiled from a CustomResourceDefinition.
+ *
+ * Threads: one; a compiled schema is immutable.
+ * Errors:  causes at their path below spec.versions[i].schema.openAPIV3Schema when it is not structural; limits: nodes
+ *          SCHEMA_NODES_MAX, depth VALUE_DEPTH_MAX, patterns are matched with a step limit (PCRE2 match limit).
+ */
+#include "kube/kind.h"
+
+#define SCHEMA_NODES_MAX 20000
+
+struct openapi_schema;
+
+/* NULL with causes added to `c`. `path` is where the schema stands in the definition. The schema lives in its own memory. */
+struct openapi_schema *openapi_schema_new(const struct value *schema, struct span path, struct change *c);
+void openapi_schema_free(struct openapi_schema *s);
+
+/* What merges ask (schema.h): a member's or item's schema, NULL when nothing is known. */
+const struct openapi_schema *openapi_schema_member(const struct openapi_schema *s, struct span key);
+const struct openapi_schema *openapi_schema_item(const struct openapi_schema *s);
+enum list_kind openapi_schema_list(const struct openapi_schema *s);
+size_t openapi_schema_list_keys(const struct openapi_schema *s, struct span ret[LIST_KEYS_MAX],
+				const char *ret_defaults[LIST_KEYS_MAX]);
+bool openapi_schema_is_atomic(const struct openapi_schema *s); /* x-kubernetes-map-type: atomic */
+
+/* Drops what the schema does not name (but apiVersion, kind, metadata at the root), telling each path. */
+void openapi_schema_prune(const struct openapi_schema *s, struct value *v, const struct schema_report *report);
+bool openapi_schema_default(const struct openapi_schema *s, struct value *v, struct arena *arena, struct error *err);
+/* Adds causes to `c`: types, required, enum, ranges, patterns, formats, lists that are sets or maps, embedded resources; then, when the
+ * rest holds, CEL rules (x-kubernetes-validations; with oldSelf for transition rules). */
+void openapi_schema_validate(const struct openapi_schema *s, struct change *c, const struct value *v,
+			     const struct value *old);
+/* The schema as JSON, for OpenAPI documents. */
+const struct value *openapi_schema_source(const struct openapi_schema *s);
