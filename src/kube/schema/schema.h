@@ -25,11 +25,24 @@ enum field_kind {
 	FIELD_DURATION, /* "1h0m0s" */
 	FIELD_OBJECT,   /* of `type` */
 	FIELD_ANY,      /* any JSON: RawExtension, JSON, FieldsV1 */
+	FIELD_STRINGS,  /* a list of strings, as the values of a map: ExtraValue */
+	/* Of JSONSchemaProps (`type`): that, or a list of them, a boolean, a list of strings. */
+	FIELD_SCHEMA_OR_ARRAY,
+	FIELD_SCHEMA_OR_BOOL,
+	FIELD_SCHEMA_OR_STRINGS,
 };
 
 enum field_shape { FIELD_ONE, FIELD_LIST, FIELD_MAP }; /* of what `kind` says; map keys are strings */
 enum list_kind { LIST_ATOMIC, LIST_SET, LIST_MAP };    /* server-side apply */
-enum { FIELD_REQUIRED = 1, FIELD_MERGE = 2, FIELD_RETAIN_KEYS = 4, FIELD_MAP_ATOMIC = 8, FIELD_INLINE_PROTO = 16 };
+enum {
+	FIELD_REQUIRED = 1,
+	FIELD_MERGE = 2,
+	FIELD_RETAIN_KEYS = 4,
+	FIELD_MAP_ATOMIC = 8,
+	FIELD_INLINE_PROTO = 16, /* a message of its own in protobuf, whose members are the outer object's in JSON */
+	FIELD_POINTER = 32,      /* a pointer in Go: absent and zero differ */
+	FIELD_OMIT_EMPTY = 64,   /* Go leaves the zero out of JSON */
+};
 
 struct type;
 
@@ -40,15 +53,17 @@ struct field {
 	const char *merge_key;    /* strategic merge of lists (with FIELD_MERGE); NULL: of scalars */
 	const char *list_keys;    /* LIST_MAP: "containerPort,protocol" */
 	const char *default_json; /* declared by the type (+default=), as server-side apply's keys use it; or NULL */
-	uint16_t number;          /* in protobuf */
+	const char *go_type;      /* "int32", "[]v1.Container": what messages call it */
+	const char *enums;        /* "Always,Never": the values declared, or NULL */
+	uint16_t number;          /* in protobuf; 0: in an inlined message, or none (apiVersion and kind of a root) */
 	uint8_t kind, shape, list, flags;
 };
 
 struct type {
 	const char *name; /* "io.k8s.api.core.v1.PodSpec", as OpenAPI names it */
 	const char *description;
-	const struct field *fields; /* sorted by name */
-	uint16_t count;
+	const struct field *fields; /* sorted by name; behind them FIELD_INLINE_PROTO ones, which have no name */
+	uint16_t count, inline_count;
 	bool is_atomic; /* server-side apply takes it as one */
 };
 
