@@ -94,6 +94,9 @@ static bool config_take(struct hythe_host *h, const struct hythe_host_config *co
 	}
 	h->config.workers = 1;
 	h->config.compute_threads = h->threads;
+	/* Behind a front that sends one call after the other a second thread would only cost the way to it and back. */
+	h->config.compute_on_loop =
+	    config->adopt_fd > 0 && config->address_count == 0 && h->threads == 1 && config->call;
 	h->config.metrics = h->metrics;
 	h->config.adopted_closed = adopted_closed;
 	if (config->adopt_fd > 0)

@@ -13,6 +13,7 @@ struct pool {
 	size_t waiting, queue_limit;
 	unsigned limit, started, running;
 	bool is_ending;
+	struct loop_task turn; /* with no threads: runs the next job */
 	pthread_t threads[];
 };
 
@@ -68,17 +69,37 @@ static void *work(void *argument)
 	return NULL;
 }
 
+/* One job, on the loop. */
+static void turn_run(struct loop_task *t)
+{
+	struct pool *p = CONTAINER_OF(t, struct pool, turn);
+	struct pool_job *job;
+
+	pthread_mutex_lock(&p->lock);
+	job = take(p);
+	pthread_mutex_unlock(&p->lock);
+
+	job->run(job);
+
+	pthread_mutex_lock(&p->lock);
+	p->running--;
+	pthread_mutex_unlock(&p->lock);
+	job->done(job);
+	if (p->waiting)
+		loop_defer(loop_current(), t);
+}
+
 struct pool *pool_new(unsigned threads, size_t queue_limit)
 {
 	struct pool *p;
 
-	ASSERT(threads > 0);
 	p = base_calloc(1, sizeof(*p) + threads * sizeof(p->threads[0]));
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
 	p->last = &p->first;
 	p->limit = threads;
 	p->queue_limit = queue_limit;
+	p->turn.run = turn_run;
 	return p;
 }
 
@@ -120,7 +141,7 @@ bool pool_submit(struct pool *p, struct pool_job *job, struct error *err)
 
 	pthread_mutex_lock(&p->lock);
 	busy = p->waiting + p->running;
-	accepted = busy < p->limit + p->queue_limit;
+	accepted = busy < MAX(p->limit, 1U) + p->queue_limit;
 	if (accepted && busy >= p->started && p->started < p->limit)
 		accepted = start_thread(p);
 	if (accepted) {
@@ -128,7 +149,10 @@ bool pool_submit(struct pool *p, struct pool_job *job, struct error *err)
 		*p->last = job;
 		p->last = &job->next;
 		p->waiting++;
-		pthread_cond_signal(&p->work);
+		if (p->limit)
+			pthread_cond_signal(&p->work);
+		else
+			loop_defer(job->loop, &p->turn);
 	}
 	pthread_mutex_unlock(&p->lock);
 	return accepted ||
@@ -144,5 +168,5 @@ size_t pool_waiting(const struct pool *p)
 	pthread_mutex_lock(&writable->lock);
 	busy = p->waiting + p->running;
 	pthread_mutex_unlock(&writable->lock);
-	return busy > p->limit ? busy - p->limit : 0;
+	return busy > MAX(p->limit, 1U) ? busy - MAX(p->limit, 1U) : 0;
 }

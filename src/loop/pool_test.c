@@ -88,14 +88,13 @@ static void done_on_loop(struct pool_job *job)
 		loop_stop(job->loop);
 }
 
-static void jobs_run_in_order_and_report_to_their_loop(void **state)
+static void run_in_order(unsigned threads)
 {
-	struct pool *p = pool_new(1, JOBS);
+	struct pool *p = pool_new(threads, JOBS);
 	struct loop *loop = loop_new();
 	struct task tasks[JOBS];
 	struct error err = { 0 };
 
-	(void)state;
 	setup();
 	for (int i = 0; i < JOBS; i++) {
 		tasks[i] =
@@ -105,6 +104,57 @@ static void jobs_run_in_order_and_report_to_their_loop(void **state)
 	loop_run(loop);
 	for (int i = 0; i < JOBS; i++)
 		assert_int_equal(order[i], i);
+	assert_int_equal(pool_waiting(p), 0);
+	pool_free(p);
+	loop_free(loop);
+}
+
+static void jobs_run_in_order_and_report_to_their_loop(void **state)
+{
+	(void)state;
+	run_in_order(1);
+}
+
+static void without_threads_jobs_run_on_their_loop(void **state)
+{
+	(void)state;
+	run_in_order(0);
+}
+
+/* What the job before has deferred: its answer's way out, in a server. */
+static struct loop_task between;
+static int between_at;
+
+static void note_between(struct loop_task *t)
+{
+	(void)t;
+	between_at = order_count;
+}
+
+static void run_and_defer(struct pool_job *job)
+{
+	run_noted(job);
+	if (order_count == 1)
+		loop_defer(job->loop, &between);
+}
+
+static void without_threads_what_a_job_defers_runs_before_the_next(void **state)
+{
+	struct pool *p = pool_new(0, JOBS);
+	struct loop *loop = loop_new();
+	struct task tasks[JOBS];
+	struct error err = { 0 };
+
+	(void)state;
+	setup();
+	between.run = note_between;
+	for (int i = 0; i < JOBS; i++) {
+		tasks[i] =
+		    (struct task){ .job = { .loop = loop, .run = run_and_defer, .done = done_on_loop }, .number = i };
+		assert_true(pool_submit(p, &tasks[i].job, &err));
+	}
+	loop_run(loop);
+	assert_int_equal(between_at, 1);
 	pool_free(p);
 	loop_free(loop);
 }
@@ -121,6 +171,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(as_many_run_as_there_are_threads_and_the_rest_waits),
 		cmocka_unit_test(jobs_run_in_order_and_report_to_their_loop),
+		cmocka_unit_test(without_threads_jobs_run_on_their_loop),
+		cmocka_unit_test(without_threads_what_a_job_defers_runs_before_the_next),
 		cmocka_unit_test(a_pool_without_jobs_starts_no_thread),
 	};
 

@@ -270,6 +270,8 @@ static void job_run(struct pool_job *job)
 	struct slot *s = CONTAINER_OF(job, struct slot, job);
 
 	count_waiting(&s->request, -1);
+	if (atomic_load_explicit(&s->is_unwanted, memory_order_relaxed))
+		return;
 	s->step(&s->request);
 	while (s->next_step) { /* a step on a compute thread that asks for another one is there already */
 		s->step = s->next_step;
@@ -324,6 +326,7 @@ static void job_submit(struct request *req, void (*step)(struct request *req))
 	s->job.done = job_done;
 	s->job.loop = req->worker->loop;
 	req->phase = PHASE_OFFLOADED;
+	atomic_store_explicit(&s->is_unwanted, false, memory_order_relaxed);
 	count_waiting(req, 1);
 	if (!pool_submit(worker_pool(req->worker), &s->job, &err)) {
 		count_waiting(req, -1);
@@ -347,6 +350,7 @@ static void deadline_passed(struct timer *t)
 	if (req->is_abandoned)
 		return;
 	req->is_abandoned = s->is_late = true;
+	atomic_store_explicit(&s->is_unwanted, true, memory_order_relaxed);
 	late = request_new(req->worker, req->stream);
 	stand_in_for(late, req);
 	req->stream->request = req;
@@ -440,6 +444,7 @@ void request_abandon(struct request *req)
 {
 	/* With a handler, or a compute thread, on it nothing else may be touched: they come back to it. */
 	req->is_abandoned = true;
+	atomic_store_explicit(&slot_of(req)->is_unwanted, true, memory_order_relaxed);
 	if (req->phase == PHASE_WAITING && !req->answer.is_answered) {
 		open_abandon(req);
 		return;

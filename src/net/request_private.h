@@ -11,6 +11,8 @@
  *
  * Threads: the worker's; what an offloaded step may touch is said there.
  */
+#include <stdatomic.h>
+
 #include "base/clock.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
@@ -46,7 +48,8 @@ struct open_request {
 struct slot {
 	struct request request; /* first: the two are cast to one another */
 	struct pool_job job;
-	struct timer timer; /* the deadline, while offloaded or waiting */
+	_Atomic bool is_unwanted; /* set by the loop: a compute thread that has not begun the job leaves it */
+	struct timer timer;       /* the deadline, while offloaded or waiting */
 	struct open_request open;
 	void (*next_step)(struct request *req); /* asked for by request_offload() */
 	void (*step)(struct request *req);      /* runs on a compute thread */

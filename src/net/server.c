@@ -273,7 +273,7 @@ static bool config_check(const struct server_config *config, struct error *err)
 static bool server_open(struct server *s, struct error *err)
 {
 	struct server_config *config = &s->config;
-	unsigned cores = core_count();
+	unsigned cores = core_count(), compute_threads = 0;
 
 	if (!config_check(config, err))
 		return false;
@@ -290,7 +290,9 @@ static bool server_open(struct server *s, struct error *err)
 		if (!listener_open(l, config->addresses[s->listener_count - 1], s->worker_count, err))
 			return false;
 	}
-	s->pool = pool_new(config->compute_threads ? config->compute_threads : cores, config->limits.queue);
+	if (!config->compute_on_loop)
+		compute_threads = config->compute_threads ? config->compute_threads : cores;
+	s->pool = pool_new(compute_threads, config->limits.queue);
 	s->workers = base_calloc(s->worker_count, sizeof(*s->workers));
 	for (unsigned i = 0; i < s->worker_count; i++)
 		worker_init(s, i);

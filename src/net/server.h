@@ -41,6 +41,7 @@ struct server_config {
 	void *context;                     /* request.context */
 	unsigned workers;                  /* 0: one a core this process may use */
 	unsigned compute_threads;          /* 0: as many as cores */
+	bool compute_on_loop;              /* instead: on the loop, one after the other (one worker): see pool.h */
 	struct server_limits limits;
 	struct metrics *metrics;
 	const char *cors_origin;    /* Access-Control-Allow-Origin, or NULL: CORS off */

@@ -48,8 +48,17 @@ void queue_remove(struct workers *w, struct proxy *x)
 	w->queue_len--;
 }
 
+static struct process *pool_choose_to_wait(struct workers *w)
+{
+	struct process *p = w->processes;
+
+	while (p && !process_can_queue(p))
+		p = p->next;
+	return p;
+}
+
 /* The least busy; of those the one that was busy last, whose caches are warm. */
-struct process *pool_choose(struct workers *w)
+struct process *pool_choose(struct workers *w, bool may_wait)
 {
 	struct process *best = NULL;
 
@@ -57,16 +66,17 @@ struct process *pool_choose(struct workers *w)
 		if (process_can_take(p) && (!best || p->in_flight < best->in_flight ||
 					    (p->in_flight == best->in_flight && p->used > best->used)))
 			best = p;
-	if (best)
-		best->used = ++w->clock;
+	if (!best)
+		return may_wait ? pool_choose_to_wait(w) : NULL;
+	best->used = ++w->clock;
 	return best;
 }
 
 void pool_dispatch(struct workers *w)
 {
 	while (w->queue_first) {
-		struct process *p = pool_choose(w);
 		struct proxy *x = w->queue_first;
+		struct process *p = pool_choose(w, x->is_kept && x->is_last_in);
 
 		if (!p)
 			return;
@@ -176,7 +186,7 @@ static void settle(struct loop_task *t)
 		proxy_fail(x, &why);
 	}
 	show(w->ready_gauge, &w->ready_shown, (int64_t)pool_ready_count(w));
-	show(w->queue_gauge, &w->queue_shown, (int64_t)w->queue_len);
+	show(w->queue_gauge, &w->queue_shown, (int64_t)(w->queue_len + w->ahead_len));
 	if (w->is_stopping && !w->processes && !w->generations)
 		loop_stop(w->loop);
 }

@@ -181,6 +181,7 @@ static void requests_late(struct timer *t)
 		loop_timer_set(p->workers->loop, &p->request_timer, next, requests_late);
 	if (is_hung && !p->is_hung) {
 		p->is_hung = true;
+		proxies_take_back(p);
 		process_retire(p, CAUSE_TIMEOUT);
 	}
 }

@@ -221,6 +221,57 @@ static void requests_wait_in_order_and_too_many_are_refused(void **state)
 	front_stop(f);
 }
 
+static void what_waits_at_a_worker_survives_it(void **state)
+{
+	static const char *const deaths[] = { "GET /hold", "POST /hold" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(deaths); i++) {
+		struct front *f = front_new(1);
+		int first, rest[5];
+		pid_t pid;
+
+		front_start(f);
+		pid = worker_pid(f);
+		first = ask_start(f, deaths[i], SPAN(""));
+		held_wait(f);
+		for (size_t j = 0; j < ARRAY_LEN(rest); j++)
+			rest[j] = ask_start(f, j % 2 ? "POST /hold" : "GET /hold", j % 2 ? SPAN("hello") : SPAN(""));
+		UNTIL(metric(f, "hythe_workers_queue") == ARRAY_LEN(rest));
+		kill(pid, SIGKILL);
+		expect_reply(first, 502, "was killed by signal 9");
+		for (size_t j = 0; j < ARRAY_LEN(rest); j++) {
+			held_wait(f);
+			gate_open(f);
+		}
+		for (size_t j = 0; j < ARRAY_LEN(rest); j++)
+			expect_reply(rest[j], 200, "v1");
+		assert_int_not_equal(worker_pid(f), pid);
+		front_stop(f);
+	}
+}
+
+static void what_waits_behind_a_hung_request_is_answered(void **state)
+{
+	struct front *f = front_new(1);
+	int first, rest[3];
+
+	(void)state;
+	f->config.timeout_ms = 300;
+	front_start(f);
+	first = ask_start(f, "GET /hang", SPAN(""));
+	for (size_t j = 0; j < ARRAY_LEN(rest); j++)
+		rest[j] = ask_start(f, "POST /hold", SPAN("hello"));
+	expect_reply(first, 504, "--timeout");
+	for (size_t j = 0; j < ARRAY_LEN(rest); j++) {
+		held_wait(f);
+		gate_open(f);
+	}
+	for (size_t j = 0; j < ARRAY_LEN(rest); j++)
+		expect_reply(rest[j], 200, "v1");
+	front_stop(f);
+}
+
 static void a_free_worker_takes_the_next_request(void **state)
 {
 	struct front *f = front_new(2);
@@ -267,8 +318,10 @@ static void a_worker_whose_client_left_is_busy_until_it_is_done(void **state)
 	first = ask_start(f, "GET /hold", SPAN(""));
 	held_wait(f);
 	close(first);
-	second = ask_start(f, "GET /about", SPAN(""));
+	second = ask_start(f, "GET /hold", SPAN(""));
 	UNTIL(metric(f, "hythe_workers_queue") == 1);
+	gate_open(f);
+	held_wait(f);
 	gate_open(f);
 	expect_reply(second, 200, "v1");
 	front_stop(f);
@@ -287,6 +340,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_worker_that_grew_is_replaced_and_nobody_notices),
 		cmocka_unit_test(workers_are_replaced_after_their_requests_and_nobody_notices),
 		cmocka_unit_test(requests_wait_in_order_and_too_many_are_refused),
+		cmocka_unit_test(what_waits_at_a_worker_survives_it),
+		cmocka_unit_test(what_waits_behind_a_hung_request_is_answered),
 		cmocka_unit_test(a_free_worker_takes_the_next_request),
 		cmocka_unit_test(who_goes_away_while_waiting_is_forgotten),
 		cmocka_unit_test(a_worker_whose_client_left_is_busy_until_it_is_done),

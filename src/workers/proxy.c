@@ -5,6 +5,10 @@
  * Nobody is hurried: of the client's body as much is asked for as the worker takes, and of the worker's answer as much
  * is taken as the client does.
  *
+ * Where there is one worker and it works through one request after the other, it is sent some ahead of their turn, when they are whole
+ * and small enough to be kept here: it need not wait for this program between two. One that has not begun when the worker dies or
+ * hangs is sent to the next.
+ *
  * A request whose client has gone keeps its worker until that has answered, when the worker works through one request
  * after the other: it cannot be told to stop, and the next request would only wait behind.
  */
@@ -87,6 +91,7 @@ static struct proxy *proxy_new(struct workers *w, struct request *req)
 	}
 	*x = (struct proxy){ .workers = w, .req = req, .kept = kept, .is_kept = true };
 	x->is_tunnel = req->upgrade.len > 0;
+	x->is_last_in = req->is_end && !x->is_tunnel; /* it has no body */
 	return x;
 }
 
@@ -157,11 +162,12 @@ static void stream_open(struct proxy *x)
 	headers[count++] = (struct header){ FORWARDED_SCHEME, from.scheme };
 	headers[count++] = (struct header){ FORWARDED_VERSION, from.version };
 	head.header_count = count;
-	x->is_last_in = x->is_last_in || req->is_end; /* it has no body */
 	x->stream = client_open(x->process->client, &head, x->is_last_in && x->kept.len == 0, &stream_ops, x);
 }
 
 /* ---- to the worker ---- */
+
+static void body_writable(struct client_stream *s);
 
 void proxy_give(struct proxy *x, struct process *p)
 {
@@ -169,9 +175,15 @@ void proxy_give(struct proxy *x, struct process *p)
 
 	ASSERT(x->req && !x->stream && !x->is_queued);
 	x->process = p;
+	x->is_ahead = p->in_flight >= p->slots;
+	if (x->is_ahead) {
+		x->workers->ahead_len++;
+		pool_settle(x->workers);
+	}
+	x->is_cut = false;
 	p->in_flight++;
 	proxy_link(&p->proxies, x);
-	x->tries++;
+	x->tries += !x->is_ahead;
 	x->progress_ns = loop_now(x->workers->loop);
 	process_time_requests(p);
 	stream_open(x);
@@ -180,10 +192,37 @@ void proxy_give(struct proxy *x, struct process *p)
 		client_write(x->stream, buffer_span(&x->kept));
 	if (has_body && x->is_last_in)
 		client_end(x->stream);
-	if (!x->is_asking && !x->is_last_in) {
-		x->is_asking = true;
+	if (x->is_last_in)
+		return;
+	if (!x->is_asking)
 		request_want(x->req, WANT);
-	}
+	else if (client_unsent(x->stream) <= CLIENT_UNSENT_LOW)
+		body_writable(x->stream); /* what came while it waited */
+	x->is_asking = true;
+}
+
+void proxies_take_back(struct process *p)
+{
+	for (struct proxy *x = p->proxies; x; x = x->next)
+		if (x->is_ahead)
+			stream_cut(x); /* stream_closed() does the rest */
+}
+
+/* One of a process's requests is over: the oldest of those behind it is begun. */
+static void proxies_advance(struct process *p)
+{
+	struct proxy *x = p->proxies;
+
+	while (x && x->next)
+		x = x->next;
+	if (!x || !x->is_ahead)
+		return;
+	x->is_ahead = false;
+	x->workers->ahead_len--;
+	pool_settle(x->workers);
+	x->tries++;
+	x->progress_ns = loop_now(x->workers->loop);
+	process_time_requests(p);
 }
 
 static void body_keep(struct proxy *x, struct span bytes)
@@ -207,6 +246,8 @@ static void body_receive(struct request *req, struct span bytes, bool is_last)
 	x->progress_ns = loop_now(x->workers->loop);
 	if (!x->stream || x->is_cut) {
 		x->unasked += bytes.len;
+		if (x->is_queued && is_last)
+			pool_settle(x->workers); /* it may be sent ahead now */
 		return;
 	}
 	if (bytes.len)
@@ -305,6 +346,10 @@ static void stream_closed(struct client_stream *s, const struct error *why)
 
 	x->stream = NULL;
 	proxy_unlink(&p->proxies, x);
+	if (x->is_ahead) {
+		w->ahead_len--;
+		pool_settle(w);
+	}
 	if (!x->req || !why) {
 		if (x->req)
 			request_cut(TAKE(x->req)); /* closed before its end: by a peer that breaks its own rules */
@@ -314,13 +359,14 @@ static void stream_closed(struct client_stream *s, const struct error *why)
 		request_cut(TAKE(x->req));
 		x->process = NULL;
 		proxy_free(x);
-	} else if (may_try_again(x, why)) {
+	} else if (x->is_ahead || may_try_again(x, why)) {
 		x->process = NULL;
 		queue_push_front(w, x);
 	} else {
 		proxy_link(&p->mourners, x);
 		pool_settle(w);
 	}
+	proxies_advance(p);
 	process_released(p);
 }
 
@@ -338,7 +384,7 @@ static void client_gone(struct request *req, const struct error *why)
 		proxy_unlink(&x->process->mourners, x);
 		x->process = NULL;
 		proxy_free(x);
-	} else if (x->has_head || !x->is_last_in || !is_one_by_one(x->process)) {
+	} else if (x->has_head || x->is_ahead || !x->is_last_in || !is_one_by_one(x->process)) {
 		stream_cut(x);
 	}
 }
@@ -404,7 +450,7 @@ int64_t proxies_check(struct process *p, int64_t now_ns, bool *ret_is_hung)
 	for (struct proxy *x = p->proxies; x; x = x->next) {
 		if (x->is_cut)
 			continue;
-		if (waits_for_client(x) || may_be_quiet(x))
+		if (x->is_ahead || waits_for_client(x) || may_be_quiet(x))
 			x->progress_ns = now_ns;
 		if (now_ns - x->progress_ns >= limit) {
 			proxy_late(x);
@@ -426,6 +472,16 @@ static const struct client_stream_ops stream_ops = {
 	.closed = stream_closed,
 };
 
+/* It waits in the queue; with one worker its body comes already, so that it can be sent ahead. */
+static void proxy_wait(struct proxy *x)
+{
+	queue_push(x->workers, x);
+	if (x->workers->config.count > 1 || x->is_last_in || x->is_tunnel)
+		return;
+	x->is_asking = true;
+	request_want(x->req, KEPT_MAX);
+}
+
 void proxy_request(struct request *req)
 {
 	static const struct request_flow flow = {
@@ -440,9 +496,11 @@ void proxy_request(struct request *req)
 
 	if (ops_answer(req))
 		return;
-	p = w->queue_first ? NULL : pool_choose(w);
-	if (!p && !pool_is_down(w, &err) && w->queue_len >= w->config.queue_limit)
-		error_set(&err, ERROR_EXHAUSTED, "%zu requests wait for a worker already (--max-queue)", w->queue_len);
+	p = w->queue_first ? NULL : pool_choose(w, req->is_end && req->upgrade.len == 0);
+	if ((!p || p->in_flight >= p->slots) && !pool_is_down(w, &err) &&
+	    w->queue_len + w->ahead_len >= w->config.queue_limit)
+		error_set(&err, ERROR_EXHAUSTED, "%zu requests wait for a worker already (--max-queue)",
+			  w->queue_len + w->ahead_len);
 	if (err.code) {
 		request_fail(req, &err);
 		return;
@@ -452,7 +510,7 @@ void proxy_request(struct request *req)
 	if (p)
 		proxy_give(x, p);
 	else
-		queue_push(w, x);
+		proxy_wait(x);
 }
 
 const struct route workers_routes[] = {

@@ -32,6 +32,8 @@ enum {
 	ABORT_MS = 1000,  /* from SIGABRT, by which Python prints where it stands, to SIGKILL */
 	STATUS_MS = 1000, /* between the end of the channel and that of the process: longer is one that hangs */
 	RSS_CHECK_MS = 1000,
+	AHEAD_MAX =
+	    8, /* requests given to the one worker behind those it works on, so that it need not wait for the next */
 	TRIES_MAX = 3, /* workers that a request may be sent to, when the ones before did nothing for it */
 	CONTROL_LINE = 65536,
 };
@@ -78,6 +80,7 @@ struct proxy {
 	bool has_ended;  /* the answer */
 	bool is_tunnel;  /* WebSocket */
 	bool is_cut;     /* the stream was reset by this side */
+	bool is_ahead;   /* given ahead of its turn: the worker has not begun it */
 };
 
 struct process {
@@ -142,6 +145,7 @@ struct workers {
 	uint64_t clock;
 	struct proxy *queue_first, *queue_last;
 	size_t queue_len;
+	size_t ahead_len; /* proxies with is_ahead: they wait too */
 	struct proxy *free_proxies;
 	size_t free_proxy_count;
 	struct backoff backoff;
@@ -181,8 +185,8 @@ bool workers_is_app(const struct workers *w);
 void pool_settle(struct workers *w);
 /* Gives waiting requests to workers that are free. */
 void pool_dispatch(struct workers *w);
-/* A worker that may take one more request; NULL when there is none. */
-struct process *pool_choose(struct workers *w);
+/* A worker that may take one more request; NULL when there is none. `may_wait`: there it may wait for its turn. */
+struct process *pool_choose(struct workers *w, bool may_wait);
 size_t pool_ready_count(const struct workers *w);
 /* Which says why no worker can be expected to take a request soon: false while one can. */
 bool pool_is_down(const struct workers *w, struct error *ret);
@@ -222,6 +226,15 @@ void process_watch_end(struct process *p);
 static inline bool process_can_take(const struct process *p)
 {
 	return p->state == PROCESS_READY && p->client && p->in_flight < p->slots && !client_is_refusing(p->client);
+}
+/* The same for a request that is whole and may be sent to another worker as well, should this one not come to it: only where no
+ * other worker could take it sooner, and one call follows the other, so that what was begun is known. */
+static inline bool process_can_queue(const struct process *p)
+{
+	return p->state == PROCESS_READY && p->client && p->slots == 1 && p->workers->config.count == 1 &&
+	       p->in_flight > 0 && p->in_flight <= AHEAD_MAX &&
+	       (!p->served_most || p->served + p->in_flight < p->served_most) && !p->is_due && p->proxies &&
+	       p->proxies->is_last_in && !client_is_refusing(p->client);
 }
 /* "worker 1234 was killed by signal 11 (Segmentation fault)" */
 void process_obituary(const struct process *p, struct error *ret);
@@ -281,6 +294,8 @@ void proxy_fail(struct proxy *x, const struct error *err);
 void proxies_free(struct workers *w);
 /* The channel's end: what becomes of those that had requests there, once it is known how the process ended. */
 void proxies_mourn(struct process *p);
+/* Takes back what the process has not begun. */
+void proxies_take_back(struct process *p);
 /* Looks for requests over the time limit; returns when to look again, INT64_MAX for never. */
 int64_t proxies_check(struct process *p, int64_t now_ns, bool *ret_is_hung);
 
