@@ -27,7 +27,7 @@ PACKAGES = [
         ("k8s.io/api", folder)
         for folder in (
             "admissionregistration/v1 apps/v1 authentication/v1 authorization/v1 autoscaling/v1 autoscaling/v2 batch/v1 "
-            "certificates/v1 coordination/v1 core/v1 discovery/v1 events/v1 networking/v1 node/v1 policy/v1 rbac/v1 "
+            "certificates/v1 coordination/v1 core/v1 discovery/v1 events/v1 flowcontrol/v1 networking/v1 node/v1 policy/v1 rbac/v1 "
             "scheduling/v1 storage/v1"
         ).split()
     ),
@@ -74,7 +74,7 @@ class Package:
         self.path = path
         self.short = path.rsplit("/", 1)[1]
         self.structs, self.aliases, self.enums, self.constants = {}, {}, set(), {}
-        self.values = {}
+        self.values, self.borrowed = {}, []
         for file in sorted(folder.glob("*.go")):
             if not file.name.endswith("_test.go") and "generated" not in file.name:
                 self.read(file.read_text())
@@ -93,6 +93,10 @@ class Package:
             start = re.match(r"type (\w+) struct ?\{(\})?", line)
             alias = re.match(r"type (\w+) =? ?([\w.\[\]*]+)$", line)
             constant = re.match(r'\s+(\w+)\s+(\w+)\s*=\s*"([^"]*)"', line)
+            constant = constant or re.match(r'\s+(\w+)\s*=\s*(\w+)\("([^"]*)"\)', line)
+            borrowed = re.match(r"\s+\w+\s*=\s*(\w+)\((\w+)\.(\w+)\)", line)
+            if borrowed and borrowed[2] in imports:
+                self.borrowed.append((borrowed[1], imports[borrowed[2]], borrowed[3]))
             if start:
                 struct = self.structs[start[1]] = {"marks": comments, "fields": [], "imports": imports}
                 if start[2]:
@@ -136,6 +140,10 @@ def read_proto(text):
 class Types:
     def __init__(self, packages):
         self.packages = {p.path: p for p in packages}
+        for package in packages:
+            for name, path, constant in package.borrowed:
+                if path in self.packages and constant in self.packages[path].constants:
+                    package.values.setdefault(name, []).append(self.packages[path].constants[constant])
 
     def resolve(self, name, package, imports):
         """The package and name of a Go type as written in a package."""
@@ -257,7 +265,7 @@ class Types:
         for default in mark("default"):
             constant = re.match(r"ref\((?:.*\.)?(\w+)\)", default)
             flags.append("default=" + (json.dumps(package.constants[constant[1]]) if constant else default))
-        if named and named[1] in self.packages[named[0]].enums:
+        if shape != "MAP" and named and named[1] in self.packages[named[0]].enums:
             values = sorted(set(self.packages[named[0]].values.get(named[1], [])) - {""})
             flags.append("enum=" + ",".join(values))
         return {"number": number, "shape": shape, "kind": kind, "type": reference, "go": go, "flags": flags}
@@ -324,9 +332,10 @@ def read_def(path):
         words = line.split()
         if not words or line.startswith("#"):
             continue
-        if words[0] == "package":
+        is_field = line.startswith(" ")
+        if words[0] == "package" and not is_field:
             prefix = words[1]
-        elif words[0] == "type":
+        elif words[0] == "type" and not is_field:
             current = types[f"{prefix}.{words[1]}"] = {"atomic": "atomic" in words[2:], "fields": {}, "inlines": []}
         elif words[0] == ".inline":
             current["inlines"].append((int(words[1]), absolute(words[2], prefix)))
