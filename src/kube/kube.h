@@ -30,6 +30,7 @@ struct kube_config {
 	struct loop *loop;
 	struct store *store;
 	const char *folder;         /* keys and certificates: folder/pki */
+	struct pki *pki;            /* the caller's; NULL: no kube-root-ca.crt, no tokens */
 	const char *server_address; /* "127.0.0.1:6443": for discovery and the kubeconfig */
 	struct metrics *metrics;
 	bool is_rbac_off;         /* everybody who is known may all */
@@ -42,6 +43,8 @@ struct kube_config {
 	size_t requests_waiting_most; /* of one client, 500; over it 429 with Retry-After */
 };
 struct kube_config kube_config_default(void);
+/* What the store must do for the server: notes of labels and owners, secrets encrypted. Before store_open(). */
+void kube_prepare_store(struct store_config *config);
 
 /* Makes what every cluster has: namespaces default, kube-system, kube-public, kube-node-lease, their service accounts and
  * kube-root-ca.crt, the bootstrap roles, the kubernetes service. */
