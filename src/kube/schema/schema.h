@@ -76,9 +76,10 @@ const struct type *type_at(size_t index);
 /* ---- checking what came ---- */
 
 /*
- * Makes `v`, as it was parsed, what the type says, in place: quantities and times in their canonical form are left to the kinds;
- * explicit nulls of built-in types are dropped, unknown members are dropped and told. A value of a wrong JSON type is INVALID, in the
- * words of the real server's decoder ("json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32").
+ * Makes `v`, as it was parsed, what the type says, in place: explicit nulls of built-in types are dropped (in lists and maps they become
+ * zeros), unknown members are dropped and told, quantities and times get their canonical form. A value of a wrong JSON type is INVALID,
+ * in the words of the real server's decoder ("json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type
+ * int32"); the caller puts `Deployment in version "v1" cannot be handled as a Deployment: ` in front.
  */
 struct schema_report {
 	void (*unknown)(void *context, struct span path); /* "spec.template.foo" */
@@ -87,16 +88,23 @@ struct schema_report {
 bool schema_decode(const struct type *t, struct value *v, const struct schema_report *report, struct arena *arena,
 		   struct error *err);
 
+/*
+ * Gives a decoded object the form that the real server answers with and stores, as if it had gone through Go's structs: "resources": {},
+ * "status": {}, "creationTimestamp": null and the like are there, empty lists, empty strings and zeros that JSON leaves out are gone. For
+ * objects that are about to be stored (so that managed fields see them too); not for patches and apply configurations.
+ */
+bool schema_complete(const struct type *t, struct value *v, struct arena *arena, struct error *err);
+
 /* ---- protobuf (facts: section 9) ---- */
 
-#define KUBE_PROTOBUF_MAGIC "k8s\0"
+#define KUBE_PROTOBUF_MAGIC "k8s\0" /* 4 bytes */
 
 /* The envelope: apiVersion, kind and the object's bytes. */
 bool kube_protobuf_open(struct span body, struct span *ret_api_version, struct span *ret_kind, struct span *ret_raw,
 			struct error *err);
 
 /* An object from its bytes as the JSON tree that the same object has; empty strings and zero numbers that JSON leaves out are left out.
- * With unknown fields passed over, as protobuf does. */
+ * With unknown fields passed over, as protobuf does. apiVersion and kind of the root are not in these bytes: the caller sets them. */
 bool schema_from_protobuf(const struct type *t, struct span bytes, struct arena *arena, struct value *ret,
 			  struct error *err);
 
