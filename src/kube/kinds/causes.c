@@ -305,10 +305,25 @@ static int text_order(const void *a, const void *b)
 
 #define VALUES_MAX 64 /* of one enumeration that we write */
 
-void cause_not_supported(struct change *c, struct span path, const struct value *v, const char *const *values)
+static void not_supported(struct change *c, struct span path, const struct value *v, const char *const *values)
 {
 	struct text t = { .arena = c->arena };
-	const char *sorted[VALUES_MAX];
+
+	text_add(&t, SPAN("Unsupported value: "));
+	if (v)
+		text_go(&t, v);
+	else
+		text_add(&t, SPAN("\"\""));
+	for (size_t i = 0; values[i]; i++) {
+		text_add(&t, i ? SPAN(", ") : SPAN(": supported values: "));
+		text_quote(&t, span_of(values[i]));
+	}
+	add(c, "FieldValueNotSupported", path, &t, NULL);
+}
+
+void cause_not_supported(struct change *c, struct span path, const struct value *v, const char *const *values)
+{
+	const char *sorted[VALUES_MAX + 1];
 	size_t count = 0;
 
 	while (values[count] && count < VALUES_MAX) {
@@ -316,16 +331,8 @@ void cause_not_supported(struct change *c, struct span path, const struct value 
 		count++;
 	}
 	qsort(sorted, count, sizeof(*sorted), text_order);
-	text_add(&t, SPAN("Unsupported value: "));
-	if (v)
-		text_go(&t, v);
-	else
-		text_add(&t, SPAN("\"\""));
-	for (size_t i = 0; i < count; i++) {
-		text_add(&t, i ? SPAN(", ") : SPAN(": supported values: "));
-		text_quote(&t, span_of(sorted[i]));
-	}
-	add(c, "FieldValueNotSupported", path, &t, NULL);
+	sorted[count] = NULL;
+	not_supported(c, path, v, sorted);
 }
 
 void cause_duplicate(struct change *c, struct span path, const struct value *v)
@@ -401,7 +408,7 @@ void fault_invalid_text(struct change *c, const struct at *at, struct span text,
 
 void fault_not_supported(struct change *c, const struct at *at, const struct value *v, const char *const *values)
 {
-	cause_not_supported(c, at_print(c, at), v, values);
+	not_supported(c, at_print(c, at), v, values);
 }
 
 void fault_duplicate(struct change *c, const struct at *at, const struct value *v)
@@ -426,4 +433,53 @@ void fault_printed(struct change *c, const struct at *at, struct span printed, c
 	text_add(&t, SPAN("Invalid value: "));
 	text_add(&t, printed);
 	add(c, "FieldValueInvalid", at_print(c, at), &t, detail);
+}
+
+void fault_not_found(struct change *c, const struct at *at, const struct value *v)
+{
+	struct text t = { .arena = c->arena };
+
+	text_add(&t, SPAN("Not found: "));
+	text_go(&t, v);
+	add(c, "FieldValueNotFound", at_print(c, at), &t, NULL);
+}
+
+void fault_too_many(struct change *c, const struct at *at, size_t given, size_t most)
+{
+	cause_too_many(c, at_print(c, at), given, most);
+}
+
+void fault_int_or_string(struct change *c, const struct at *at, const struct value *v, const char *detail)
+{
+	struct text t = { .arena = c->arena };
+
+	if (value_is(v, VALUE_STRING)) {
+		text_add(&t, SPAN("intstr.IntOrString{Type:1, IntVal:0, StrVal:"));
+		text_quote(&t, v->string);
+		text_add(&t, SPAN("}"));
+	} else {
+		text_addf(&t, "intstr.IntOrString{Type:0, IntVal:%lld, StrVal:\"\"}",
+			  value_is(v, VALUE_INT) ? (long long)v->integer : 0);
+	}
+	fault_printed(c, at, text_span(&t), detail);
+}
+
+void fault_labels(struct change *c, const struct at *at, const struct value *labels, const char *detail)
+{
+	struct text t = { .arena = c->arena };
+
+	if (value_is_empty(labels))
+		text_add(&t, SPAN("map[string]string(nil)"));
+	else
+		text_go_map(&t, labels);
+	fault_printed(c, at, text_span(&t), detail);
+}
+
+void fault_duplicate_printed(struct change *c, const struct at *at, struct span printed)
+{
+	struct text t = { .arena = c->arena };
+
+	text_add(&t, SPAN("Duplicate value: "));
+	text_add(&t, printed);
+	add(c, "FieldValueDuplicate", at_print(c, at), &t, NULL);
 }

@@ -131,17 +131,13 @@ static void keep_all_but_status(struct change *c)
 
 void prepare_status(struct change *c)
 {
-	if (!c->old) {
+	if (!c->old)
 		set_value(c, c->object, "status", value_object());
-		return;
-	}
-	if (change_is_status(c)) {
+	else if (change_is_status(c))
 		keep_all_but_status(c);
-		(void)ensure(c, c->object, "status");
-		return;
-	}
-	carry(c, c->object, c->old, "status");
-	(void)ensure(c, c->object, "status");
+	else
+		carry(c, c->object, c->old, "status");
+	shape_fill(c);
 }
 
 /* ---- labels, annotations, names ---- */

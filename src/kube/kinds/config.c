@@ -89,6 +89,8 @@ const struct kind kind_config_map = {
 	.verbs = KUBE_ALL_VERBS,
 	.type_name = "io.k8s.api.core.v1.ConfigMap",
 	.columns = config_map_columns,
+	.defaults = shape_trim,
+	.prepare = shape_fill,
 	.validate = config_map_validate,
 	.row = config_map_row,
 };
@@ -125,6 +127,7 @@ static void take_string_data(struct change *c)
 static void secret_defaults(struct change *c)
 {
 	take_string_data(c);
+	shape_trim(c);
 	if (c->old && value_is_empty(get(c->object, "type")))
 		carry(c, c->object, c->old, "type");
 	default_text(c, c->object, "type", "Opaque");
@@ -234,6 +237,7 @@ const struct kind kind_secret = {
 	.selectable = secret_fields,
 	.columns = secret_columns,
 	.defaults = secret_defaults,
+	.prepare = shape_fill,
 	.validate = secret_validate,
 	.row = secret_row,
 };
@@ -271,6 +275,8 @@ const struct kind kind_service_account = {
 	.verbs = KUBE_ALL_VERBS,
 	.type_name = "io.k8s.api.core.v1.ServiceAccount",
 	.columns = service_account_columns,
+	.defaults = shape_trim,
+	.prepare = shape_fill,
 	.validate = service_account_validate,
 	.row = service_account_row,
 };

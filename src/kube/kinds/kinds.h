@@ -28,12 +28,18 @@ struct span at_print(struct change *c, const struct at *at);
 void fault_required(struct change *c, const struct at *at, const char *detail);
 void fault_invalid(struct change *c, const struct at *at, const struct value *v, const char *detail);
 void fault_invalid_text(struct change *c, const struct at *at, struct span text, const char *detail);
+/* The values are told in the order given: the real server sorts some and not others. */
 void fault_not_supported(struct change *c, const struct at *at, const struct value *v, const char *const *values);
 void fault_duplicate(struct change *c, const struct at *at, const struct value *v);
 void fault_forbidden(struct change *c, const struct at *at, const char *detail);
 void fault_too_long(struct change *c, const struct at *at, size_t most);
+void fault_too_many(struct change *c, const struct at *at, size_t given, size_t most);
+void fault_not_found(struct change *c, const struct at *at, const struct value *v);
 /* The value as it is printed already (Go's %#v of a struct). */
 void fault_printed(struct change *c, const struct at *at, struct span printed, const char *detail);
+void fault_duplicate_printed(struct change *c, const struct at *at, struct span printed);
+void fault_int_or_string(struct change *c, const struct at *at, const struct value *v, const char *detail);
+void fault_labels(struct change *c, const struct at *at, const struct value *labels, const char *detail);
 /* Formatted details, NUL-terminated, in the change's arena; "" when memory ended. */
 const char *detail_print(struct change *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -76,7 +82,8 @@ static inline bool is_text(const struct value *v, const char *text)
 bool text_is_one_of(struct span s, const char *const *values);
 bool is_same(const struct value *a, const struct value *b); /* both absent or empty count as the same */
 
-/* ---- changing ---- */
+/* ---- changing ----
+ * A place in an object moves when its parent gets another member: take the places of members again after that. */
 
 void set_value(struct change *c, struct value *object, const char *member, struct value v);
 void set_text(struct change *c, struct value *object, const char *member, struct span text);
@@ -96,8 +103,11 @@ void carry(struct change *c, struct value *object, const struct value *from, con
 /* What most kinds do in prepare: status is empty at create and kept at update; a write to the status subresource changes nothing else but
  * metadata. */
 void prepare_status(struct change *c);
-/* The same for kinds without a status. */
 bool change_is_status(const struct change *c);
+
+/* What defaults start with (or are), and what prepare ends with (or is): shape.c. */
+void shape_trim(struct change *c);
+void shape_fill(struct change *c);
 
 /* ---- shared checks ---- */
 
@@ -107,7 +117,7 @@ void check_metadata(struct change *c, name_check check); /* at create and at upd
 void check_labels(struct change *c, const struct at *at, const struct value *labels);
 void check_annotations(struct change *c, const struct at *at, const struct value *annotations);
 void check_name(struct change *c, const struct at *at, const struct value *v, name_check check);
-/* An item of `values`, which is NULL-terminated and sorted; absent: required. */
+/* An item of `values`, which is NULL-terminated; absent: required. */
 void check_one_of(struct change *c, const struct at *at, const struct value *v, const char *const *values);
 void check_one_of_or_absent(struct change *c, const struct at *at, const struct value *v, const char *const *values);
 void check_not_negative(struct change *c, const struct at *at, const struct value *v);
@@ -136,17 +146,26 @@ const char *name_check_env(struct span s);
 const char *name_check_wildcard(struct span s);
 const char *name_check_any(struct span s); /* no check: what another kind's rule lets through */
 
-/* Time stamps and quantities of the whole object in the form that the real server stores. */
 bool time_parse(struct span rfc3339, int64_t *ret_seconds);
-void canonical_resources(struct change *c, struct value *list); /* a ResourceList */
-bool quantity_compare(struct span a, struct span b, int *ret);  /* -1, 0, 1 */
+bool quantity_compare(struct span a, struct span b, int *ret); /* -1, 0, 1 */
 
 /* ---- pod templates: pod_template.c (defaults), pod_checks.c ---- */
 
 void pod_spec_defaults(struct change *c, struct value *spec);
 void pod_template_defaults(struct change *c, struct value *template);
-void pod_spec_check(struct change *c, const struct at *at, const struct value *spec, const struct value *metadata);
+void pod_spec_check(struct change *c, const struct at *at, const struct value *spec);
 void pod_template_check(struct change *c, const struct at *at, const struct value *template);
+void pod_volumes_defaults(struct change *c, struct value *volumes);
+/* `ret_fine` has a bool for each volume: those with faults are not there for mounts. */
+void pod_volumes_check(struct change *c, const struct at *at, const struct value *volumes, bool *ret_fine);
+void pod_affinity_check(struct change *c, const struct at *at, const struct value *affinity);
+void pod_spread_check(struct change *c, const struct at *at, const struct value *list);
+void check_descending_path(struct change *c, const struct at *at, struct span path); /* relative, no ".." */
+void check_tolerations(struct change *c, const struct at *at, const struct value *list);
+/* Of kinds that make pods which always run: restart policy and deadline; `kind` is for the message. */
+void pod_template_check_always(struct change *c, const struct at *at, const struct value *template, const char *kind);
+/* A selector that is there, is not empty and takes the template's labels; `kind` in small letters, for the message. */
+void check_workload_selector(struct change *c, const struct at *at, const struct value *spec, const char *kind);
 void check_claim_spec(struct change *c, const struct at *at, const struct value *spec);
 void claim_spec_defaults(struct change *c, struct value *spec);
 void check_resources(struct change *c, const struct at *at, const struct value *resources);

@@ -10,10 +10,11 @@
 
 static void namespace_defaults(struct change *c)
 {
-	struct value *metadata = ensure(c, c->object, "metadata");
-	struct value *name = get(metadata, "name");
-	struct value *labels;
+	struct value *metadata, *name, *labels;
 
+	shape_trim(c);
+	metadata = ensure(c, c->object, "metadata");
+	name = get(metadata, "name");
 	if (!text_of(name).len)
 		return;
 	labels = ensure(c, metadata, "labels");
@@ -35,23 +36,20 @@ static void add_finalizer(struct change *c, struct value *spec)
 
 static void namespace_prepare(struct change *c)
 {
-	struct value *spec = ensure(c, c->object, "spec");
-
 	namespace_defaults(c); /* a generated name is known only now */
+	(void)ensure(c, c->object, "spec");
 	if (!c->old) {
 		prepare_status(c);
-		add_finalizer(c, spec);
+		add_finalizer(c, get(c->object, "spec"));
 		set_text(c, get(c->object, "status"), "phase", SPAN("Active"));
-		return;
-	}
-	if (change_is_status(c)) {
+	} else if (change_is_status(c)) {
 		prepare_status(c);
 		default_text(c, get(c->object, "status"), "phase", "Active");
-		return;
+	} else {
+		prepare_status(c);
+		if (!span_equal(c->subresource, SPAN("finalize")))
+			carry(c, get(c->object, "spec"), get(c->old, "spec"), "finalizers");
 	}
-	carry(c, c->object, c->old, "status");
-	if (!span_equal(c->subresource, SPAN("finalize")) && spec)
-		carry(c, spec, get(c->old, "spec"), "finalizers");
 }
 
 static void check_phase(struct change *c)

@@ -189,16 +189,3 @@ bool quantity_canonical(struct span s, struct arena *arena, struct span *ret)
 		(void)snprintf(exponent, sizeof(exponent), "e%d", power);
 	return print(n, is_negative, exponent, arena, ret);
 }
-
-void canonical_resources(struct change *c, struct value *list)
-{
-	if (!value_is(list, VALUE_OBJECT))
-		return;
-	for (uint32_t i = 0; i < list->object.count; i++) {
-		struct value *v = &list->object.members[i].value;
-		struct span text;
-
-		if (value_is(v, VALUE_STRING) && quantity_canonical(v->string, c->arena, &text))
-			v->string = text;
-	}
-}

@@ -4,8 +4,14 @@
 
 #define KINDS(X)                                                                                                       \
 	X(config_map)                                                                                                  \
+	X(deployment)                                                                                                  \
 	X(namespace)                                                                                                   \
+	X(pod)                                                                                                         \
+	X(pod_template)                                                                                                \
+	X(replica_set)                                                                                                 \
+	X(replication_controller)                                                                                      \
 	X(secret)                                                                                                      \
+	X(service)                                                                                                     \
 	X(service_account)
 
 #define X(name) extern const struct kind kind_##name;

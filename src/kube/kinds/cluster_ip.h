@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * cluster_ip - which addresses of 127.96.0.0/16 and which node ports of 30000 to 32767 services have.
+ *
+ * The stored services are the truth: the table is made from them at first use, and kept by what becomes durable. What is given to a
+ * service that is not stored yet is held for a minute.
+ *
+ * Threads: the API server's loop.
+ */
+#include "kube/kind.h"
+
+#define CLUSTER_IP_RANGE "127.96.0.0/16"
+#define NODE_PORT_FIRST  30000
+#define NODE_PORT_LAST   32767
+
+/* One that is free, "127.96.3.4"; empty when none is. Held, unless `is_dry_run`. */
+struct span cluster_ip_next(struct kube *k, bool is_dry_run, struct arena *arena);
+/* Why `s` cannot be had, in the real server's words; NULL when it can. Held then. */
+const char *cluster_ip_take(struct kube *k, struct span s, bool is_dry_run);
+/* The same for ports; 0 when none is free. */
+int64_t node_port_next(struct kube *k, bool is_dry_run);
+const char *node_port_take(struct kube *k, int64_t port, bool is_dry_run);
+
+/* A service that is durable now: `old` or `object` may be NULL. */
+void cluster_ip_changed(struct kube *k, const struct kind *kind, const struct value *old, const struct value *object);
