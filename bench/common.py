@@ -169,10 +169,11 @@ def _time_ms(text):
     return float(value) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}[unit]
 
 
-def wrk(port, path, body, connections=CONNECTIONS, seconds=SECONDS, content_type="application/json"):
+def wrk(port, path, body=None, connections=CONNECTIONS, seconds=SECONDS, content_type="application/json"):
+    """POST of `body`, or GET without one."""
     script = WORK / "request.lua"
-    escaped = "".join(f"\\{b:03d}" for b in body)
-    script.write_text(f'wrk.method="POST"\nwrk.body="{escaped}"\nwrk.headers["Content-Type"]="{content_type}"\n')
+    escaped = "".join(f"\\{b:03d}" for b in body or b"")
+    script.write_text(f'wrk.method="POST"\nwrk.body="{escaped}"\nwrk.headers["Content-Type"]="{content_type}"\n' if body else 'wrk.method="GET"\n')
     out = subprocess.run(["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "30s",
                           "-s", script, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True).stdout
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)

@@ -45,11 +45,11 @@ Image.fromarray(pixels.astype("uint8")).save(sys.argv[1], quality=85)
 """
 
 
-def python(target, environment, *flags, path="/health/ping", name="hythe", env=None):
+def python(target, environment, *flags, path="/health/ping", body=None, cwd=WORK):
     """`hythe serve TARGET` with one worker of this environment."""
     port = free_port()
-    return Server(name, [HYTHE, "serve", target, "--python", venv(environment) / "bin" / "python", "--listen", f"127.0.0.1:{port}", *flags], port, path,
-                  env=env, cwd=WORK)
+    return Server("hythe-python", [HYTHE, "serve", target, "--python", venv(environment) / "bin" / "python", "--listen", f"127.0.0.1:{port}", *flags], port,
+                  path, body, cwd=cwd)
 
 
 def microservice(name, path=PREDICTIONS, body=None):
@@ -100,7 +100,7 @@ def wsgi():
         def rival(name, command, port, cwd=cwd, path=path, body=body):
             return name, Server(f"{name}", command, port, path, body, cwd=cwd)
 
-        servers = [("hythe", python(f"{cwd / module}.py:app", "apps", path="/health/ping" if body else "/"))]
+        servers = [("hythe", python(f"{module}:app", "apps", path=path, body=body, cwd=cwd))]
         port = free_port()
         servers.append(rival("gunicorn sync", [folder / "gunicorn", "-w", "1", "-b", f"127.0.0.1:{port}", f"{module}:app"], port))
         port = free_port()
@@ -123,7 +123,7 @@ def wsgi():
 def asgi():
     (WORK / "fasthello.py").write_text(FASTAPI_HELLO)
     port = free_port()
-    with python("fasthello.py:app", "apps", path="/") as ours, Server(
+    with python("fasthello:app", "apps", path="/") as ours, Server(
             "uvicorn", [venv("apps") / "bin" / "uvicorn", "--host", "127.0.0.1", "--port", port, "--loop", "uvloop", "--http", "httptools", "--no-access-log",
                         "--log-level", "warning", "fasthello:app"], port, "/", cwd=WORK) as theirs:
         found = measure_in_turn([(s, lambda seconds, s=s: wrk(s.port, "/", None, seconds=seconds)) for s in (ours, theirs)])
