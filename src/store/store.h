@@ -23,7 +23,7 @@ struct store;
 /* One version of one key. */
 struct record {
 	struct span key;
-	struct span text;   /* empty for a deletion */
+	struct span text;   /* of a deletion: the final object when the write had one, else empty */
 	int64_t revision;   /* of this version */
 	int64_t created;    /* revision of the first version since the key was last absent */
 	int64_t version;    /* 1, 2, ... since then */
@@ -32,7 +32,7 @@ struct record {
 	const void *notes; /* what store_config.note made of it, or NULL */
 	/* private: */
 	struct record *older;
-	uint32_t references;
+	uint32_t references, notes_bytes;
 };
 
 struct record *record_ref(struct record *r);
@@ -47,21 +47,29 @@ struct store_config {
 	const char *folder; /* made when it is absent, mode 0700 */
 	struct loop *loop;
 	enum store_durability durability;
-	size_t history_bytes; /* texts of old versions kept for watches and paged lists (default 64 MiB) */
-	int64_t history_ns;   /* and for how long at least (default 5 minutes) */
-	size_t queue_most;    /* writes proposed and not yet durable (default 10,000) */
-	size_t text_most;     /* bytes of one text (default 2 MiB) */
+	/* Old versions kept for watches and paged lists: up to history_bytes (default 64 MiB) whatever their age; over it those older
+	 * than history_ns (default 5 minutes) go; over four times as much the oldest go, however young they are. */
+	size_t history_bytes;
+	int64_t history_ns;
+	size_t queue_most;  /* writes proposed and not yet durable (default 10,000) */
+	size_t queue_bytes; /* and their bytes (default 256 MiB) */
+	size_t text_most;   /* bytes of one text (default 2 MiB) */
 	/* Keys whose texts are encrypted on disk (AES-256-GCM, key in folder/secret.key, mode 0600, made at first). May be NULL. */
 	bool (*is_secret)(struct span key);
 	/* Makes something of a text that look-ups use (parsed labels); freed with free(). Called on the loop, at start for every
 	 * record as well. May be NULL. */
 	void *(*note)(void *context, const struct record *r, size_t *ret_size);
+	/* Texts hold their revision: makes a text again for a new one, for the deletion of a key that expired. May be NULL: that
+	 * deletion has no text then. */
+	bool (*renew)(void *context, struct span key, struct span text, int64_t revision, struct buffer *out,
+		      struct error *err);
 	void *context;
 };
 struct store_config store_config_default(void);
 
 struct store *store_open(const struct store_config *config, struct error *err);
-/* Commits what was proposed, ends the thread. Callbacks still waiting run. */
+/* Commits what was proposed, ends the thread. Callbacks still waiting run; what they propose fails. Before loop_free(), and not from a
+ * callback of the store's. Watches that are still there end without a word. NULL is allowed. */
 void store_close(struct store *s);
 
 /* ---- reading ---- */
@@ -89,7 +97,7 @@ int64_t store_next_revision(const struct store *s);
 struct store_write {
 	struct span key;
 	struct span
-	    text; /* copied; empty with is_deletion (the last text before it, with this revision in it, goes to watchers) */
+	    text; /* copied; of a deletion: the final object with its new revision in it, for watchers; may be empty */
 	bool is_deletion;
 	int64_t expected;   /* revision that store_latest() must have; 0: must be absent; -1: any */
 	int64_t expires_ns; /* the key is deleted then; 0: never */
@@ -97,7 +105,8 @@ struct store_write {
 	void (*done)(void *context, struct record *r, const struct error *err);
 	void *context;
 };
-/* Proposes a write. A deletion's record carries `text` too (the final object), and store_get() no longer finds the key. */
+/* Proposes a write; `expected` not met is CONFLICT, a deletion of what is not there NOT_FOUND. A deletion's record carries `text` too
+ * (the final object), and once it is durable store_get() no longer finds the key. */
 bool store_write(struct store *s, const struct store_write *w, struct error *err);
 
 /* ---- watching ---- */
@@ -114,9 +123,11 @@ struct store_watcher {
 	void (*event)(struct store_watcher *w, const struct store_event *event);
 	/* All revisions up to this one have been told (after each commit, also without events of the prefix). May be NULL. */
 	void (*progress)(struct store_watcher *w, int64_t revision);
+	struct store_watch *watch; /* set by store_watch() before the first event */
 };
 /* Watches from revision `from` (exclusive). Past events are told before it returns. GONE when compacted, TIMEOUT when `from` is of
- * the future. `prefix` is copied; `w` stays the caller's until store_unwatch(), which a callback may call. Watchers are found by
+ * the future. `prefix` is copied; `w` stays the caller's until store_unwatch(), which a callback may call; in a past event too: store_watch() gives NULL and CANCELLED
+ * then. Watchers are found by
  * prefix: one that is not concerned costs a write nothing but its progress call. */
 struct store_watch *store_watch(struct store *s, struct span prefix, int64_t from, struct store_watcher *w,
 				struct error *err);
@@ -124,8 +135,8 @@ void store_unwatch(struct store_watch *w);
 
 /* ---- keeping ---- */
 
-/* Writes a consistent copy to `path` while others go on (SQLite's backup API), with the key file beside it when secrets are in it.
- * `done` on the loop. */
+/* Writes a consistent copy to `path` while others go on (SQLite's backup API), with the key file beside it (`path`.key) when
+ * secrets are in it. An older backup at `path` is replaced; another file there is ALREADY_EXISTS. `done` on the loop. */
 void store_backup(struct store *s, const char *path, void (*done)(void *context, const struct error *err),
 		  void *context);
 
@@ -136,5 +147,7 @@ void store_replace(struct store *s, const char *backup,
 				 struct error *err),
 		   void (*done)(void *context, const struct error *err), void *context);
 
-/* Puts a backup into a folder that holds no store in use; refuses what is no backup. Without a loop. */
+/* Puts a backup into a folder that holds no store in use; refuses what is no backup. A store that is there, damaged or not, stays beside
+ * it under another name (store.db.old-<time>). Revisions go on well above those of the backup, so that clients who saw later ones start
+ * anew. Without a loop. */
 bool store_restore(const char *backup, const char *folder, struct error *err);
