@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "net/request_private.h"
+#include "net/transport.h"
 
 enum {
 	FREE_MOST = 256, /* requests kept for reuse by a worker */
@@ -465,4 +466,18 @@ void request_offload(struct request *req, void (*fn)(struct request *req))
 bool request_is_offloaded(const struct request *req)
 {
 	return req->phase == PHASE_OFFLOADED;
+}
+
+const struct client_certificate *request_client(const struct request *req)
+{
+	const struct connection *c = req->stream ? req->stream->connection : NULL;
+
+	return c && c->tls ? tls_session_client(c->tls) : NULL;
+}
+
+struct span request_peer(const struct request *req)
+{
+	const struct connection *c = req->stream ? req->stream->connection : NULL;
+
+	return c ? span_of(c->peer) : (struct span){ 0 };
 }

@@ -71,6 +71,16 @@ struct route {
 	enum route_kind kind;
 };
 
+/* The certificate that a TLS client gave (server_config.tls_client_ca). */
+struct client_certificate {
+	bool is_good;              /* signed by an authority that we take, for clients, and in its time */
+	struct span common_name;   /* of the subject; may be empty */
+	const struct span *organizations; /* of the subject, in order */
+	size_t organization_count;
+	char fingerprint[65]; /* SHA-256 of its DER form, in hex */
+};
+#define CLIENT_ORGANIZATIONS_MAX 64
+
 struct request_stream; /* the codec's side */
 
 struct request {
@@ -140,6 +150,13 @@ struct span request_param(const struct request *req, const char *name);
  * when absent. Walk all with form_next(). */
 bool request_query(struct request *req, struct span name, struct span *ret);
 bool form_next(struct span *rest, struct arena *arena, struct span *ret_name, struct span *ret_value);
+
+/* The client's certificate, or NULL: none was given, or no TLS. Lives as long as the connection; to be asked on the loop, before the
+ * handler returns. */
+const struct client_certificate *request_client(const struct request *req);
+
+/* The client's address: "127.0.0.1:41234", "unix"; empty when the connection is gone. */
+struct span request_peer(const struct request *req);
 
 /* Headers of the answer; names in lower case; the spans must live as long as the request (and its arena). Ten at most.
  */

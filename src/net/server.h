@@ -37,6 +37,7 @@ struct server_config {
 	const char *tls_certificate,
 	    *tls_key;                      /* PEM files; both or none. With them every TCP listener speaks TLS 1.2+ */
 	const char *tls_client_ca;         /* ask for and check client certificates */
+	bool tls_client_optional;          /* let clients in without one, or with one that does not hold: request_client() */
 	const struct route *const *routes; /* tables, ending with NULL */
 	void *context;                     /* request.context */
 	unsigned workers;                  /* 0: one a core this process may use */

@@ -57,7 +57,25 @@ static void empty(struct request *req)
 	request_send(req, 204, (struct span){ 0 });
 }
 
+/* What the client's certificate says: "good CN O,O" or "bad", "none". */
+static void whoami(struct request *req)
+{
+	const struct client_certificate *c = request_client(req);
+
+	if (!c) {
+		buffer_append(&req->out, SPAN("none"));
+	} else {
+		buffer_print(&req->out, "%s " SPAN_FMT, c->is_good ? "good" : "bad", SPAN_ARG(c->common_name));
+		for (size_t i = 0; i < c->organization_count; i++)
+			buffer_print(&req->out, "%s" SPAN_FMT, i ? "," : " ", SPAN_ARG(c->organizations[i]));
+		buffer_print(&req->out, " %zu", strlen(c->fingerprint));
+	}
+	buffer_byte(&req->out, '.');
+	request_send(req, 200, SPAN("text/plain"));
+}
+
 static const struct route table[] = {
+	{ METHOD_GET, "/whoami", whoami, &surface_plain, ROUTE_HTTP },
 	{ METHOD_GET | METHOD_POST, "/echo", echo, &surface_plain, ROUTE_HTTP },
 	{ METHOD_GET | METHOD_POST, "/hold", hold, &surface_plain, ROUTE_HTTP },
 	{ METHOD_GET, "/big", big, &surface_plain, ROUTE_HTTP },

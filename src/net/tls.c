@@ -8,10 +8,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/tls_private.h"
 #include "net/transport.h"
 
 struct tls {
 	const char *certificate, *key, *client_ca;
+	bool is_client_optional;
 	BIO_METHOD *socket_method;
 	pthread_mutex_t lock; /* guards `context`: swapped by tls_reload(), taken for each new connection */
 	SSL_CTX *context;
@@ -22,6 +24,8 @@ struct tls_session {
 	int fd;
 	bool is_drained; /* the last read took all the socket had: another would only say so */
 	bool is_broken;
+	bool is_client_bad; /* its certificate does not hold, and it was let in all the same */
+	struct client_certificate *client;
 };
 
 /* ---- the socket under a session: send without SIGPIPE, and no read that is known to find nothing ---- */
@@ -144,6 +148,17 @@ static bool load_key(const struct tls *t, SSL_CTX *context, struct error *err)
 	return error_set(err, ERROR_INVALID, "TLS key %s: not a private key in PEM form (%s)", t->key, reason());
 }
 
+/* The handshake goes on; the certificate is marked. */
+static int forgive_client(int is_good, X509_STORE_CTX *store)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct tls_session *s = SSL_get_app_data(ssl);
+
+	if (!is_good)
+		s->is_client_bad = true;
+	return 1;
+}
+
 static bool load_files(const struct tls *t, SSL_CTX *context, struct error *err)
 {
 	if (!is_readable("certificate", t->certificate, err) || !is_readable("key", t->key, err))
@@ -164,7 +179,10 @@ static bool load_files(const struct tls *t, SSL_CTX *context, struct error *err)
 		return error_set(err, ERROR_INVALID, "TLS client CA %s: no certificate in PEM form (%s)", t->client_ca,
 				 reason());
 	SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(t->client_ca));
-	SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	if (t->is_client_optional)
+		SSL_CTX_set_verify(context, SSL_VERIFY_PEER, forgive_client);
+	else
+		SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	return true;
 }
 
@@ -211,6 +229,7 @@ struct tls *tls_new(const struct server_config *config, struct error *err)
 	t->certificate = config->tls_certificate;
 	t->key = config->tls_key;
 	t->client_ca = config->tls_client_ca;
+	t->is_client_optional = config->tls_client_optional;
 	pthread_mutex_init(&t->lock, NULL);
 	t->context = context_new(t, err);
 	if (!t->context) {
@@ -257,6 +276,7 @@ struct tls_session *tls_session_new(struct tls *t, int fd)
 	s->ssl = SSL_new(t->context);
 	pthread_mutex_unlock(&t->lock);
 	ASSERT(s->ssl && bio);
+	SSL_set_app_data(s->ssl, s);
 	BIO_set_data(bio, s);
 	SSL_set_bio(s->ssl, bio, bio);
 	SSL_set_accept_state(s->ssl);
@@ -269,6 +289,7 @@ void tls_session_free(struct tls_session *s)
 		return;
 	tls_session_close_notify(s);
 	SSL_free(s->ssl);
+	free(s->client);
 	free(s);
 }
 
@@ -345,4 +366,11 @@ bool tls_session_is_h2(const struct tls_session *s)
 		return false;
 	SSL_get0_alpn_selected(s->ssl, &chosen, &len);
 	return len == 2 && memcmp(chosen, "h2", 2) == 0;
+}
+
+const struct client_certificate *tls_session_client(struct tls_session *s)
+{
+	if (!s->client && SSL_is_init_finished(s->ssl))
+		s->client = tls_client_read(s->ssl, !s->is_client_bad);
+	return s->client;
 }

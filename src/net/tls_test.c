@@ -22,8 +22,9 @@ static void write_key(const char *path, EVP_PKEY *key, const EVP_CIPHER *cipher)
 	fclose(file);
 }
 
-static void write_certificate(const char *path, EVP_PKEY *key, long serial)
+static void write_authority(const char *path, EVP_PKEY *key, long serial, bool is_authority)
 {
+	X509_EXTENSION *constraint = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
 	X509 *x = X509_new();
 	X509_NAME *name = X509_get_subject_name(x);
 	FILE *file = fopen(path, "w");
@@ -35,10 +36,18 @@ static void write_certificate(const char *path, EVP_PKEY *key, long serial)
 	X509_set_pubkey(x, key);
 	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1, 0);
 	X509_set_issuer_name(x, name);
+	if (is_authority)
+		X509_add_ext(x, constraint, -1);
 	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
 	assert_int_equal(PEM_write_X509(file, x), 1);
 	fclose(file);
+	X509_EXTENSION_free(constraint);
 	X509_free(x);
+}
+
+static void write_certificate(const char *path, EVP_PKEY *key, long serial)
+{
+	write_authority(path, key, serial, false);
 }
 
 static void tls_files(long serial)
@@ -272,6 +281,100 @@ static void client_certificates_are_asked_for(void **state)
 	server_free(s);
 }
 
+/* Signs `subject_cn` with organizations a and b by `issuer_key`, for clients. */
+static void write_client(const char *path, EVP_PKEY *key, EVP_PKEY *issuer_key, const char *common_name)
+{
+	X509 *x = X509_new();
+	X509_NAME *name = X509_get_subject_name(x), *issuer = X509_NAME_new();
+	FILE *file = fopen(path, "w");
+
+	X509_set_version(x, 2);
+	ASN1_INTEGER_set(X509_get_serialNumber(x), 7);
+	X509_gmtime_adj(X509_getm_notBefore(x), -60);
+	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+	X509_set_pubkey(x, key);
+	X509_NAME_add_entry_by_txt(name, "O", MBSTRING_ASC, (const unsigned char *)"a", -1, -1, 0);
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)common_name, -1, -1, 0);
+	X509_NAME_add_entry_by_txt(name, "O", MBSTRING_ASC, (const unsigned char *)"b", -1, -1, 0);
+	X509_NAME_add_entry_by_txt(issuer, "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1, 0);
+	X509_set_issuer_name(x, issuer);
+	assert_true(X509_sign(x, issuer_key, EVP_sha256()) > 0);
+	assert_int_equal(PEM_write_X509(file, x), 1);
+	fclose(file);
+	X509_NAME_free(issuer);
+	X509_free(x);
+}
+
+static EVP_PKEY *read_key(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+
+	fclose(file);
+	assert_non_null(key);
+	return key;
+}
+
+/* What /whoami says to a client with the files, or without. */
+static void expect_client(const struct server *s, const char *certificate, const char *key, int most_version,
+			  const char *words)
+{
+	struct tls_client c = { .context = SSL_CTX_new(TLS_client_method()) };
+	struct buffer in;
+
+	if (most_version)
+		SSL_CTX_set_max_proto_version(c.context, most_version);
+	if (certificate) {
+		assert_int_equal(SSL_CTX_use_certificate_chain_file(c.context, certificate), 1);
+		assert_int_equal(SSL_CTX_use_PrivateKey_file(c.context, key, SSL_FILETYPE_PEM), 1);
+	}
+	c.ssl = SSL_new(c.context);
+	c.fd = client(s);
+	SSL_set_fd(c.ssl, c.fd);
+	assert_int_equal(SSL_connect(c.ssl), 1);
+	buffer_init(&in, MIB(1));
+	tls_ask(&c, SPAN("GET /whoami HTTP/1.1\r\n" H "\r\n"), SPAN("."), &in);
+	buffer_byte(&in, '\0');
+	if (!strstr(in.ptr, words))
+		fail_msg("'%s' has no '%s'", in.ptr, words);
+	buffer_done(&in);
+	tls_close(&c);
+}
+
+static void an_optional_client_certificate_reaches_the_handler(void **state)
+{
+	char client_path[128], stranger_path[128], ca_path[128];
+	EVP_PKEY *own, *other;
+	struct server_config config;
+	struct server *s;
+
+	(void)state;
+	tls_files(1);
+	snprintf(client_path, sizeof(client_path), "%s/client.pem", tls_folder);
+	snprintf(stranger_path, sizeof(stranger_path), "%s/stranger.pem", tls_folder);
+	snprintf(ca_path, sizeof(ca_path), "%s/ca.pem", tls_folder);
+	own = read_key(key_path);
+	other = read_key(other_key_path);
+	write_authority(ca_path, own, 5, true);
+	write_client(client_path, other, own, "jane");
+	write_client(stranger_path, other, other, "eve");
+	config = config_tls();
+	config.tls_client_ca = ca_path;
+	config.tls_client_optional = true;
+	s = serve(&config);
+	expect_client(s, NULL, NULL, 0, "\r\nnone.");
+	expect_client(s, client_path, other_key_path, 0, "\r\ngood jane a,b 64.");
+	expect_client(s, client_path, other_key_path, TLS1_2_VERSION, "\r\ngood jane a,b 64.");
+	expect_client(s, stranger_path, other_key_path, 0, "\r\nbad eve a,b 64.");
+	expect_client(s, stranger_path, other_key_path, TLS1_2_VERSION, "\r\nbad eve a,b 64.");
+	server_free(s);
+	unlink(client_path);
+	unlink(stranger_path);
+	unlink(ca_path);
+	EVP_PKEY_free(own);
+	EVP_PKEY_free(other);
+}
+
 static long peer_serial(const struct server *s)
 {
 	struct tls_client c;
@@ -358,6 +461,7 @@ int main(void)
 		cmocka_unit_test(old_tls_and_clear_text_are_refused),
 		cmocka_unit_test(a_handshake_that_stalls_is_cut),
 		cmocka_unit_test(client_certificates_are_asked_for),
+		cmocka_unit_test(an_optional_client_certificate_reaches_the_handler),
 		cmocka_unit_test(a_reload_serves_the_new_certificate_and_keeps_the_old_on_errors),
 		cmocka_unit_test(bad_certificates_are_refused_with_the_file_and_the_reason),
 	};
