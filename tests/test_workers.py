@@ -51,6 +51,7 @@ MODEL = """
         "abort": lambda: os.abort(),
         "sleep": lambda: time.sleep(3600),
         "spin": spin,
+        "locked": lambda: ctypes.PyDLL(None).sleep(3600),  # in C, with the interpreter's lock held
         "fork": bounded_fork_bomb,
         "grow": lambda: kept.append(bytearray(os.urandom(1) * (200 << 20))),
         "hold": lambda: time.sleep(0.3),
@@ -141,9 +142,10 @@ class Load:
 CRASHES = [("exit", 502, r"exit.*\b3\b"), ("kill", 502, r"signal 9"), ("segfault", 502, r"signal 11"), ("abort", 502, r"signal 6")]
 
 
+@pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("deed, status, words", CRASHES, ids=[crash[0] for crash in CRASHES])
-def test_a_crash_under_load_costs_only_the_request_that_crashed(front, deed, status, words):
-    server = front("--workers", "3")
+def test_a_crash_under_load_costs_only_the_request_that_crashed(front, deed, status, words, workers):
+    server = front("--workers", str(workers))
     with Load(server) as load:
         for _ in range(3):
             code, text = do(server, deed)
@@ -164,9 +166,10 @@ def test_an_exception_under_load_is_that_requests_and_the_worker_lives(front, de
     assert load.wrong == [] and do(server, "pid") == before
 
 
-@pytest.mark.parametrize("deed", ["sleep", "spin"])
-def test_a_request_that_hangs_is_ended_and_only_it(front, deed):
-    server = front("--workers", "2", "--timeout", "2s")
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("deed", ["sleep", "spin", "locked"])
+def test_a_request_that_hangs_is_ended_and_only_it(front, deed, workers):
+    server = front("--workers", str(workers), "--timeout", "2s")
     with Load(server, clients=2) as load:
         code, text = do(server, deed)
         assert code == 504 and "2" in text, (code, text)
