@@ -81,9 +81,12 @@ def reloads():
         for number_of in range(1, RELOADS + 1):
             target.write_text(re.sub(r"'version': \d+", f"'version': {number_of}", target.read_text()))
             os.kill(front, signal.SIGHUP)
+            asked = time.monotonic()
             while f'"version":{number_of}}}'.encode() not in post(server.port, PREDICTIONS, body)[1].replace(b" ", b""):
                 time.sleep(0.005)
-            if number_of in (10, RELOADS // 2, RELOADS):
+                if time.monotonic() - asked > 60:
+                    raise RuntimeError(f"reload {number_of} does not come up: see {WORK / 'hythe-python.log'}")
+            if number_of in (10, RELOADS // 4, RELOADS // 2, RELOADS):
                 time.sleep(1)
                 marks.append((number_of, memory_mb(front, "Pss"), len(tree(front))))
                 say("reload", *marks[-1])
