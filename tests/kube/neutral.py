@@ -17,7 +17,9 @@ PATTERNS = [
     (re.compile(r"(ResourceVersion in (the precondition|record)) \(\d+\)"), r"\1 (<rv>)"),
     (re.compile(r"(resourceVersion\\*\":\\*\")\d+"), r"\1<rv>"),
     (re.compile(r"\(\*(\w+)\)\(0x[0-9a-f]+\)"), r"(*\1)(<pointer>)"),
+    (re.compile(r"Invalid value: ((\[\]|map\[\w+\])?\*?[a-z]\w*\.\w+|map\[string\]interface \{\})?\{.*\}(?=: )", re.S), "Invalid value: <value>"),
     (re.compile(r"kube-api-access-[a-z0-9]{5}\b"), "kube-api-access-<random>"),
+    (re.compile(r"\b(\d+):3[0-2]\d{3}/(TCP|UDP|SCTP)"), r"\1:<node-port>/\2"),
     (re.compile(r"-----BEGIN CERTIFICATE-----[\w+/=\s-]+-----END CERTIFICATE-----\n?"), "<certificate>"),
     (re.compile(r"\?hash=[0-9A-F]+"), "?hash=<hash>"),
     (re.compile(r"(the provided start key|from server \(Expired\)).*", re.S), r"\1 <…>"),
@@ -30,6 +32,7 @@ BY_KEY = {
     "healthCheckNodePort": "<node-port>",
     "caBundle": "<bundle>",
 }
+BACKGROUND = {"kube-controller-manager", "kube-apiserver", "hythe"}  # writers that come by themselves, at any time
 AGE = re.compile(r"^(\d+[smhd]){1,2}$")
 
 
@@ -54,6 +57,9 @@ class Neutral:
     def tree(self, value, key=None):
         if isinstance(value, dict):
             return sort_causes({self.text(k): self.tree(v, k) for k, v in value.items()})
+        if key == "managedFields" and isinstance(value, list):
+            # Entries of one second stand in the order of their writes, others in that of their times: which, is chance.
+            value = sorted((v for v in value if not (isinstance(v, dict) and v.get("manager") in BACKGROUND)), key=_writer)
         if isinstance(value, list):
             return [self.tree(v, key) for v in value]
         if key in BY_KEY and value not in ("", None, 0):
@@ -72,6 +78,10 @@ class Neutral:
         except ValueError:
             body = self.text(raw.decode(errors="replace"))
         return {"status": status, "headers": chosen, "body": body}
+
+
+def _writer(entry):
+    return [str(entry.get(key, "")) for key in ("manager", "operation", "subresource", "apiVersion")] if isinstance(entry, dict) else [str(entry)]
 
 
 def sort_causes(tree):

@@ -85,7 +85,7 @@ class Session:
         """A request that is not compared."""
         answer = self.cluster.ask(method, path, body, {"Content-Type": type} if type else None, user)
         if answer.status >= 300 and not may_fail:
-            raise GaveUp(f"{method} {path}: {answer.status} {answer.text[:300]}")
+            raise GaveUp(f"{method} {path}: {answer.status} {answer.text[:900]}")
         return answer
 
     def make_namespace(self, name=None, labels=None):
@@ -105,7 +105,7 @@ class Session:
             if is_true(answer):
                 return answer
             if time.monotonic() > end:
-                raise GaveUp(f"GET {path}: not as expected after {WAIT} s: {answer.status} {answer.text[:300]}")
+                raise GaveUp(f"GET {path}: not as expected after {WAIT} s: {answer.status} {answer.text[:900]}")
             time.sleep(0.02)
 
     def gone(self, path):
@@ -126,6 +126,13 @@ class Session:
         for method, path, body in reversed(self.cleanup):
             self.prepare(method, path, body, may_fail=True)
         for name in self.namespaces:
+            # Pods that wait for a node and objects with finalizers would keep the namespace for ever.
+            self.prepare("DELETE", f"/api/v1/namespaces/{name}/pods?gracePeriodSeconds=0", may_fail=True)
+            for kind in ("configmaps", "services"):
+                for item in self.prepare("GET", f"/api/v1/namespaces/{name}/{kind}", may_fail=True).json.get("items", []):
+                    if item["metadata"].get("finalizers"):
+                        path = f"/api/v1/namespaces/{name}/{kind}/{item['metadata']['name']}"
+                        self.prepare("PATCH", path, {"metadata": {"finalizers": None}}, type=MERGE, may_fail=True)
             self.prepare("DELETE", f"/api/v1/namespaces/{name}", may_fail=True)
 
     def later(self, method, path, body=None):
