@@ -49,6 +49,7 @@ static bool fail(const struct journal *j, int rc, const char *what, struct error
 	switch (rc & 0xFF) {
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
+	case SQLITE_ERROR: /* a statement does not fit the tables that are there */
 		return error_set(err, ERROR_INVALID, "'%s' is damaged or no store: %s: %s", j->path, what, why);
 	case SQLITE_READONLY:
 	case SQLITE_PERM:
