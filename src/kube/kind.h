@@ -114,6 +114,12 @@ struct kind {
 	    *selectable;              /* besides metadata.name and metadata.namespace; ends with zeros; NULL: none */
 	const struct column *columns; /* ends with a row of zeros; NULL: Name, Age (with the value from metadata) */
 
+	/* The same objects in the form of another kind (events.k8s.io's are core's events): stored under its key, in its form. These
+	 * change a tree of this kind into the stored form and back, in place. NULL: stored as it is. */
+	const struct kind *stored_as;
+	bool (*to_stored)(struct value *object, struct arena *arena, struct error *err);
+	bool (*from_stored)(struct value *object, struct arena *arena, struct error *err);
+
 	/* All may be NULL. They run in this order; each sees what those before made of c->object. */
 	void (*defaults)(struct change *c); /* also on read, for custom ones */
 	void (*prepare)(

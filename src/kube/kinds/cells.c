@@ -191,3 +191,22 @@ struct value cell_labels(const struct value *labels, struct arena *arena)
 {
 	return cell_text(selector_print(labels, arena));
 }
+
+struct value cell_or(struct span s, const char *otherwise)
+{
+	return cell_text(s.len ? s : span_of(otherwise));
+}
+
+const struct column plain_columns[] = {
+	COLUMN_NAME,
+	COLUMN("Created At", "date", "When the object was created."),
+	{ 0 },
+};
+
+void plain_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena)
+{
+	(void)now_ns;
+	(void)arena;
+	cells[0] = cell_name(o);
+	cells[1] = cell_text(value_find_string(o, "metadata.creationTimestamp"));
+}

@@ -137,7 +137,7 @@ void prepare_status(struct change *c)
 		keep_all_but_status(c);
 	else
 		carry(c, c->object, c->old, "status");
-	shape_fill(c);
+	shape(c);
 }
 
 /* ---- labels, annotations, names ---- */

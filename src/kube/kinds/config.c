@@ -66,7 +66,7 @@ static void config_map_validate(struct change *c)
 static void config_map_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena)
 {
 	cells[0] = cell_name(o);
-	cells[1] = cell_format(arena, "%u", count_of(get(o, "data")) + count_of(get(o, "binaryData")));
+	cells[1] = value_int((int64_t)count_of(get(o, "data")) + count_of(get(o, "binaryData")));
 	cells[2] = cell_age(o, now_ns, arena);
 }
 
@@ -89,8 +89,8 @@ const struct kind kind_config_map = {
 	.verbs = KUBE_ALL_VERBS,
 	.type_name = "io.k8s.api.core.v1.ConfigMap",
 	.columns = config_map_columns,
-	.defaults = shape_trim,
-	.prepare = shape_fill,
+	.defaults = shape,
+	.prepare = shape,
 	.validate = config_map_validate,
 	.row = config_map_row,
 };
@@ -127,7 +127,7 @@ static void take_string_data(struct change *c)
 static void secret_defaults(struct change *c)
 {
 	take_string_data(c);
-	shape_trim(c);
+	shape(c);
 	if (c->old && value_is_empty(get(c->object, "type")))
 		carry(c, c->object, c->old, "type");
 	default_text(c, c->object, "type", "Opaque");
@@ -237,7 +237,7 @@ const struct kind kind_secret = {
 	.selectable = secret_fields,
 	.columns = secret_columns,
 	.defaults = secret_defaults,
-	.prepare = shape_fill,
+	.prepare = shape,
 	.validate = secret_validate,
 	.row = secret_row,
 };
@@ -275,8 +275,8 @@ const struct kind kind_service_account = {
 	.verbs = KUBE_ALL_VERBS,
 	.type_name = "io.k8s.api.core.v1.ServiceAccount",
 	.columns = service_account_columns,
-	.defaults = shape_trim,
-	.prepare = shape_fill,
+	.defaults = shape,
+	.prepare = shape,
 	.validate = service_account_validate,
 	.row = service_account_row,
 };

@@ -45,9 +45,12 @@ const char *detail_print(struct change *c, const char *format, ...) __attribute_
 
 /* ---- reading ---- */
 
+/* NULL for null too: the types tell some lists so that are not there. */
 static inline struct value *get(const struct value *object, const char *member)
 {
-	return value_get(object, span_of(member));
+	struct value *v = value_get(object, span_of(member));
+
+	return v && v->type != VALUE_NULL ? v : NULL;
 }
 static inline struct span text_of(const struct value *v)
 {
@@ -105,9 +108,8 @@ void carry(struct change *c, struct value *object, const struct value *from, con
 void prepare_status(struct change *c);
 bool change_is_status(const struct change *c);
 
-/* What defaults start with (or are), and what prepare ends with (or is): shape.c. */
-void shape_trim(struct change *c);
-void shape_fill(struct change *c);
+/* What defaults start with (or are), and what prepare ends with (or is): the form of the real server's types. */
+void shape(struct change *c);
 
 /* ---- shared checks ---- */
 
@@ -182,6 +184,7 @@ struct value cell_since(struct span rfc3339, int64_t now_ns,
 struct value cell_between(struct span from, struct span to, struct arena *arena); /* how long it took */
 struct value cell_text(struct span s);                                            /* as it is */
 struct value cell_format(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct value cell_or(struct span s, const char *otherwise); /* when it is empty */
 struct value cell_name(const struct value *object);
 /* Names and images of a pod spec's containers, with commas. */
 struct value cell_containers(const struct value *pod_spec, struct arena *arena);
@@ -226,8 +229,6 @@ static inline struct span text_span(const struct text *t)
 /* The last two of most rows that end so. */
 #define COLUMN_SELECTOR WIDE("Selector", "string", "Which pods it takes as its own, by their labels.")
 
-/* Of a row of cells. */
-static inline struct value cell_int(int64_t i)
-{
-	return value_int(i);
-}
+/* Kinds that the real server has no columns for: Name and Created At. */
+extern const struct column plain_columns[];
+void plain_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena);

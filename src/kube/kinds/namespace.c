@@ -12,7 +12,7 @@ static void namespace_defaults(struct change *c)
 {
 	struct value *metadata, *name, *labels;
 
-	shape_trim(c);
+	shape(c);
 	metadata = ensure(c, c->object, "metadata");
 	name = get(metadata, "name");
 	if (!text_of(name).len)

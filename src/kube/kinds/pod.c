@@ -43,7 +43,7 @@ static void pod_defaults(struct change *c)
 {
 	struct value *spec;
 
-	shape_trim(c);
+	shape(c);
 	spec = ensure(c, c->object, "spec");
 	pod_spec_defaults(c, spec);
 	default_bool(c, spec, "enableServiceLinks", true);
@@ -165,9 +165,9 @@ static void pod_prepare(struct change *c)
 			if (list)
 				(void)value_append(list, gated, c->arena, c->err);
 		}
-		shape_fill(c);
+		shape(c);
 	} else if (span_equal(c->subresource, SPAN("binding"))) {
-		shape_fill(c); /* it tells the node, and that the pod is scheduled */
+		shape(c); /* it tells the node, and that the pod is scheduled */
 	} else {
 		prepare_status(c);
 		if (change_is_status(c))
@@ -421,11 +421,6 @@ static void summarize(struct pod_summary *s, const struct value *o)
 	}
 }
 
-static struct value or_none(struct span s)
-{
-	return cell_text(s.len ? s : SPAN("<none>"));
-}
-
 static struct value cell_gates(const struct value *o, struct arena *arena)
 {
 	const struct value *gates = get(get(o, "spec"), "readinessGates");
@@ -463,9 +458,9 @@ static void pod_row(const struct value *o, int64_t now_ns, struct value *cells, 
 		cells[3] = cell_format(arena, "%lld", (long long)s.restarts);
 	}
 	cells[4] = cell_age(o, now_ns, arena);
-	cells[5] = or_none(count_of(ips) ? get_text(value_item(ips, 0), "ip") : SPAN(""));
-	cells[6] = or_none(value_find_string(o, "spec.nodeName"));
-	cells[7] = or_none(value_find_string(o, "status.nominatedNodeName"));
+	cells[5] = cell_or(count_of(ips) ? get_text(value_item(ips, 0), "ip") : SPAN(""), "<none>");
+	cells[6] = cell_or(value_find_string(o, "spec.nodeName"), "<none>");
+	cells[7] = cell_or(value_find_string(o, "status.nominatedNodeName"), "<none>");
 	cells[8] = cell_gates(o, arena);
 }
 

@@ -49,7 +49,7 @@ static void deployment_defaults(struct change *c)
 {
 	struct value *spec, *strategy;
 
-	shape_trim(c);
+	shape(c);
 	spec = ensure(c, c->object, "spec");
 	default_int(c, spec, "replicas", 1);
 	default_int(c, spec, "revisionHistoryLimit", 10);
@@ -187,7 +187,7 @@ static void replica_set_defaults(struct change *c)
 {
 	struct value *spec;
 
-	shape_trim(c);
+	shape(c);
 	spec = ensure(c, c->object, "spec");
 	default_int(c, spec, "replicas", 1);
 	pod_template_defaults(c, ensure(c, spec, "template"));
@@ -289,9 +289,10 @@ static void controller_defaults(struct change *c)
 	const struct value *labels;
 	struct value *metadata, *spec;
 
-	shape_trim(c);
-	metadata = ensure(c, c->object, "metadata");
+	shape(c);
+	(void)ensure(c, c->object, "metadata");
 	spec = ensure(c, c->object, "spec");
+	metadata = get(c->object, "metadata");
 	labels = get(get(get(spec, "template"), "metadata"), "labels");
 	if (count_of(labels) && !count_of(get(metadata, "labels")))
 		set_value(c, metadata, "labels", copy_of(c, labels));
@@ -362,7 +363,7 @@ const struct kind kind_replication_controller = {
 
 static void pod_template_kind_defaults(struct change *c)
 {
-	shape_trim(c);
+	shape(c);
 	pod_template_defaults(c, ensure(c, c->object, "template"));
 }
 
@@ -403,7 +404,7 @@ const struct kind kind_pod_template = {
 	.type_name = "io.k8s.api.core.v1.PodTemplate",
 	.columns = pod_template_columns,
 	.defaults = pod_template_kind_defaults,
-	.prepare = shape_fill,
+	.prepare = shape,
 	.validate = pod_template_validate,
 	.row = pod_template_row,
 };

@@ -54,7 +54,7 @@ static void service_defaults(struct change *c)
 {
 	struct value *spec;
 
-	shape_trim(c);
+	shape(c);
 	spec = ensure(c, c->object, "spec");
 	default_text(c, spec, "sessionAffinity", "None");
 	if (is_text(get(spec, "sessionAffinity"), "None"))

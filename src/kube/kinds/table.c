@@ -4,15 +4,44 @@
 
 #define KINDS(X)                                                                                                       \
 	X(config_map)                                                                                                  \
-	X(deployment)                                                                                                  \
+	X(endpoints)                                                                                                   \
+	X(event)                                                                                                       \
+	X(limit_range)                                                                                                 \
 	X(namespace)                                                                                                   \
+	X(node)                                                                                                        \
+	X(persistent_volume_claim)                                                                                     \
+	X(persistent_volume)                                                                                           \
 	X(pod)                                                                                                         \
 	X(pod_template)                                                                                                \
-	X(replica_set)                                                                                                 \
 	X(replication_controller)                                                                                      \
+	X(resource_quota)                                                                                              \
 	X(secret)                                                                                                      \
+	X(service_account)                                                                                             \
 	X(service)                                                                                                     \
-	X(service_account)
+	X(mutating_webhooks)                                                                                           \
+	X(validating_webhooks)                                                                                         \
+	X(controller_revision)                                                                                         \
+	X(daemon_set)                                                                                                  \
+	X(deployment)                                                                                                  \
+	X(replica_set)                                                                                                 \
+	X(stateful_set)                                                                                                \
+	X(autoscaler)                                                                                                  \
+	X(cron_job)                                                                                                    \
+	X(job)                                                                                                         \
+	X(lease)                                                                                                       \
+	X(endpoint_slice)                                                                                              \
+	X(new_event)                                                                                                   \
+	X(ingress_class)                                                                                               \
+	X(ingress)                                                                                                     \
+	X(network_policy)                                                                                              \
+	X(runtime_class)                                                                                               \
+	X(disruption_budget)                                                                                           \
+	X(cluster_role_binding)                                                                                        \
+	X(cluster_role)                                                                                                \
+	X(role_binding)                                                                                                \
+	X(role)                                                                                                        \
+	X(priority_class)                                                                                              \
+	X(storage_class)
 
 #define X(name) extern const struct kind kind_##name;
 KINDS(X)
