@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* call - one request: who asks, what for, may they, and which verb runs. */
+#include "kube/kube_private.h"
+
+#include <stdlib.h>
+
+enum { CALLS_KEPT_MOST = 128 };
+
+/* ---- life ---- */
+
+struct call *call_new(struct kube *k)
+{
+	struct call *call = k->free_calls;
+
+	if (call) {
+		struct arena arena = call->arena;
+
+		k->free_calls = call->next;
+		k->free_count--;
+		*call = (struct call){ .arena = arena };
+	} else {
+		call = base_calloc(1, sizeof(*call));
+		arena_init(&call->arena, CALL_ARENA_MOST);
+	}
+	call->base.kube = k;
+	call->base.arena = &call->arena;
+	call->base.user = &call->user;
+	return call;
+}
+
+void call_free(struct call *call)
+{
+	struct kube *k = call->base.kube;
+
+	if (call->has_seat)
+		fair_done(k->fair, call);
+	record_unref(call->base_record);
+	call->base_record = NULL;
+	kind_release(k, call->base.kind);
+	if (k->free_count >= CALLS_KEPT_MOST || k->is_closing) {
+		arena_done(&call->arena);
+		free(call);
+		return;
+	}
+	arena_clear(&call->arena);
+	call->next = k->free_calls;
+	k->free_calls = call;
+	k->free_count++;
+}
+
+static void call_gone(struct request *req, const struct error *why)
+{
+	struct call *call = request_owner(req);
+
+	(void)why;
+	call->base.req = NULL;
+	if (call->client && !call->has_seat)
+		fair_forget(call->base.kube->fair, call);
+}
+
+static const struct request_flow call_flow = { .gone = call_gone };
+
+void call_open(struct call *call)
+{
+	if (call->is_opened || !call->base.req)
+		return;
+	call->is_opened = true;
+	request_open(call->base.req, &call_flow, call);
+}
+
+static bool span_keep(struct span *s, struct arena *arena, struct error *err)
+{
+	if (s->len)
+		*s = arena_copy(arena, *s, err);
+	return !s->len || s->ptr;
+}
+
+bool user_copy(const struct user *from, struct arena *arena, struct user *ret, struct error *err)
+{
+	*ret = *from;
+	if (!span_keep(&ret->name, arena, err) || !span_keep(&ret->uid, arena, err) ||
+	    !span_keep(&ret->service_account_namespace, arena, err) ||
+	    !span_keep(&ret->service_account_name, arena, err))
+		return false;
+	for (size_t i = 0; i < ret->group_count; i++)
+		if (!span_keep(&ret->groups[i], arena, err))
+			return false;
+	return true;
+}
+
+/* ---- the form of the answer ---- */
+
+struct accepted {
+	struct span type, as, version;
+};
+
+static struct accepted accept_parse(struct span range)
+{
+	struct accepted a = { .type = span_trim(span_cut(&range, ';')) };
+
+	while (range.len) {
+		struct span value = span_trim(span_cut(&range, ';'));
+		struct span name = span_trim(span_cut(&value, '='));
+
+		if (span_equal(name, SPAN("as")))
+			a.as = span_trim(value);
+		else if (span_equal(name, SPAN("v")))
+			a.version = span_trim(value);
+	}
+	return a;
+}
+
+static bool is_json_range(struct span type)
+{
+	return span_equal(type, SPAN("application/json")) || span_equal(type, SPAN("*/*")) ||
+	       span_equal(type, SPAN("application/*"));
+}
+
+static bool accept_takes(struct call *call, const struct accepted *a)
+{
+	static const struct {
+		const char *as;
+		enum form form;
+	} forms[] = { { "Table", FORM_TABLE },
+		      { "PartialObjectMetadata", FORM_PARTIAL },
+		      { "PartialObjectMetadataList", FORM_PARTIAL_LIST } };
+	bool is_yaml = span_equal(a->type, SPAN("application/yaml"));
+
+	if (!is_json_range(a->type) && !is_yaml)
+		return false;
+	call->is_yaml = is_yaml;
+	if (!a->as.len) {
+		call->form = FORM_OBJECT;
+		return true;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+		if (span_equal(a->as, span_of(forms[i].as)) && span_equal(a->version, SPAN("v1"))) {
+			call->form = forms[i].form;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool is_known_type(struct span type)
+{
+	return is_json_range(type) || span_equal(type, SPAN("application/yaml")) ||
+	       span_equal(type, SPAN("application/vnd.kubernetes.protobuf"));
+}
+
+/* False: answered with 406. The first range that can be given wins; qualities are not looked at, as nobody sends them. */
+static bool accept_read(struct call *call)
+{
+	struct span header = request_header(call->base.req, SPAN("accept")), rest = header;
+	bool is_known = false;
+
+	if (!span_trim(header).len)
+		return true;
+	while (rest.len) {
+		struct accepted a = accept_parse(span_cut(&rest, ','));
+
+		if (accept_takes(call, &a))
+			return true;
+		is_known |= is_known_type(a.type);
+	}
+	call->is_yaml = false;
+	if (!call->is_resource)
+		return true;
+	if (is_known)
+		answer_message(call, 406, "NotAcceptable",
+			       "only the following media types are accepted: application/json, application/yaml, "
+			       "application/vnd.kubernetes.protobuf");
+	else
+		answer_message(call, 406, "NotAcceptable",
+			       "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, "
+			       "application/vnd.kubernetes.protobuf");
+	return false;
+}
+
+/* ---- rights ---- */
+
+static struct access access_of(struct call *call)
+{
+	const struct kube_call *b = &call->base;
+	struct access a = { .verb = span_of(call->verb_text), .is_resource = call->is_resource, .path = call->path };
+
+	if (!call->is_resource)
+		return a;
+	a.group = call->group;
+	a.version = call->version;
+	a.resource = call->plural;
+	a.subresource = b->subresource;
+	a.name = b->name;
+	a.name_space = b->name_space;
+	if (!call->group.len && span_equal(call->plural, SPAN("namespaces")))
+		a.name_space = b->name;
+	return a;
+}
+
+/* False: answered. */
+static bool access_check(struct call *call)
+{
+	struct access a = access_of(call);
+	struct error err = { 0 };
+	struct span why = { 0 };
+	struct status s;
+
+	if (access_allowed(call->base.kube, &call->user, &a, &why, &call->arena))
+		return true;
+	(void)access_error(&call->user, &a, &err);
+	s = status_of_error(call, &err);
+	if (!call->is_resource)
+		s.name = s.kind = s.group = (struct span){ 0 };
+	answer_status(call, &s);
+	return false;
+}
+
+/* ---- verbs ---- */
+
+static const struct subresource *subresource_find(const struct kind *kind, struct span name)
+{
+	for (const struct subresource *s = kind->others; s && s->name; s++)
+		if (span_equal(name, span_of(s->name)))
+			return s;
+	return NULL;
+}
+
+static void subresource_run(struct call *call)
+{
+	const struct subresource *s = subresource_find(call->base.kind, call->base.subresource);
+	struct value *body;
+	struct error err = { 0 };
+
+	call->base.is_dry_run = call->options.is_dry_run;
+	if (s->type_name && (call->base.verb == KUBE_CREATE || call->base.verb == KUBE_UPDATE)) {
+		body = ARENA_NEW(&call->arena, struct value, &err);
+		if (!body) {
+			answer_error(call, &err);
+			return;
+		}
+		if (!decode_body(call, body))
+			return;
+		call->base.body = body;
+	}
+	s->handle(&call->base);
+}
+
+static void (*verb_run(enum kube_verb verb))(struct call *)
+{
+	switch (verb) {
+	case KUBE_GET:
+		return read_get;
+	case KUBE_LIST:
+		return read_list;
+	case KUBE_WATCH:
+		return watch_start;
+	case KUBE_CREATE:
+		return write_create;
+	case KUBE_UPDATE:
+	case KUBE_PATCH:
+		return write_update;
+	case KUBE_DELETE:
+		return delete_object;
+	case KUBE_DELETE_COLLECTION:
+		return delete_collection;
+	}
+	return NULL;
+}
+
+/* Which verbs the path's shape allows: POST has no name; PUT and PATCH need one. */
+static bool shape_fits(const struct call *call)
+{
+	const struct kube_call *b = &call->base;
+
+	switch (b->verb) {
+	case KUBE_CREATE:
+		return b->kind->is_namespaced == (b->name_space.len > 0);
+	case KUBE_UPDATE:
+	case KUBE_PATCH:
+	case KUBE_DELETE:
+	case KUBE_GET:
+		return b->name.len && b->kind->is_namespaced == (b->name_space.len > 0);
+	case KUBE_DELETE_COLLECTION:
+		return b->kind->is_namespaced == (b->name_space.len > 0);
+	default:
+		return true;
+	}
+}
+
+/* What runs for the kind itself and its two stored subresources; NULL: no such method. */
+static void (*runner_find(struct call *call, bool *ret_exists))(struct call *)
+{
+	const struct kube_call *b = &call->base;
+	const struct subresource *other = subresource_find(b->kind, b->subresource);
+	unsigned verbs = KUBE_GET | KUBE_UPDATE | KUBE_PATCH;
+
+	*ret_exists = true;
+	if (other)
+		return other->verbs & b->verb ? subresource_run : NULL;
+	if (!b->subresource.len) {
+		if (b->verb == KUBE_CREATE && b->name.len)
+			return NULL;
+		return b->kind->verbs & b->verb && shape_fits(call) ? verb_run(b->verb) : NULL;
+	}
+	*ret_exists = !b->rest.len;
+	if (span_equal(b->subresource, SPAN("status")) && b->kind->subresources & SUB_STATUS)
+		return verbs & b->verb && shape_fits(call) ? verb_run(b->verb) : NULL;
+	if (span_equal(b->subresource, SPAN("scale")) && b->kind->subresources & SUB_SCALE) {
+		if (!(verbs & b->verb) || !shape_fits(call))
+			return NULL;
+		return b->verb == KUBE_GET ? scale_get : scale_write;
+	}
+	*ret_exists = false;
+	return NULL;
+}
+
+static void no_resource(struct call *call)
+{
+	if (registry_has_group(call->base.kube->registry, call->group, true))
+		answer_no_resource(call);
+	else
+		answer_plain(call, 404, SPAN("404 page not found\n"));
+}
+
+/* False: answered. */
+static bool kind_find(struct call *call)
+{
+	struct kube_call *b = &call->base;
+	const struct kind *kind = call->version.len ? kube_kind(b->kube, call->group, call->version, call->plural) : NULL;
+	bool exists;
+
+	if (!kind || (!kind->is_namespaced && b->name_space.len)) {
+		no_resource(call);
+		return false;
+	}
+	kind_hold(b->kube, kind);
+	b->kind = kind;
+	call->run = runner_find(call, &exists);
+	if (!exists) {
+		answer_no_resource(call);
+		return false;
+	}
+	if (!call->run) {
+		answer_no_method(call);
+		return false;
+	}
+	return true;
+}
+
+/* ---- beginning ---- */
+
+static bool question_copy(struct call *call, struct request *req, struct error *err)
+{
+	call->path = req->path;
+	call->query = req->query;
+	call->method = req->method;
+	if (!span_keep(&call->path, &call->arena, err) || !span_keep(&call->query, &call->arena, err))
+		return false;
+	if (req->method == METHOD_GET || req->method == METHOD_HEAD)
+		return true;
+	/* The client may go while the write is under way. */
+	call->content_type = req->content_type;
+	call->body = req->body;
+	return span_keep(&call->content_type, &call->arena, err) && span_keep(&call->body, &call->arena, err) &&
+	       user_copy(&call->user, &call->arena, &call->user, err);
+}
+
+static bool is_apply_type(struct span type)
+{
+	type = span_trim(span_first(type, span_index(type, ';')));
+	return span_equal(type, SPAN("application/apply-patch+yaml"));
+}
+
+static const char *method_in_small(struct request *req, struct arena *arena)
+{
+	struct error ignored = { 0 };
+	struct span text = arena_copy(arena, req->method_text, &ignored);
+
+	for (size_t i = 0; i < text.len; i++)
+		if (text.ptr[i] >= 'A' && text.ptr[i] <= 'Z')
+			((char *)text.ptr)[i] = (char)(text.ptr[i] - 'A' + 'a');
+	return text.ptr ? text.ptr : "";
+}
+
+void call_handle(struct request *req)
+{
+	struct call *call = call_new(req->context);
+	struct error err = { 0 };
+	struct span watch = { 0 };
+
+	call->base.req = req;
+	if (!user_identify(call->base.kube, req, &call->user, &err) || !question_copy(call, req, &err)) {
+		answer_error(call, &err);
+		return;
+	}
+	if (request_query(req, SPAN("watch"), &watch))
+		call->options.is_watch = !span_equal(watch, SPAN("false")) && !span_equal(watch, SPAN("0")) && watch.len;
+	call->is_resource = path_parse(call);
+	call->is_apply = is_apply_type(call->content_type);
+	if (!call->is_resource) {
+		call->verb_text = method_in_small(req, &call->arena);
+		call->path = req->path; /* the copy was taken apart */
+		if (access_check(call) && accept_read(call))
+			path_serve(call);
+		return;
+	}
+	if (!access_check(call) || !kind_find(call) || !accept_read(call) || !options_read(call))
+		return;
+	if (call->base.verb == KUBE_WATCH)
+		call->run(call); /* watches have a limit of their own */
+	else
+		fair_submit(call->base.kube->fair, call);
+}
+
+const struct route kube_routes[] = {
+	{ ~0u, "*", call_handle, &surface_kube, ROUTE_HTTP },
+	{ 0 },
+};

@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * change - the way that create, update and patch share: defaults → admission → prepare → validate → admission → managed fields →
+ * store_write() → durable → answer.
+ *
+ * All of it happens in one turn of the loop unless a webhook is asked; then the object may have changed meanwhile, and the write is
+ * made again from what is there now (or refused, when the client named a version).
+ */
+#include "kube/kube_private.h"
+
+#include "base/clock.h"
+#include "base/random.h"
+
+#include <stdlib.h>
+
+#define EVENT_LIFE_NS (3600 * NS_PER_S)
+
+/* ---- metadata ---- */
+
+struct value *object_metadata(struct value *object, struct arena *arena, struct error *err)
+{
+	return value_ensure_object(object, SPAN("metadata"), arena, err);
+}
+
+bool has_finalizers(const struct value *object)
+{
+	const struct value *list = value_find(object, "metadata.finalizers");
+
+	return value_is(list, VALUE_ARRAY) && list->array.count > 0;
+}
+
+static const struct span metadata_order[] = {
+	SPAN_INIT("name"),
+	SPAN_INIT("generateName"),
+	SPAN_INIT("namespace"),
+	SPAN_INIT("selfLink"),
+	SPAN_INIT("uid"),
+	SPAN_INIT("resourceVersion"),
+	SPAN_INIT("generation"),
+	SPAN_INIT("creationTimestamp"),
+	SPAN_INIT("deletionTimestamp"),
+	SPAN_INIT("deletionGracePeriodSeconds"),
+	SPAN_INIT("labels"),
+	SPAN_INIT("annotations"),
+	SPAN_INIT("ownerReferences"),
+	SPAN_INIT("finalizers"),
+	SPAN_INIT("managedFields"),
+};
+
+/* The members named come first, in this order; the rest follows as it was. */
+static bool members_sort(struct value *object, const struct span *order, size_t count, struct arena *arena,
+			 struct error *err)
+{
+	struct value sorted = value_object();
+
+	for (size_t i = 0; i < count; i++) {
+		const struct value *v = value_get(object, order[i]);
+
+		if (v && v->type != VALUE_NULL && !value_set(&sorted, order[i], *v, arena, err))
+			return false;
+	}
+	for (uint32_t i = 0; i < object->object.count; i++) {
+		const struct value_member *m = &object->object.members[i];
+
+		if (!value_get(&sorted, m->key) && m->value.type != VALUE_NULL &&
+		    !value_set(&sorted, m->key, m->value, arena, err))
+			return false;
+	}
+	*object = sorted;
+	return true;
+}
+
+bool object_set_version(struct value *object, int64_t revision, struct arena *arena, struct error *err)
+{
+	struct value *metadata = object_metadata(object, arena, err);
+	struct span text = arena_print(arena, err, "%lld", (long long)revision);
+
+	return metadata && text.ptr && value_set(metadata, SPAN("resourceVersion"), value_string(text), arena, err);
+}
+
+/* As it is stored: kind and apiVersion first, then metadata: notes.c relies on it. */
+static bool object_order(struct value *object, struct arena *arena, struct error *err)
+{
+	static const struct span order[] = { SPAN_INIT("kind"), SPAN_INIT("apiVersion"), SPAN_INIT("metadata") };
+	struct value *metadata = object_metadata(object, arena, err);
+
+	return metadata && members_sort(metadata, metadata_order, ARRAY_LEN(metadata_order), arena, err) &&
+	       members_sort(object, order, ARRAY_LEN(order), arena, err);
+}
+
+static bool set(struct call *call, struct value *metadata, const char *member, struct value v)
+{
+	return value_set(metadata, span_of(member), v, &call->arena, &call->change_error) != NULL;
+}
+
+static bool fill_created(struct call *call)
+{
+	struct value *metadata = object_metadata(call->change.object, &call->arena, &call->change_error);
+	char uid[RANDOM_UUID_SIZE];
+	static const char *const dropped[] = { "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink",
+					       "resourceVersion", "generation" };
+
+	if (!metadata)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(dropped); i++)
+		(void)value_remove(metadata, span_of(dropped[i]));
+	random_uuid(uid);
+	if (call->base.kind->has_generation && !set(call, metadata, "generation", value_int(1)))
+		return false;
+	return set(call, metadata, "uid",
+		   value_string(arena_copy(&call->arena, span_of(uid), &call->change_error))) &&
+	       set(call, metadata, "creationTimestamp",
+		   value_string(kube_now_text(kube_wall_ns(call->base.kube), &call->arena)));
+}
+
+/* What the client left out, and what is not the client's, comes from the stored object. */
+static bool fill_updated(struct call *call)
+{
+	static const char *const kept[] = { "uid", "creationTimestamp", "deletionTimestamp",
+					    "deletionGracePeriodSeconds", "generateName" };
+	struct value *metadata = object_metadata(call->change.object, &call->arena, &call->change_error);
+	const struct value *old = value_get(call->change.old, SPAN("metadata"));
+	const struct value *generation = value_get(old, SPAN("generation"));
+
+	if (!metadata)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+		const struct value *v = value_get(old, span_of(kept[i]));
+
+		if (v && value_is_empty(value_get(metadata, span_of(kept[i]))) && !set(call, metadata, kept[i], *v))
+			return false;
+	}
+	(void)value_remove(metadata, SPAN("selfLink"));
+	(void)value_remove(metadata, SPAN("generation"));
+	if (generation && !set(call, metadata, "generation", *generation))
+		return false;
+	/* A client that sends none leaves the owners of fields as they are. */
+	if (!value_get(metadata, SPAN("managedFields")) && value_get(old, SPAN("managedFields")))
+		return set(call, metadata, "managedFields", *value_get(old, SPAN("managedFields")));
+	return true;
+}
+
+static bool raises_generation(const struct call *call)
+{
+	const struct change *c = &call->change;
+	const struct value *a, *b;
+
+	if (!call->base.kind->has_generation || span_equal(c->subresource, SPAN("status")))
+		return false;
+	if (call->base.kind->raises_generation)
+		return call->base.kind->raises_generation(c->old, c->object);
+	a = value_get(c->old, SPAN("spec"));
+	b = value_get(c->object, SPAN("spec"));
+	return (value_is_empty(a) && value_is_empty(b)) ? false : !a || !b || !value_equal(a, b);
+}
+
+/* ---- beginning ---- */
+
+void change_begin(struct call *call, enum kube_verb verb)
+{
+	struct change *c = &call->change;
+
+	call->change_error = (struct error){ 0 };
+	*c = (struct change){ .kube = call->base.kube,
+			      .kind = call->base.kind,
+			      .arena = &call->arena,
+			      .verb = verb,
+			      .subresource = call->base.subresource,
+			      .old = c->old,
+			      .object = c->object,
+			      .name_space = call->base.name_space,
+			      .name = call->base.name,
+			      .user = &call->user,
+			      .is_dry_run = call->options.is_dry_run,
+			      .warnings = c->warnings,
+			      .err = &call->change_error };
+}
+
+/* False: answered. */
+static bool change_is_fine(struct call *call)
+{
+	struct change *c = &call->change;
+
+	if (call->change_error.code) {
+		answer_error(call, &call->change_error);
+		return false;
+	}
+	if (!c->cause_count)
+		return true;
+	answer_causes(call, span_of(call->base.kind->kind), span_of(call->base.kind->group), call->base.name, c->causes);
+	return false;
+}
+
+static void change_admitted(void *context, const struct error *err);
+static void change_validated(void *context, const struct error *err);
+
+void change_run(struct call *call)
+{
+	struct change *c = &call->change;
+
+	if (c->kind->defaults)
+		c->kind->defaults(c);
+	if (!change_is_fine(call))
+		return;
+	if (call->skips_admission) {
+		change_admitted(call, NULL);
+		return;
+	}
+	if (call->base.req)
+		call_open(call); /* a webhook may be asked */
+	admission_run(c, false, change_admitted, call);
+}
+
+static void check_added_finalizers(struct change *c)
+{
+	const struct value *now = value_find(c->object, "metadata.finalizers");
+	const struct value *old = value_find(c->old, "metadata.finalizers");
+	struct buffer text;
+	bool any = false;
+
+	if (!value_find(c->old, "metadata.deletionTimestamp") || !value_is(now, VALUE_ARRAY))
+		return;
+	buffer_init(&text, KIB(64));
+	for (uint32_t i = 0; i < now->array.count; i++) {
+		bool is_known = false;
+
+		for (uint32_t j = 0; value_is(old, VALUE_ARRAY) && j < old->array.count; j++)
+			is_known |= value_equal(value_item(old, j), value_item(now, i));
+		if (is_known || !value_is(value_item(now, i), VALUE_STRING))
+			continue;
+		buffer_print(&text, "%s\"" SPAN_FMT "\"", any ? ", " : "", SPAN_ARG(value_item(now, i)->string));
+		any = true;
+	}
+	buffer_byte(&text, '\0');
+	if (any)
+		cause_forbidden(c, SPAN("metadata.finalizers"),
+				arena_print(c->arena, c->err,
+					    "no new finalizers can be added if the object is being deleted, found new "
+					    "finalizers []string{%s}",
+					    text.ptr)
+				    .ptr);
+	buffer_done(&text);
+}
+
+static void change_admitted(void *context, const struct error *err)
+{
+	struct call *call = context;
+	struct change *c = &call->change;
+
+	if (err && err->code) {
+		answer_error(call, err);
+		return;
+	}
+	if (c->old ? !fill_updated(call) : !fill_created(call)) {
+		answer_error(call, &call->change_error);
+		return;
+	}
+	if (c->kind->prepare)
+		c->kind->prepare(c);
+	if (!change_is_fine(call))
+		return;
+	if (c->old && raises_generation(call))
+		(void)set(call, value_get(c->object, SPAN("metadata")), "generation",
+			  value_int(value_find_int(c->old, "metadata.generation", 0) + 1));
+	if (c->old)
+		check_added_finalizers(c);
+	if (c->kind->validate)
+		c->kind->validate(c);
+	if (!change_is_fine(call))
+		return;
+	if (call->skips_admission)
+		change_validated(call, NULL);
+	else
+		admission_run(c, true, change_validated, call);
+}
+
+/* ---- managed fields ---- */
+
+/* The query's fieldManager, or what stands before the slash in User-Agent. */
+static struct span manager_of(struct call *call)
+{
+	struct span agent;
+
+	if (call->options.field_manager.len)
+		return call->options.field_manager;
+	if (!call->base.req)
+		return SPAN("hythe");
+	agent = request_header(call->base.req, SPAN("user-agent"));
+	agent = span_first(agent, span_index(agent, '/'));
+	return agent.len ? span_first(agent, 128) : SPAN("unknown");
+}
+
+struct span kind_api_version(const struct kind *kind, struct arena *arena, struct error *err)
+{
+	return kind->group[0] ? arena_print(arena, err, "%s/%s", kind->group, kind->version) : span_of(kind->version);
+}
+
+struct apply_manager manager_make(struct call *call)
+{
+	struct error ignored = { 0 };
+
+	return (struct apply_manager){ .name = arena_copy(&call->arena, manager_of(call), &ignored),
+				       .api_version = kind_api_version(call->base.kind, &call->arena, &ignored),
+				       .subresource = call->base.subresource,
+				       .time = kube_now_text(kube_wall_ns(call->base.kube), &call->arena) };
+}
+
+static bool fields_write(struct call *call)
+{
+	struct apply_manager manager = manager_make(call);
+
+	if (call->is_apply)
+		return true;
+	return fields_track(call->change.old, call->change.object, kind_place(call->base.kind), &manager, &call->arena,
+			    &call->change_error);
+}
+
+/* ---- writing ---- */
+
+static bool entries_same(const struct value *a, const struct value *b)
+{
+	uint32_t count = value_is(a, VALUE_ARRAY) ? a->array.count : 0;
+
+	if (count != (value_is(b, VALUE_ARRAY) ? b->array.count : 0))
+		return false;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct value *x = value_item(a, i), *y = value_item(b, i);
+
+		if (x->type != VALUE_OBJECT || y->type != VALUE_OBJECT || x->object.count != y->object.count)
+			return false;
+		for (uint32_t j = 0; j < x->object.count; j++) {
+			const struct value_member *m = &x->object.members[j];
+			const struct value *other = value_get(y, m->key);
+
+			if (!other || (!span_equal(m->key, SPAN("time")) && !value_equal(&m->value, other)))
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool members_same(const struct value *a, const struct value *b, const char *const *passed_over)
+{
+	uint32_t counted = 0;
+
+	for (uint32_t i = 0; i < a->object.count; i++) {
+		const struct value_member *m = &a->object.members[i];
+		const struct value *other;
+		bool is_passed = m->value.type == VALUE_NULL;
+
+		for (size_t j = 0; passed_over[j]; j++)
+			is_passed |= span_equal(m->key, span_of(passed_over[j]));
+		if (is_passed)
+			continue;
+		other = value_get(b, m->key);
+		if (!other || !value_equal(&m->value, other))
+			return false;
+		counted++;
+	}
+	for (uint32_t i = 0; i < b->object.count; i++) {
+		bool is_passed = b->object.members[i].value.type == VALUE_NULL;
+
+		for (size_t j = 0; passed_over[j]; j++)
+			is_passed |= span_equal(b->object.members[i].key, span_of(passed_over[j]));
+		counted -= !is_passed;
+	}
+	return counted == 0;
+}
+
+/* A write that changes nothing but times of owners is none. */
+static bool changes_nothing(const struct value *old, const struct value *now)
+{
+	static const char *const of_object[] = { "metadata", NULL };
+	static const char *const of_metadata[] = { "managedFields", "resourceVersion", NULL };
+	const struct value *a = value_get(old, SPAN("metadata")), *b = value_get(now, SPAN("metadata"));
+
+	return value_is(a, VALUE_OBJECT) && value_is(b, VALUE_OBJECT) && members_same(old, now, of_object) &&
+	       members_same(a, b, of_metadata) &&
+	       entries_same(value_get(a, SPAN("managedFields")), value_get(b, SPAN("managedFields")));
+}
+
+static int success_code(const struct call *call)
+{
+	return call->is_created ? 201 : 200;
+}
+
+static void stored(void *context, struct record *r, const struct error *err)
+{
+	struct call *call = context;
+	struct change *c = &call->change;
+
+	if (err && err->code) {
+		answer_error(call, err);
+		return;
+	}
+	if (c->kind->changed)
+		c->kind->changed(call->base.kube, c->kind, c->old, call->is_removed ? NULL : c->object);
+	if (call->answers_status && call->is_removed && !call->finished) {
+		struct status s = { .code = 200,
+				    .is_success = true,
+				    .has_details = true,
+				    .name = call->base.name,
+				    .group = span_of(c->kind->group),
+				    .kind = span_of(c->kind->plural),
+				    .uid = value_find_string(c->object, "metadata.uid") };
+
+		call->form = FORM_OBJECT;
+		answer_status(call, &s);
+		return;
+	}
+	if (call->answer)
+		call->answer(call, success_code(call), c->object);
+	else if (call->finished)
+		answer_value(call, success_code(call), c->object);
+	else
+		answer_text(call, success_code(call), r->text);
+}
+
+static bool text_check(struct call *call, struct span text)
+{
+	size_t most = call->base.kube->config.object_bytes_most;
+
+	if (text.len <= most)
+		return true;
+	answer_message(call, 413, "RequestEntityTooLarge", "Request entity too large: limit is %zu", most);
+	return false;
+}
+
+static void retry(struct call *call)
+{
+	struct status s;
+
+	if (status_of_conflict(call, &s)) {
+		answer_status(call, &s);
+		return;
+	}
+	call->tries++;
+	record_unref(call->base_record);
+	call->base_record = NULL;
+	call->change.old = NULL;
+	call->run(call);
+}
+
+/* Proposes what change.object is. False: answered, or tried again. */
+bool change_store(struct call *call, bool is_deletion, int64_t expires_ns)
+{
+	struct kube *k = call->base.kube;
+	struct change *c = &call->change;
+	struct error err = { 0 };
+	struct store_write w = { .is_deletion = is_deletion,
+				 .expected = call->revision,
+				 .expires_ns = expires_ns,
+				 .done = stored,
+				 .context = call };
+
+	w.key = kube_key(c->kind, call->base.name_space, call->base.name, &call->arena);
+	call->is_removed = is_deletion;
+	if (!object_set_version(c->object, store_next_revision(k->config.store), &call->arena, &err) ||
+	    !object_order(c->object, &call->arena, &err) || !w.key.ptr) {
+		answer_error(call, &err);
+		return false;
+	}
+	w.text = value_print(c->object, &call->arena, &err);
+	if (!w.text.ptr) {
+		answer_error(call, &err);
+		return false;
+	}
+	if (!text_check(call, w.text))
+		return false;
+	call_open(call);
+	if (store_write(k->config.store, &w, &err))
+		return true;
+	if (err.code == ERROR_CONFLICT && call->tries < WRITE_TRIES_MOST)
+		retry(call);
+	else
+		answer_error(call, &err);
+	return false;
+}
+
+static void answer_dry_run(struct call *call)
+{
+	struct change *c = &call->change;
+	struct value *metadata = object_metadata(c->object, &call->arena, &call->change_error);
+
+	if (metadata && !c->old)
+		(void)value_remove(metadata, SPAN("resourceVersion"));
+	if (!metadata || !object_order(c->object, &call->arena, &call->change_error)) {
+		answer_error(call, &call->change_error);
+		return;
+	}
+	if (call->answer)
+		call->answer(call, success_code(call), c->object);
+	else
+		answer_value(call, success_code(call), c->object);
+}
+
+/* Finalizers were what kept an object that is being deleted. */
+static bool is_last_finalizer_gone(const struct change *c)
+{
+	return c->old && value_find(c->old, "metadata.deletionTimestamp") && has_finalizers(c->old) &&
+	       !has_finalizers(c->object) &&
+	       value_find_int(c->object, "metadata.deletionGracePeriodSeconds", 0) == 0 &&
+	       !(span_equal(span_of(c->kind->plural), SPAN("namespaces")) &&
+		 !value_is_empty(value_find(c->object, "spec.finalizers")));
+}
+
+static bool is_namespace_finalized(const struct change *c)
+{
+	return c->old && !c->kind->group[0] && strcmp(c->kind->plural, "namespaces") == 0 &&
+	       value_find(c->old, "metadata.deletionTimestamp") && !has_finalizers(c->object) &&
+	       value_is_empty(value_find(c->object, "spec.finalizers"));
+}
+
+static bool is_event(const struct kind *kind)
+{
+	return strcmp(kind->plural, "events") == 0 &&
+	       (!kind->group[0] || strcmp(kind->group, "events.k8s.io") == 0);
+}
+
+static void change_validated(void *context, const struct error *err)
+{
+	struct call *call = context;
+	struct change *c = &call->change;
+
+	if (err && err->code) {
+		answer_error(call, err);
+		return;
+	}
+	if (!fields_write(call)) {
+		answer_error(call, &call->change_error);
+		return;
+	}
+	if (c->is_dry_run) {
+		answer_dry_run(call);
+		return;
+	}
+	if (is_last_finalizer_gone(c) || is_namespace_finalized(c)) {
+		(void)change_store(call, true, 0);
+		return;
+	}
+	if (c->old && changes_nothing(c->old, c->object)) {
+		if (call->answer)
+			call->answer(call, 200, c->old);
+		else if (call->finished)
+			answer_value(call, 200, c->old);
+		else
+			answer_text(call, 200, call->old_text);
+		return;
+	}
+	(void)change_store(call, false, is_event(c->kind) ? kube_wall_ns(c->kube) + EVENT_LIFE_NS : 0);
+}

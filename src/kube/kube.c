@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kube - the server's life, the keys of objects, and the ways in for other parts of this program. */
+#include "kube/kube_private.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+struct kube_config kube_config_default(void)
+{
+	return (struct kube_config){
+		.object_bytes_most = OBJECT_BYTES_MOST,
+		.watches_most = 10000,
+		.watch_backlog_bytes = MIB(4),
+		.requests_waiting_most = 500,
+	};
+}
+
+static bool is_secret(struct span key)
+{
+	return span_starts(key, SPAN("/core/secrets/"));
+}
+
+void kube_prepare_store(struct store_config *config)
+{
+	config->note = notes_make;
+	config->is_secret = is_secret;
+}
+
+struct kube *kube_new(const struct kube_config *config, struct error *err)
+{
+	struct kube *k = base_calloc(1, sizeof(*k));
+
+	k->config = *config;
+	k->registry = registry_new();
+	k->fair = fair_new(k);
+	k->watches = watch_set_new(k);
+	k->discovery = discovery_new(k);
+	k->collector = collector_new(k, err);
+	k->namespaces = k->collector ? namespaces_new(k, err) : NULL;
+	if (k->namespaces)
+		return k;
+	kube_free(k);
+	return NULL;
+}
+
+void kube_free(struct kube *k)
+{
+	if (!k)
+		return;
+	k->is_closing = true;
+	namespaces_free(k->namespaces);
+	collector_free(k->collector);
+	watch_set_free(k->watches);
+	discovery_free(k->discovery);
+	fair_free(k->fair);
+	while (k->free_calls) {
+		struct call *call = k->free_calls;
+
+		k->free_calls = call->next;
+		arena_done(&call->arena);
+		free(call);
+	}
+	registry_free(k->registry);
+	free(k);
+}
+
+struct store *kube_store(struct kube *k)
+{
+	return k->config.store;
+}
+
+struct loop *kube_loop(struct kube *k)
+{
+	return k->config.loop;
+}
+
+struct pki *kube_pki(struct kube *k)
+{
+	return k->config.pki;
+}
+
+const struct kube_config *kube_config_of(struct kube *k)
+{
+	return &k->config;
+}
+
+int64_t kube_wall_ns(struct kube *k)
+{
+	return k && k->wall_ns ? k->wall_ns : clock_wall_ns();
+}
+
+void kube_set_wall_ns(struct kube *k, int64_t wall_ns)
+{
+	k->wall_ns = wall_ns;
+}
+
+/* ---- keys ---- */
+
+/* Events of both groups are the same objects. */
+static struct span group_of_key(const struct kind *kind)
+{
+	if (!kind->group[0] || (strcmp(kind->group, "events.k8s.io") == 0 && strcmp(kind->plural, "events") == 0))
+		return SPAN("core");
+	return span_of(kind->group);
+}
+
+/* Without a name: the prefix of a namespace, or of all of them. */
+struct span kube_key(const struct kind *kind, struct span name_space, struct span name, struct arena *arena)
+{
+	struct span parts[] = { SPAN("/"), group_of_key(kind), SPAN("/"), span_of(kind->plural), SPAN("/"),
+				kind->is_namespaced ? name_space : SPAN("-"), SPAN("/"), name };
+	size_t count = kind->is_namespaced && !name_space.len ? 5 : ARRAY_LEN(parts), len = 0;
+	struct error ignored = { 0 };
+	char *key;
+
+	for (size_t i = 0; i < count; i++)
+		len += parts[i].len;
+	key = arena_alloc(arena, len + 1, &ignored);
+	if (!key)
+		return (struct span){ 0 };
+	len = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (parts[i].len)
+			memcpy(key + len, parts[i].ptr, parts[i].len);
+		len += parts[i].len;
+	}
+	key[len] = '\0';
+	return span_from(key, len);
+}
+
+struct value *kube_object(struct kube *k, const struct kind *kind, struct span name_space, struct span name, bool is_latest,
+			  struct arena *arena, struct error *err)
+{
+	struct span key = kube_key(kind, name_space, name, arena);
+	struct record *r = !key.ptr ? NULL : is_latest ? store_latest(k->config.store, key) : store_get(k->config.store, key);
+
+	return r ? record_object(kind, r, arena, err) : NULL;
+}
+
+/* ---- writes by the server itself ---- */
+
+static void write_finished(struct call *call, const struct error *err)
+{
+	const struct kube_write *w = &call->write;
+
+	if (w->done)
+		w->done(w->context, err ? NULL : call->change.object, err);
+}
+
+static void write_give_up(struct call *call)
+{
+	struct error err = { 0 };
+
+	error_set(&err, ERROR_TOO_LARGE, "the object is larger than the memory of one request");
+	answer_error(call, &err);
+}
+
+struct call *kube_write_prepare(struct kube *k, const struct kube_write *w)
+{
+	struct call *call = call_new(k);
+	struct error err = { 0 };
+	struct value *initial = NULL;
+
+	call->write = *w;
+	call->is_internal = true;
+	call->finished = write_finished;
+	kind_hold(k, w->kind);
+	call->base.kind = w->kind;
+	call->base.verb = w->verb;
+	call->base.name = arena_copy(&call->arena, w->name, &err);
+	call->base.name_space = arena_copy(&call->arena, w->name_space, &err);
+	call->base.subresource = arena_copy(&call->arena, w->subresource, &err);
+	call->options.field_manager = arena_copy(&call->arena, w->manager, &err);
+	call->options.grace_seconds = -1;
+	call->options.propagation = w->verb == KUBE_DELETE ? PROPAGATE_BACKGROUND : PROPAGATE_UNSAID;
+	if (w->user)
+		(void)user_copy(w->user, &call->arena, &call->user, &err);
+	else
+		call->user = (struct user){ .name = SPAN("system:apiserver"),
+					    .groups = { SPAN("system:masters"), SPAN("system:authenticated") },
+					    .group_count = 2 };
+	if (w->object) {
+		initial = ARENA_NEW(&call->arena, struct value, &err);
+		if (initial)
+			(void)value_copy(w->object, &call->arena, initial, &err);
+	}
+	call->initial = initial;
+	call->run = w->verb == KUBE_CREATE ? write_create : w->verb == KUBE_UPDATE ? write_update : delete_object;
+	if (err.code)
+		call->run = write_give_up;
+	return call;
+}
+
+void kube_write(struct kube *k, const struct kube_write *w, struct arena *arena)
+{
+	struct call *call = kube_write_prepare(k, w);
+
+	(void)arena; /* what is written was copied */
+	call->run(call);
+}

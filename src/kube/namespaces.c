@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * namespaces - what each namespace gets (the service account "default", the ConfigMap kube-root-ca.crt), and its end: everything in it
+ * is deleted, then its finalizer "kubernetes" is taken away.
+ */
+#include "kube/kube_private.h"
+
+#include "base/clock.h"
+#include "kube/auth/pki.h"
+
+#include <stdlib.h>
+
+enum { DELETES_OF_A_TURN = 500 };
+#define AGAIN_LEAST_NS (20 * NS_PER_MS)
+#define AGAIN_MOST_NS  (2 * NS_PER_S)
+
+#define NAMESPACES "/core/namespaces/-/"
+
+/* A namespace on its way out, or in want of what each one gets. */
+struct work {
+	struct work *next;
+	struct namespaces *set;
+	struct timer timer;
+	int64_t again_ns;
+	size_t under_way, found;
+	bool is_over;
+	uint32_t len;
+	char name[];
+};
+
+struct namespaces {
+	struct kube *kube;
+	struct store_watcher watchers[3];
+	struct store_watch *watches[3];
+	struct work *first;
+	bool is_closing;
+};
+
+static struct span name_of(const struct work *w)
+{
+	return span_from(w->name, w->len);
+}
+
+/* ---- what each one gets ---- */
+
+static void made(void *context, const struct value *object, const struct error *err)
+{
+	(void)context;
+	(void)object;
+	(void)err; /* it is there already, or the namespace is ending: nothing is to be done */
+}
+
+static bool exists(struct namespaces *s, const char *plural, struct span name_space, const char *name, struct arena *arena)
+{
+	const struct kind *kind = kube_kind(s->kube, SPAN(""), SPAN("v1"), span_of(plural));
+	struct span key = kind ? kube_key(kind, name_space, span_of(name), arena) : (struct span){ 0 };
+
+	return !key.ptr || store_latest(s->kube->config.store, key);
+}
+
+static struct value *object_new(const char *kind, struct span name_space, struct span name, struct arena *arena)
+{
+	struct error ignored = { 0 };
+	struct value *v = ARENA_NEW(arena, struct value, &ignored), *metadata;
+
+	if (!v)
+		return NULL;
+	*v = value_object();
+	(void)value_set(v, SPAN("kind"), value_string(span_of(kind)), arena, &ignored);
+	(void)value_set(v, SPAN("apiVersion"), value_string(SPAN("v1")), arena, &ignored);
+	metadata = value_ensure_object(v, SPAN("metadata"), arena, &ignored);
+	if (!metadata)
+		return NULL;
+	(void)value_set(metadata, SPAN("name"), value_string(name), arena, &ignored);
+	if (name_space.len)
+		(void)value_set(metadata, SPAN("namespace"), value_string(name_space), arena, &ignored);
+	return ignored.code ? NULL : v;
+}
+
+static void create(struct namespaces *s, const char *plural, struct span name_space, struct value *object,
+		   struct arena *arena)
+{
+	struct kube_write w = { .kind = kube_kind(s->kube, SPAN(""), SPAN("v1"), span_of(plural)),
+				.verb = KUBE_CREATE,
+				.name_space = name_space,
+				.object = object,
+				.manager = SPAN("kube-controller-manager"),
+				.done = made };
+
+	if (w.kind && object)
+		kube_write(s->kube, &w, arena);
+}
+
+static void give_root(struct namespaces *s, struct span name_space, struct arena *arena)
+{
+	static const char about[] =
+	    "The certificates that hythe's API server can be checked with, for clients inside the cluster.";
+	struct value *object = object_new("ConfigMap", name_space, SPAN("kube-root-ca.crt"), arena), *part;
+	struct error ignored = { 0 };
+
+	part = object ? value_ensure_object(object, SPAN("data"), arena, &ignored) : NULL;
+	if (!part ||
+	    !value_set(part, SPAN("ca.crt"), value_string(pki_ca_pem(s->kube->config.pki)), arena, &ignored))
+		return;
+	part = value_ensure_object(value_get(object, SPAN("metadata")), SPAN("annotations"), arena, &ignored);
+	if (part)
+		(void)value_set(part, SPAN("kubernetes.io/description"), value_string(span_of(about)), arena, &ignored);
+	create(s, "configmaps", name_space, object, arena);
+}
+
+static void give(struct namespaces *s, struct span name_space)
+{
+	struct arena arena;
+
+	if (s->is_closing)
+		return;
+	arena_init(&arena, MIB(1));
+	if (!exists(s, "serviceaccounts", name_space, "default", &arena))
+		create(s, "serviceaccounts", name_space, object_new("ServiceAccount", name_space, SPAN("default"), &arena),
+		       &arena);
+	if (s->kube->config.pki && !exists(s, "configmaps", name_space, "kube-root-ca.crt", &arena))
+		give_root(s, name_space, &arena);
+	arena_done(&arena);
+}
+
+/* ---- the end ---- */
+
+static void end_step(struct work *w);
+
+static void again(struct timer *t)
+{
+	end_step(CONTAINER_OF(t, struct work, timer));
+}
+
+static void work_free(struct work *gone)
+{
+	for (struct work **at = &gone->set->first; *at; at = &(*at)->next) {
+		if (*at == gone) {
+			*at = gone->next;
+			break;
+		}
+	}
+	if (timer_is_set(&gone->timer))
+		loop_timer_clear(gone->set->kube->config.loop, &gone->timer);
+	free(gone);
+}
+
+static void deleted(void *context, const struct value *object, const struct error *err)
+{
+	struct work *w = context;
+
+	(void)object;
+	(void)err; /* what is left is found again */
+	w->under_way--;
+	if (w->under_way || w->set->is_closing)
+		return;
+	if (w->is_over)
+		work_free(w);
+	else if (!timer_is_set(&w->timer))
+		loop_timer_set(w->set->kube->config.loop, &w->timer, loop_now(w->set->kube->config.loop), again);
+}
+
+struct sweep {
+	struct work *work;
+	const struct kind *kind;
+	struct record *records[DELETES_OF_A_TURN];
+	size_t count, all;
+};
+
+static bool sweep_each(void *context, struct record *r)
+{
+	struct sweep *s = context;
+	const struct notes *n = notes_of(r);
+
+	s->all++;
+	if (n && n->is_ending)
+		return true;
+	if (s->count == DELETES_OF_A_TURN)
+		return false;
+	s->records[s->count++] = record_ref(r);
+	return true;
+}
+
+static void sweep_kind(struct work *w, const struct kind *kind, struct arena *arena)
+{
+	struct sweep s = { .work = w, .kind = kind };
+	struct span prefix = kube_key(kind, name_of(w), (struct span){ 0 }, arena);
+	struct error ignored = { 0 };
+
+	(void)store_list(w->set->kube->config.store, prefix, (struct span){ 0 }, 0, sweep_each, &s, &ignored);
+	w->found += s.all;
+	for (size_t i = 0; i < s.count; i++) {
+		struct kube_write write = { .kind = kind,
+					    .verb = KUBE_DELETE,
+					    .name_space = name_of(w),
+					    .name = span_skip(s.records[i]->key, prefix.len),
+					    .done = deleted,
+					    .context = w };
+
+		w->under_way++;
+		kube_write(w->set->kube, &write, arena);
+		record_unref(s.records[i]);
+	}
+}
+
+/* Empty: the finalizer goes, and with it the namespace. */
+static void finalize(struct work *w, struct arena *arena)
+{
+	const struct kind *kind = kube_kind(w->set->kube, SPAN(""), SPAN("v1"), SPAN("namespaces"));
+	struct error err = { 0 };
+	struct value *object =
+	    kind ? kube_object(w->set->kube, kind, (struct span){ 0 }, name_of(w), true, arena, &err) : NULL;
+	struct value *spec = object ? value_get(object, SPAN("spec")) : NULL;
+	struct kube_write write = { .kind = kind,
+				    .verb = KUBE_UPDATE,
+				    .subresource = SPAN("finalize"),
+				    .name = name_of(w),
+				    .object = object,
+				    .manager = SPAN("kube-controller-manager"),
+				    .done = deleted,
+				    .context = w };
+
+	if (!object || !value_find(object, "metadata.deletionTimestamp")) {
+		w->is_over = true;
+		return;
+	}
+	if (value_is(spec, VALUE_OBJECT))
+		(void)value_remove(spec, SPAN("finalizers"));
+	w->under_way++;
+	kube_write(w->set->kube, &write, arena);
+}
+
+static void end_step(struct work *w)
+{
+	struct namespaces *set = w->set;
+	struct arena arena;
+
+	arena_init(&arena, MIB(64));
+	w->found = 0;
+	w->under_way++; /* so that deletes that end at once do not call us from inside */
+	for (const struct kind *const *kind = kube_kinds(set->kube); *kind; kind++)
+		if ((*kind)->is_namespaced && (*kind)->verbs & KUBE_DELETE && w->under_way < DELETES_OF_A_TURN)
+			sweep_kind(w, *kind, &arena);
+	if (!w->found)
+		finalize(w, &arena);
+	w->under_way--;
+	arena_done(&arena);
+	if (w->is_over) {
+		if (!w->under_way)
+			work_free(w);
+		return;
+	}
+	/* What finalizers keep is looked at again now and then. */
+	w->again_ns = MIN(2 * w->again_ns, AGAIN_MOST_NS);
+	if (!timer_is_set(&w->timer))
+		loop_timer_set(set->kube->config.loop, &w->timer, loop_now(set->kube->config.loop) + w->again_ns, again);
+}
+
+static void end_begin(struct namespaces *s, struct span name)
+{
+	struct work *w;
+
+	for (w = s->first; w; w = w->next)
+		if (span_equal(name, name_of(w)))
+			return;
+	w = base_calloc(1, sizeof(*w) + name.len);
+	w->set = s;
+	w->again_ns = AGAIN_LEAST_NS;
+	w->len = (uint32_t)name.len;
+	memcpy(w->name, name.ptr, name.len);
+	w->next = s->first;
+	s->first = w;
+	loop_timer_set(s->kube->config.loop, &w->timer, loop_now(s->kube->config.loop), again);
+}
+
+static void end_over(struct namespaces *s, struct span name)
+{
+	for (struct work *w = s->first; w; w = w->next) {
+		if (!span_equal(name, name_of(w)))
+			continue;
+		if (w->under_way)
+			w->is_over = true;
+		else
+			work_free(w);
+		return;
+	}
+}
+
+/* ---- changes ---- */
+
+static void namespace_seen(struct namespaces *s, const struct record *r)
+{
+	struct span name = span_skip(r->key, strlen(NAMESPACES));
+
+	if (notes_of(r) && notes_of(r)->is_ending)
+		end_begin(s, name);
+	else
+		give(s, name);
+}
+
+static void namespace_event(struct store_watcher *watcher, const struct store_event *e)
+{
+	struct namespaces *s = CONTAINER_OF(watcher, struct namespaces, watchers[0]);
+
+	if (e->record->is_deletion)
+		end_over(s, span_skip(e->record->key, strlen(NAMESPACES)));
+	else
+		namespace_seen(s, e->record);
+}
+
+/* One of the two was deleted: it comes back, unless its namespace is ending. */
+static void given_event(struct namespaces *s, const struct store_event *e, struct span prefix, struct span name)
+{
+	struct span rest = span_skip(e->record->key, prefix.len), name_space;
+	struct span key;
+	const struct record *r;
+	struct error ignored = { 0 };
+	struct arena arena;
+
+	if (!e->record->is_deletion)
+		return;
+	name_space = span_cut(&rest, '/');
+	if (!span_equal(rest, name))
+		return;
+	arena_init(&arena, KIB(64));
+	key = arena_print(&arena, &ignored, NAMESPACES SPAN_FMT, SPAN_ARG(name_space));
+	r = key.ptr ? store_latest(s->kube->config.store, key) : NULL;
+	if (r && !(notes_of(r) && notes_of(r)->is_ending))
+		give(s, name_space);
+	arena_done(&arena);
+}
+
+static void account_event(struct store_watcher *watcher, const struct store_event *e)
+{
+	given_event(CONTAINER_OF(watcher, struct namespaces, watchers[1]), e, SPAN("/core/serviceaccounts/"),
+		    SPAN("default"));
+}
+
+static void root_event(struct store_watcher *watcher, const struct store_event *e)
+{
+	given_event(CONTAINER_OF(watcher, struct namespaces, watchers[2]), e, SPAN("/core/configmaps/"),
+		    SPAN("kube-root-ca.crt"));
+}
+
+static bool first_each(void *context, struct record *r)
+{
+	struct sweep *s = context;
+
+	if (s->count < DELETES_OF_A_TURN)
+		s->records[s->count++] = record_ref(r);
+	return true;
+}
+
+/* Namespaces of the last run: what they lack is given, what was ending goes on. No write may be proposed inside store_list(). */
+static bool first_look(struct namespaces *n, struct error *err)
+{
+	struct span start = { 0 };
+	struct arena arena;
+	bool good = true;
+
+	arena_init(&arena, MIB(1));
+	for (bool more = true; more && good;) {
+		struct sweep s = { 0 };
+
+		good = store_list(n->kube->config.store, SPAN(NAMESPACES), start, 0, first_each, &s, err);
+		more = s.count == DELETES_OF_A_TURN;
+		for (size_t i = 0; i < s.count; i++) {
+			namespace_seen(n, s.records[i]);
+			if (more && i + 1 == s.count)
+				start = arena_print(&arena, err, SPAN_FMT "\x01", SPAN_ARG(s.records[i]->key));
+			record_unref(s.records[i]);
+		}
+	}
+	arena_done(&arena);
+	return good;
+}
+
+static void make_first_ones(struct namespaces *s)
+{
+	static const char *const names[] = { "default", "kube-system", "kube-public", "kube-node-lease" };
+	struct arena arena;
+
+	arena_init(&arena, MIB(1));
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (!exists(s, "namespaces", (struct span){ 0 }, names[i], &arena))
+			create(s, "namespaces", (struct span){ 0 },
+			       object_new("Namespace", (struct span){ 0 }, span_of(names[i]), &arena), &arena);
+	arena_done(&arena);
+}
+
+struct namespaces *namespaces_new(struct kube *k, struct error *err)
+{
+	static const struct span prefixes[] = { SPAN_INIT(NAMESPACES), SPAN_INIT("/core/serviceaccounts/"),
+						SPAN_INIT("/core/configmaps/") };
+	struct namespaces *s = base_calloc(1, sizeof(*s));
+
+	s->kube = k;
+	s->watchers[0].event = namespace_event;
+	s->watchers[1].event = account_event;
+	s->watchers[2].event = root_event;
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+		s->watches[i] =
+		    store_watch(k->config.store, prefixes[i], store_revision(k->config.store), &s->watchers[i], err);
+		if (!s->watches[i]) {
+			namespaces_free(s);
+			return NULL;
+		}
+	}
+	if (!first_look(s, err)) {
+		namespaces_free(s);
+		return NULL;
+	}
+	make_first_ones(s);
+	return s;
+}
+
+void namespaces_free(struct namespaces *s)
+{
+	if (!s)
+		return;
+	s->is_closing = true;
+	for (size_t i = 0; i < ARRAY_LEN(s->watches); i++)
+		if (s->watches[i])
+			store_unwatch(s->watches[i]);
+	while (s->first)
+		work_free(s->first);
+	free(s);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* path - a URL as verb, kind, namespace and name, as Kubernetes' RequestInfo reads it. */
+#include "kube/kube_private.h"
+
+enum { SEGMENTS_MOST = 24 };
+
+struct segments {
+	struct span items[SEGMENTS_MOST];
+	size_t count, at;
+};
+
+static int hex_value(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Decoded in place: the path is the call's own copy. */
+static struct span unescape(struct span s)
+{
+	char *to = (char *)s.ptr;
+	size_t len = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		int high = s.ptr[i] == '%' && i + 2 < s.len ? hex_value(s.ptr[i + 1]) : -1;
+		int low = high >= 0 ? hex_value(s.ptr[i + 2]) : -1;
+
+		if (low >= 0) {
+			to[len++] = (char)(high << 4 | low);
+			i += 2;
+		} else {
+			to[len++] = s.ptr[i];
+		}
+	}
+	return span_first(s, len);
+}
+
+/* The rest of a proxy's path stays whole; paths of resources are short. False: too many parts. */
+static bool segments_split(struct span path, struct segments *ret)
+{
+	*ret = (struct segments){ 0 };
+	while (path.len) {
+		struct span segment = span_cut(&path, '/');
+
+		if (!segment.len)
+			continue;
+		if (ret->count == SEGMENTS_MOST)
+			return false;
+		ret->items[ret->count++] = unescape(segment);
+	}
+	return true;
+}
+
+static struct span next(struct segments *s)
+{
+	return s->at < s->count ? s->items[s->at++] : (struct span){ 0 };
+}
+
+static size_t left(const struct segments *s)
+{
+	return s->count - s->at;
+}
+
+static void verb_find(struct call *call)
+{
+	struct kube_call *b = &call->base;
+
+	switch (call->method) {
+	case METHOD_POST:
+		b->verb = KUBE_CREATE;
+		call->verb_text = "create";
+		break;
+	case METHOD_PUT:
+		b->verb = KUBE_UPDATE;
+		call->verb_text = "update";
+		break;
+	case METHOD_PATCH:
+		b->verb = KUBE_PATCH;
+		call->verb_text = "patch";
+		break;
+	case METHOD_DELETE:
+		b->verb = b->name.len ? KUBE_DELETE : KUBE_DELETE_COLLECTION;
+		call->verb_text = b->name.len ? "delete" : "deletecollection";
+		break;
+	case METHOD_GET:
+	case METHOD_HEAD:
+		b->verb = call->options.is_watch ? KUBE_WATCH : b->name.len ? KUBE_GET : KUBE_LIST;
+		call->verb_text = call->options.is_watch ? "watch" : b->name.len ? "get" : "list";
+		break;
+	default:
+		b->verb = 0;
+		call->verb_text = "";
+		break;
+	}
+}
+
+/* What stands behind the subresource, as it was sent. */
+static struct span rest_join(struct segments *s)
+{
+	struct span first = next(s), last = first;
+
+	if (!first.ptr)
+		return first;
+	while (left(s))
+		last = next(s);
+	return span_from(first.ptr, (size_t)(last.ptr + last.len - first.ptr));
+}
+
+static void resource_read(struct call *call, struct segments *s)
+{
+	struct kube_call *b = &call->base;
+
+	if (left(s) && span_equal(s->items[s->at], SPAN("watch"))) {
+		s->at++;
+		call->is_deprecated_watch = call->options.is_watch = true;
+	}
+	if (left(s) >= 3 && span_equal(s->items[s->at], SPAN("namespaces")) &&
+	    !span_equal(s->items[s->at + 2], SPAN("status")) && !span_equal(s->items[s->at + 2], SPAN("finalize"))) {
+		s->at++;
+		b->name_space = next(s);
+	}
+	call->plural = next(s);
+	b->name = next(s);
+	b->subresource = next(s);
+	b->rest = rest_join(s);
+}
+
+bool path_parse(struct call *call)
+{
+	struct segments s;
+	struct span root;
+
+	if (!segments_split(call->path, &s))
+		return false;
+	root = next(&s);
+	if (span_equal(root, SPAN("apis")))
+		call->group = next(&s);
+	else if (!span_equal(root, SPAN("api")))
+		return false;
+	call->version = next(&s);
+	if (!left(&s)) {
+		/* A path of discovery: the segments are looked at again there. */
+		call->group = call->version = (struct span){ 0 };
+		return false;
+	}
+	resource_read(call, &s);
+	if (!call->plural.len)
+		return false;
+	verb_find(call);
+	return true;
+}

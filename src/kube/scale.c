@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scale - the scale subresource: an autoscaling/v1 Scale that stands for a few fields of an object. */
+#include "kube/kube_private.h"
+
+#include <stdio.h>
+
+#define PATH_MOST 256
+
+static bool put(struct value *object, const char *member, struct value v, struct arena *arena, struct error *err)
+{
+	return value_set(object, span_of(member), v, arena, err) != NULL;
+}
+
+/* A label selector as the text that clients parse; custom kinds keep it as a text already. */
+static struct span selector_text(const struct value *object, const char *path, struct arena *arena)
+{
+	const struct value *v = path ? value_find(object, path) : NULL;
+
+	if (!v)
+		return (struct span){ 0 };
+	if (v->type == VALUE_STRING)
+		return v->string;
+	return value_is_empty(v) ? (struct span){ 0 } : selector_print(v, arena);
+}
+
+static bool scale_make(const struct kind *kind, const struct value *object, struct arena *arena, struct value *ret,
+		       struct error *err)
+{
+	static const char *const members[] = { "name", "namespace", "uid", "resourceVersion", "creationTimestamp" };
+	struct value metadata = value_object(), spec = value_object(), status = value_object();
+	const struct value *from = value_get(object, SPAN("metadata"));
+	int64_t replicas = value_find_int(object, kind->scale.spec_replicas, 0);
+	struct span selector = selector_text(object, kind->scale.selector, arena);
+
+	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+		const struct value *v = value_get(from, span_of(members[i]));
+
+		if (v && !put(&metadata, members[i], *v, arena, err))
+			return false;
+	}
+	if (replicas && !put(&spec, "replicas", value_int(replicas), arena, err))
+		return false;
+	if (!put(&status, "replicas", value_int(value_find_int(object, kind->scale.status_replicas, 0)), arena, err))
+		return false;
+	if (selector.len && !put(&status, "selector", value_string(selector), arena, err))
+		return false;
+	*ret = value_object();
+	return put(ret, "kind", value_string(SPAN("Scale")), arena, err) &&
+	       put(ret, "apiVersion", value_string(SPAN("autoscaling/v1")), arena, err) &&
+	       put(ret, "metadata", metadata, arena, err) && put(ret, "spec", spec, arena, err) &&
+	       put(ret, "status", status, arena, err);
+}
+
+static void answer_scale(struct call *call, int status, const struct value *object)
+{
+	struct value scale;
+	struct error err = { 0 };
+
+	call->form = FORM_OBJECT;
+	if (scale_make(call->base.kind, object, &call->arena, &scale, &err))
+		answer_value(call, status, &scale);
+	else
+		answer_error(call, &err);
+}
+
+void scale_get(struct call *call)
+{
+	struct error err = { 0 };
+	struct value *object = kube_object(call->base.kube, call->base.kind, call->base.name_space, call->base.name, false,
+					   &call->arena, &err);
+
+	if (object)
+		answer_scale(call, 200, object);
+	else if (err.code)
+		answer_error(call, &err);
+	else
+		answer_not_found(call);
+}
+
+/* ---- writing ---- */
+
+/* Sets a member by a path with dots, making the objects on the way. */
+static bool set_path(struct value *object, const char *path, struct value v, struct arena *arena, struct error *err)
+{
+	struct span rest = span_of(path);
+
+	for (;;) {
+		struct span name = span_cut(&rest, '.');
+
+		if (!rest.len)
+			return value_set(object, name, v, arena, err) != NULL;
+		object = value_ensure_object(object, name, arena, err);
+		if (!object)
+			return false;
+	}
+}
+
+/* The Scale that is wanted. False: answered. */
+static bool scale_read(struct call *call, const struct value *scale, struct value *ret)
+{
+	struct span type = span_trim(span_first(call->content_type, span_index(call->content_type, ';')));
+	bool is_unprocessable = false, good;
+	struct error err = { 0 };
+	struct value patch;
+
+	if (call->base.verb == KUBE_UPDATE)
+		return decode_body(call, ret);
+	if (!value_parse(call->body, NULL, &call->arena, &patch, &err)) {
+		answer_message(call, 400, "BadRequest", "error decoding patch: %s", err.message);
+		return false;
+	}
+	if (span_equal(type, SPAN("application/json-patch+json"))) {
+		good = patch_json(scale, &patch, &call->arena, ret, &is_unprocessable, &err);
+	} else if (span_equal(type, SPAN("application/merge-patch+json")) ||
+		   span_equal(type, SPAN("application/strategic-merge-patch+json"))) {
+		good = patch_merge(scale, &patch, &call->arena, ret, &err);
+	} else {
+		answer_message(call, 415, "UnsupportedMediaType", "415: Unsupported Media Type");
+		return false;
+	}
+	if (good)
+		return decode_patched(call, ret);
+	if (is_unprocessable)
+		answer_message(call, 422, "Invalid", "the server rejected our request due to an error in our request");
+	else
+		answer_error(call, &err);
+	return false;
+}
+
+static bool scale_check(struct call *call, const struct value *scale, int64_t replicas)
+{
+	struct span version = value_find_string(scale, "metadata.resourceVersion");
+	struct cause *causes = NULL, **end = &causes;
+	struct status s;
+
+	if (version.len && !span_equal(version, value_find_string(call->change.old, "metadata.resourceVersion"))) {
+		call->options.resource_version = version;
+		(void)status_of_conflict(call, &s);
+		answer_status(call, &s);
+		return false;
+	}
+	if (replicas >= 0)
+		return true;
+	cause_add(call, &end, "FieldValueInvalid", SPAN("spec.replicas"),
+		  "Invalid value: %lld: must be greater than or equal to 0", (long long)replicas);
+	answer_causes(call, SPAN("Scale"), SPAN("autoscaling"), call->base.name, causes);
+	return false;
+}
+
+void scale_write(struct call *call)
+{
+	struct span key = kube_key(call->base.kind, call->base.name_space, call->base.name, &call->arena);
+	struct record *r = key.ptr ? store_latest(call->base.kube->config.store, key) : NULL;
+	struct value before, scale, *object = ARENA_NEW(&call->arena, struct value, &call->change_error);
+	struct error err = { 0 };
+	int64_t replicas;
+
+	if (!r) {
+		answer_not_found(call);
+		return;
+	}
+	call->base_record = record_ref(r);
+	call->revision = r->revision;
+	call->answer = answer_scale;
+	call->change.old = record_object(call->base.kind, r, &call->arena, &err);
+	if (!call->change.old || !object || !value_copy(call->change.old, &call->arena, object, &err) ||
+	    !scale_make(call->base.kind, call->change.old, &call->arena, &before, &err)) {
+		answer_error(call, &err);
+		return;
+	}
+	if (!scale_read(call, &before, &scale))
+		return;
+	replicas = value_find_int(&scale, "spec.replicas", 0);
+	if (!scale_check(call, &scale, replicas))
+		return;
+	if (!set_path(object, call->base.kind->scale.spec_replicas, value_int(replicas), &call->arena, &err)) {
+		answer_error(call, &err);
+		return;
+	}
+	call->change.object = object;
+	change_begin(call, KUBE_UPDATE);
+	change_run(call);
+}
