@@ -73,9 +73,8 @@ bool folder_make(const char *folder, struct error *err)
 int folder_lock(const char *folder, struct error *err)
 {
 	AUTO_FREE char *path = folder_path(folder, "lock");
-	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	char holder[16] = "";
-	int held;
 
 	if (fd < 0) {
 		fail(err, errno, "write", path);
@@ -89,14 +88,13 @@ int folder_lock(const char *folder, struct error *err)
 		else
 			error_set(err, ERROR_UNAVAILABLE, "'%s' is in use by another process%s%.*s", folder,
 				  len ? ", number " : "", (int)strcspn(holder, "\n"), holder);
+		close(fd);
 		return -1;
 	}
 	/* Who holds it, for the message above; without it the lock holds as well. */
 	if (ftruncate(fd, 0) == 0)
 		(void)!pwrite(fd, holder, (size_t)snprintf(holder, sizeof(holder), "%d\n", (int)getpid()), 0);
-	held = fd;
-	fd = -1;
-	return held;
+	return fd;
 }
 
 bool folder_sync(const char *folder, struct error *err)

@@ -112,27 +112,19 @@ static void tick(struct store *s)
 {
 	struct history *h = &s->history;
 	int64_t now = loop_now(s->config.loop);
-	const struct mark *last =
-	    h->marks_count ? &h->marks[(h->marks_first + h->marks_count - 1) % h->marks_capacity] : NULL;
+	size_t old = 0;
 
-	if (!last || now - last->at_ns >= NS_PER_S) {
-		if (h->marks_count == h->marks_capacity) {
-			size_t capacity = MAX(h->marks_capacity * 2, (size_t)64);
-			struct mark *marks = base_alloc(capacity * sizeof(*marks));
-
-			for (size_t i = 0; i < h->marks_count; i++)
-				marks[i] = h->marks[(h->marks_first + i) % h->marks_capacity];
-			free(h->marks);
-			h->marks = marks;
-			h->marks_first = 0;
-			h->marks_capacity = capacity;
-		}
-		h->marks[(h->marks_first + h->marks_count++) % h->marks_capacity] = (struct mark){ s->durable, now };
+	if (h->marks_count == h->marks_capacity) {
+		h->marks_capacity = MAX(h->marks_capacity * 2, (size_t)64);
+		h->marks = base_realloc(h->marks, h->marks_capacity * sizeof(*h->marks));
 	}
-	while (h->marks_count && now - h->marks[h->marks_first].at_ns >= s->config.history_ns) {
-		h->aged = h->marks[h->marks_first].revision;
-		h->marks_first = (h->marks_first + 1) % h->marks_capacity;
-		h->marks_count--;
+	if (!h->marks_count || now - h->marks[h->marks_count - 1].at_ns >= NS_PER_S)
+		h->marks[h->marks_count++] = (struct mark){ s->durable, now };
+	while (old < h->marks_count && now - h->marks[old].at_ns >= s->config.history_ns)
+		h->aged = h->marks[old++].revision;
+	if (old) { /* at most once a second as well */
+		h->marks_count -= old;
+		memmove(h->marks, h->marks + old, h->marks_count * sizeof(*h->marks));
 	}
 	if (s->config.history_ns <= 0)
 		h->aged = s->durable;

@@ -60,7 +60,7 @@ struct entry *index_add(struct index *x, struct span key)
 		return e;
 	ASSERT(key.len > 0 && key.len <= STORE_KEY_MOST);
 	levels = random_levels();
-	e = base_alloc(sizeof(*e) + levels * sizeof(e->next[0]) + key.len);
+	e = base_alloc(sizeof(*e) + levels * sizeof(struct entry *) + key.len);
 	*e = (struct entry){ .key_len = (uint32_t)key.len, .levels = levels };
 	memcpy(e->next + levels, key.ptr, key.len);
 	for (uint32_t level = 0; level < levels; level++) {

@@ -3,6 +3,7 @@
 /* store_kit - what the tests of this room share: a folder of their own, a store in it, writes that are waited for. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 
 #include <cmocka.h>
 #include <ftw.h>

@@ -75,7 +75,7 @@ struct history {
 	int64_t floor;
 	size_t bytes;       /* of versions that are kept for the past only */
 	struct mark *marks; /* which revision was the newest at what time, a second or more apart */
-	size_t marks_first, marks_count, marks_capacity;
+	size_t marks_count, marks_capacity;
 	int64_t aged; /* revisions up to this one are older than history_ns */
 	int64_t *trimmed;
 	size_t trimmed_count, trimmed_capacity;
