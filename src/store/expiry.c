@@ -68,19 +68,17 @@ static void arm_for_first(struct store *s)
 
 static bool end(struct store *s, struct entry *e)
 {
-	const struct record *r = e->durable;
+	struct record *r = e->durable;
+	struct store_write w = { .key = r->key, .text = r->text, .is_deletion = true, .expected = r->revision };
 	struct error err = { 0 };
 	struct buffer text;
 	bool ok;
 
 	buffer_init(&text, s->config.text_most);
-	if (s->config.renew && !s->config.renew(s->config.context, r->key, r->text, s->next, &text, &err))
-		buffer_clear(&text); /* it ends without a last text */
-	ok =
-	    store_propose(s,
-			  &(struct store_write){
-			      .key = r->key, .text = buffer_span(&text), .is_deletion = true, .expected = r->revision },
-			  &err);
+	if (s->config.renew && s->config.renew(s->config.context, r->key, r->text, s->next, &text, &err) &&
+	    !text.overflow)
+		w.text = buffer_span(&text);
+	ok = store_propose(s, &w, &err);
 	buffer_done(&text);
 	return ok;
 }

@@ -60,7 +60,7 @@ struct store_config {
 	 * record as well. May be NULL. */
 	void *(*note)(void *context, const struct record *r, size_t *ret_size);
 	/* Texts hold their revision: makes a text again for a new one, for the deletion of a key that expired. May be NULL: that
-	 * deletion has no text then. */
+	 * deletion has the last text as it was. */
 	bool (*renew)(void *context, struct span key, struct span text, int64_t revision, struct buffer *out,
 		      struct error *err);
 	void *context;

@@ -186,8 +186,8 @@ void writer_submit(struct writer *w, struct write *first, struct write *last)
 	pthread_mutex_lock(&w->lock);
 	*w->queue_tail = first;
 	w->queue_tail = &last->next;
-	pthread_cond_signal(&w->filled);
 	pthread_mutex_unlock(&w->lock);
+	pthread_cond_signal(&w->filled); /* not under the lock, which it takes first */
 }
 
 void writer_trim(struct writer *w, int64_t *revisions, size_t count, int64_t floor)
@@ -198,8 +198,8 @@ void writer_trim(struct writer *w, int64_t *revisions, size_t count, int64_t flo
 	pthread_mutex_lock(&w->lock);
 	*w->trims_tail = t;
 	w->trims_tail = &t->next;
-	pthread_cond_signal(&w->filled);
 	pthread_mutex_unlock(&w->lock);
+	pthread_cond_signal(&w->filled); /* not under the lock, which it takes first */
 }
 
 struct batch *writer_finished(struct writer *w)
@@ -218,8 +218,8 @@ void writer_end(struct writer *w)
 {
 	pthread_mutex_lock(&w->lock);
 	w->is_ending = true;
-	pthread_cond_signal(&w->filled);
 	pthread_mutex_unlock(&w->lock);
+	pthread_cond_signal(&w->filled); /* not under the lock, which it takes first */
 	ASSERT(pthread_join(w->thread, NULL) == 0);
 }
 
