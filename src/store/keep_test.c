@@ -279,6 +279,48 @@ static void changed_rows_are_named(void **state)
 	}
 }
 
+static void what_a_killed_start_leaves_does_not_matter(void **state)
+{
+	struct kit k;
+
+	(void)state;
+	kit_init_secret(&k);
+	put(kit_path(&k, "store.db.new"), "half", 4);
+	put(kit_path(&k, "secret.key.new"), "0123", 4);
+	put(kit_path(&k, "lock"), "99999999\n", 9);
+	kit_open(&k);
+	kit_write(&k, "/secrets/a", "1");
+	kit_close(&k);
+	assert_int_not_equal(access(kit_path(&k, "store.db.new"), F_OK), 0);
+	assert_int_not_equal(access(kit_path(&k, "secret.key.new"), F_OK), 0);
+	kit_open(&k);
+	assert_string_equal(kit_text(&k, "/secrets/a"), "1");
+	kit_done(&k);
+}
+
+static void a_lost_version_is_missed_by_the_one_after_it(void **state)
+{
+	struct kit k;
+
+	(void)state;
+	kit_init(&k);
+	k.config.history_bytes = 0;
+	k.config.history_ns = 0;
+	kit_open(&k);
+	kit_write(&k, "/a", "1");
+	kit_write(&k, "/b", "2");
+	kit_write(&k, "/b", "3"); /* drops 3, and /a is below the floor */
+	assert_int_equal(store_compacted(k.store), 3);
+	k.config.history_bytes = MIB(1);
+	kit_close(&k);
+	kit_open(&k);
+	kit_write(&k, "/a", "5");
+	kit_close(&k);
+	sql(&k, "DELETE FROM log WHERE revision = 2");
+	assert_refused(&k, ERROR_INVALID, "row 5 does not follow");
+	kit_done(&k);
+}
+
 /* Every page of a file in turn gets other bytes in its middle. */
 static void damaged_pages_are_found_and_nothing_is_overwritten(void **state)
 {
@@ -610,6 +652,8 @@ int main(void)
 		cmocka_unit_test(folders_that_cannot_be_used_are_named),
 		cmocka_unit_test(files_that_are_no_store_are_refused_and_kept),
 		cmocka_unit_test(changed_rows_are_named),
+		cmocka_unit_test(what_a_killed_start_leaves_does_not_matter),
+		cmocka_unit_test(a_lost_version_is_missed_by_the_one_after_it),
 		cmocka_unit_test(damaged_pages_are_found_and_nothing_is_overwritten),
 		cmocka_unit_test(a_disk_that_fails_ends_writes_and_not_reads),
 		cmocka_unit_test(a_backup_restores_all_with_its_secrets),

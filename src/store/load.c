@@ -43,7 +43,7 @@ static bool is_after(const struct record *older, const struct journal_row *row)
 {
 	if (older && !older->is_deletion)
 		return row->created == older->created && row->version == older->version + 1;
-	return !older || (row->created == row->revision && row->version == 1);
+	return row->created == row->revision && row->version == 1 && !(row->flags & JOURNAL_DELETION);
 }
 
 static bool take(void *context, const struct journal_row *row, struct error *err)
