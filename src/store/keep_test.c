@@ -416,6 +416,52 @@ static void a_disk_that_fails_ends_writes_and_not_reads(void **state)
 	signal(SIGXFSZ, SIG_DFL);
 }
 
+/* Proposes behind what this turn of the loop has already handed over. */
+struct behind {
+	struct loop_task task;
+	struct kit *kit;
+};
+
+static void propose_behind(struct loop_task *t)
+{
+	struct kit *k = CONTAINER_OF(t, struct behind, task)->kit;
+	struct error err = { 0 };
+
+	assert_true(kit_propose(k, "/a", "behind", -1, &err));
+	assert_true(kit_propose(k, "/new", "behind", -1, &err));
+}
+
+static void writes_behind_one_that_fails_fail_too(void **state)
+{
+	static char text[100000];
+	struct rlimit old, small = { 60000, 60000 };
+	struct error err = { 0 };
+	struct behind b = { .task.run = propose_behind };
+	struct kit k;
+
+	(void)state;
+	memset(text, 't', sizeof(text) - 1);
+	signal(SIGXFSZ, SIG_IGN);
+	kit_init(&k);
+	b.kit = &k;
+	kit_open(&k);
+	kit_write(&k, "/a", "before");
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small.rlim_max = old.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_true(kit_propose(&k, "/a", text, -1, &err));
+	loop_defer(k.loop, &b.task);
+	kit_wait(&k);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(k.waiting, 0);
+	assert_non_null(strstr(k.error.message, "store.db"));
+	assert_string_equal(kit_text(&k, "/a"), "before");
+	assert_null(store_latest(k.store, SPAN("/new")));
+	assert_int_equal(store_latest(k.store, SPAN("/a"))->revision, 2);
+	kit_done(&k);
+	signal(SIGXFSZ, SIG_DFL);
+}
+
 static void backed_up(void *context, const struct error *err)
 {
 	kit_answered(context, err);
@@ -542,6 +588,41 @@ static void what_is_no_backup_is_neither_restored_nor_overwritten(void **state)
 	kit_done(&k);
 }
 
+static void a_backup_that_cannot_be_read_changes_nothing(void **state)
+{
+	struct error err = { 0 };
+	struct buffer bytes;
+	struct kit k, other;
+	char key[160];
+	const char *copy;
+
+	(void)state;
+	kit_init_secret(&k);
+	kit_init_secret(&other);
+	kit_open(&k);
+	kit_write(&k, "/secrets/a", "hidden");
+	copy = backup(&k);
+	snprintf(key, sizeof(key), "%s.key", copy);
+	assert_int_equal(rename(key, kit_path(&k, "kept")), 0);
+	assert_false(store_restore(copy, other.folder, &err));
+	assert_non_null(strstr(err.message, "its key"));
+	put(key, "ff112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n", 65);
+	assert_false(store_restore(copy, other.folder, &err));
+	assert_non_null(strstr(err.message, "does not open with this key"));
+	assert_int_equal(rename(kit_path(&k, "kept"), key), 0);
+	assert_true(store_restore(copy, other.folder, &err));
+	buffer_init(&bytes, MIB(1));
+	assert_true(buffer_read_file(&bytes, copy, &err));
+	put(copy, bytes.ptr, bytes.len / 2);
+	assert_false(store_restore(copy, other.folder, &err));
+	assert_int_equal(err.code, ERROR_INVALID);
+	buffer_done(&bytes);
+	kit_open(&other);
+	assert_string_equal(kit_text(&other, "/secrets/a"), "hidden");
+	kit_done(&other);
+	kit_done(&k);
+}
+
 /* The texts of these tests are "<what>@<revision>". */
 static bool renew(void *context, struct span key, struct span text, int64_t revision, struct buffer *out,
 		  struct error *err)
@@ -656,9 +737,11 @@ int main(void)
 		cmocka_unit_test(a_lost_version_is_missed_by_the_one_after_it),
 		cmocka_unit_test(damaged_pages_are_found_and_nothing_is_overwritten),
 		cmocka_unit_test(a_disk_that_fails_ends_writes_and_not_reads),
+		cmocka_unit_test(writes_behind_one_that_fails_fail_too),
 		cmocka_unit_test(a_backup_restores_all_with_its_secrets),
 		cmocka_unit_test(a_restore_keeps_the_store_it_replaces),
 		cmocka_unit_test(what_is_no_backup_is_neither_restored_nor_overwritten),
+		cmocka_unit_test(a_backup_that_cannot_be_read_changes_nothing),
 		cmocka_unit_test(a_replacement_is_seen_as_changes),
 		cmocka_unit_test(a_replacement_that_fails_changes_nothing),
 	};

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/store.h"
 
+#include <sys/stat.h>
+
 #include "store/store_kit.h"
 
 struct listing {
@@ -425,6 +427,85 @@ static void keys_expire(void **state)
 	kit_done(&k);
 }
 
+struct ends {
+	struct store_watcher watcher;
+	struct kit *kit;
+	int64_t last_ns;
+	unsigned left;
+};
+
+static void in_order(struct store_watcher *w, const struct store_event *event)
+{
+	struct ends *e = CONTAINER_OF(w, struct ends, watcher);
+
+	if (!event->record->is_deletion)
+		return;
+	assert_true(event->previous->expires_ns >= e->last_ns);
+	e->last_ns = event->previous->expires_ns;
+	if (--e->left == 0)
+		loop_stop(e->kit->loop);
+}
+
+static void thousands_of_keys_expire_in_the_order_of_their_times(void **state)
+{
+	enum { COUNT = 2500 };
+	struct ends e = { .watcher.event = in_order, .left = COUNT };
+	struct error err = { 0 };
+	struct store_watch *watch;
+	char key[16];
+	struct kit k;
+
+	(void)state;
+	kit_init(&k);
+	kit_open(&k);
+	e.kit = &k;
+	for (unsigned i = 0; i < COUNT; i++) {
+		struct store_write w = { .text = SPAN_INIT("x"), .expires_ns = clock_wall_ns() + 3600 * NS_PER_S };
+
+		w.key = span_from(key, (size_t)snprintf(key, sizeof(key), "/%u", i));
+		assert_true(store_write(k.store, &w, &err));
+	}
+	kit_write(&k, "/stays", "x");
+	watch = store_watch(k.store, SPAN("/"), store_revision(k.store), &e.watcher, &err);
+	assert_non_null(watch);
+	for (unsigned i = 0; i < COUNT;
+	     i++) { /* their time is long past now, and they have as many places in the heap to change */
+		struct store_write w = { .text = SPAN_INIT("x"), .expected = -1, .expires_ns = 1 + i * 7919 % COUNT };
+
+		w.key = span_from(key, (size_t)snprintf(key, sizeof(key), "/%u", i));
+		assert_true(store_write(k.store, &w, &err));
+	}
+	loop_run(k.loop);
+	assert_string_equal(list(&k, "", "", 0, 0), "/stays=x ");
+	store_unwatch(watch);
+	kit_done(&k);
+}
+
+static void the_write_ahead_log_stays_small(void **state)
+{
+	struct error err = { 0 };
+	struct stat st;
+	off_t most = 0;
+	struct kit k;
+
+	(void)state;
+	kit_init(&k);
+	kit_open(&k);
+	for (int i = 0; i < 6000; i++) {
+		kit_write(&k, "/a", "x");
+		if (i % 100 == 0 && stat(kit_path(&k, "store.db-wal"), &st) == 0)
+			most = MAX(most, st.st_size);
+	}
+	assert_true(most > 0);
+	assert_true(most < (off_t)MIB(10)); /* WAL_PAGES_IDLE of 4 KiB, and what comes until it is seen */
+	assert_int_equal(store_revision(k.store), 6001);
+	kit_close(&k);
+	kit_open(&k);
+	assert_true(store_list(k.store, SPAN(""), SPAN(""), 3000, add_to_listing, &(struct listing){ 0 }, &err));
+	assert_int_equal(store_revision(k.store), 6001);
+	kit_done(&k);
+}
+
 static void random_histories_agree_with_a_plain_list(void **state)
 {
 	enum { KEYS = 8, WRITES = 60 };
@@ -493,6 +574,8 @@ int main(void)
 		cmocka_unit_test(a_referenced_record_outlives_compaction_and_the_store),
 		cmocka_unit_test(closing_commits_what_is_proposed),
 		cmocka_unit_test(keys_expire),
+		cmocka_unit_test(thousands_of_keys_expire_in_the_order_of_their_times),
+		cmocka_unit_test(the_write_ahead_log_stays_small),
 		cmocka_unit_test(random_histories_agree_with_a_plain_list),
 	};
 

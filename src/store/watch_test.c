@@ -266,6 +266,24 @@ static void deletions_carry_their_last_text(void **state)
 	kit_done(&k);
 }
 
+static void watches_end_with_the_store(void **state)
+{
+	struct listener l = { 0 }, other = { 0 };
+	struct error err = { 0 };
+	struct kit k;
+
+	(void)state;
+	kit_init(&k);
+	kit_open(&k);
+	assert_non_null(listen_from(&k, &l, "/", 1));
+	assert_non_null(listen_from(&k, &other, "/", 1));
+	assert_true(kit_propose(&k, "/a", "last", -1, &err));
+	kit_close(&k);
+	assert_string_equal(l.heard, "2+/a=last<. "); /* what became durable is told */
+	loop_run(k.loop);                             /* to its end: the callback has stopped it */
+	kit_done(&k);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -275,6 +293,7 @@ int main(void)
 		cmocka_unit_test(a_watcher_may_leave_in_any_callback),
 		cmocka_unit_test(a_callback_may_watch_and_write),
 		cmocka_unit_test(many_watchers_of_many_prefixes_come_and_go),
+		cmocka_unit_test(watches_end_with_the_store),
 		cmocka_unit_test(deletions_carry_their_last_text),
 	};
 
