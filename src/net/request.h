@@ -60,8 +60,8 @@ struct surface {
 
 /*
  * A row of a route table; a table ends with a row of zeros. Patterns: literal segments, and `{name}` for one segment or
- * the part of one up to a literal tail ("/v1/models/{model}:predict"). The most literal pattern wins. A ROUTE_STREAM row
- * may have the pattern that is just a star: it takes every path and method that no other row takes, escapes undecoded.
+ * the part of one up to a literal tail ("/v1/models/{model}:predict"). The most literal pattern wins. A ROUTE_STREAM or
+ * ROUTE_HTTP row may have the pattern that is just a star: it takes every path and method that no other row takes, escapes undecoded.
  */
 struct route {
 	unsigned methods; /* METHOD_x bits; gRPC routes: METHOD_POST */
@@ -157,6 +157,9 @@ const struct client_certificate *request_client(const struct request *req);
 
 /* The client's address: "127.0.0.1:41234", "unix"; empty when the connection is gone. */
 struct span request_peer(const struct request *req);
+
+/* The status of the answer; 0 before there is one. For those that run at the request's end. */
+int request_status(const struct request *req);
 
 /* Headers of the answer; names in lower case; the spans must live as long as the request (and its arena). Ten at most.
  */

@@ -105,8 +105,8 @@ static uint16_t child_ensure(struct routes *r, uint16_t parent, bool is_param, s
 
 static bool star_add(struct routes *r, const struct route *row, struct error *err)
 {
-	if (row->kind != ROUTE_STREAM)
-		return error_set(err, ERROR_INVALID, "only a ROUTE_STREAM row takes every path");
+	if (row->kind != ROUTE_STREAM && row->kind != ROUTE_HTTP)
+		return error_set(err, ERROR_INVALID, "only a ROUTE_STREAM or ROUTE_HTTP row takes every path");
 	if (r->star)
 		return error_set(err, ERROR_INVALID, "two rows take every path");
 	r->star = row;

@@ -312,6 +312,12 @@ struct server *server_new(const struct server_config *config, struct error *err)
 	return NULL;
 }
 
+void server_set_context(struct server *s, void *context)
+{
+	ASSERT(s->started == 0);
+	s->config.context = context;
+}
+
 bool server_start(struct server *s, struct error *err)
 {
 	while (s->started < s->worker_count) {

@@ -57,6 +57,8 @@ struct server_config {
 };
 
 struct server *server_new(const struct server_config *config, struct error *err);
+/* Before server_start(): a context that could only be made when the loops were there. */
+void server_set_context(struct server *s, void *context);
 bool server_start(struct server *s, struct error *err);
 
 /* The address really bound, as text for people and tests ("127.0.0.1:41233", "unix:/tmp/x"). */

@@ -176,22 +176,28 @@ static void answer_options(struct request *req, unsigned allowed)
 	request_send(req, 204, (struct span){ NULL, 0 });
 }
 
+/* The row for every path and method answers for both. */
+static bool is_star(const struct route *route)
+{
+	return strcmp(route->pattern, "*") == 0;
+}
+
 /* False: answered. */
 static bool route_check(struct request *req, const struct route_match *match)
 {
 	struct error err = { 0 };
 
-	if (UNLIKELY(match->route && match->route->kind == ROUTE_STREAM))
+	if (UNLIKELY(match->route && (match->route->kind == ROUTE_STREAM || (is_star(match->route) && !req->is_grpc))))
 		return true;
 	if (req->is_grpc) {
 		if (match->route && match->route->kind != ROUTE_HTTP)
 			return true;
 		error_set(&err, ERROR_UNIMPLEMENTED, "no gRPC method '" SPAN_FMT "' here", SPAN_ARG(req->path));
 	} else if (req->method == METHOD_OPTIONS) {
-		bool is_star = span_equal(req->path, SPAN("*"));
+		bool is_server = span_equal(req->path, SPAN("*"));
 
-		if (match->allowed || is_star) {
-			answer_options(req, is_star ? METHOD_GET | METHOD_POST : match->allowed);
+		if (match->allowed || is_server) {
+			answer_options(req, is_server ? METHOD_GET | METHOD_POST : match->allowed);
 			return false;
 		}
 		error_set(&err, ERROR_NOT_FOUND, "no such path: " SPAN_FMT, SPAN_ARG(req->path));
