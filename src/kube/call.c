@@ -2,6 +2,8 @@
 /* call - one request: who asks, what for, may they, and which verb runs. */
 #include "kube/kube_private.h"
 
+#include "kube/auth/auth.h"
+
 #include <stdlib.h>
 
 enum { CALLS_KEPT_MOST = 128 };
@@ -84,6 +86,9 @@ bool user_copy(const struct user *from, struct arena *arena, struct user *ret, s
 		return false;
 	for (size_t i = 0; i < ret->group_count; i++)
 		if (!span_keep(&ret->groups[i], arena, err))
+			return false;
+	for (size_t i = 0; i < ret->extra_count; i++)
+		if (!span_keep(&ret->extra[i].value, arena, err))
 			return false;
 	return true;
 }
@@ -205,6 +210,7 @@ static bool access_check(struct call *call)
 	struct span why = { 0 };
 	struct status s;
 
+	audit_request(call->base.kube, call->base.req, &call->user, &a);
 	if (access_allowed(call->base.kube, &call->user, &a, &why, &call->arena))
 		return true;
 	(void)access_error(&call->user, &a, &err);

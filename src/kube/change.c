@@ -191,6 +191,66 @@ static bool change_is_fine(struct call *call)
 	return false;
 }
 
+/* ---- managed fields ---- */
+
+/* The query's fieldManager, or what stands before the slash in User-Agent. */
+static struct span manager_of(struct call *call)
+{
+	struct span agent;
+
+	if (call->options.field_manager.len)
+		return call->options.field_manager;
+	if (!call->base.req)
+		return SPAN("hythe");
+	agent = request_header(call->base.req, SPAN("user-agent"));
+	agent = span_first(agent, span_index(agent, '/'));
+	return agent.len ? span_first(agent, 128) : SPAN("unknown");
+}
+
+static struct span kind_api_version(const struct kind *kind, struct arena *arena, struct error *err)
+{
+	return kind->group[0] ? arena_print(arena, err, "%s/%s", kind->group, kind->version) : span_of(kind->version);
+}
+
+static const char *const status_only[] = { "status", NULL };
+
+struct apply_manager manager_make(struct call *call)
+{
+	struct error ignored = { 0 };
+
+	return (struct apply_manager){ .name = arena_copy(&call->arena, manager_of(call), &ignored),
+				       .api_version = kind_api_version(call->base.kind, &call->arena, &ignored),
+				       .subresource = call->base.subresource,
+				       .reset = call->base.kind->is_custom && call->base.kind->subresources & SUB_STATUS &&
+							!call->base.subresource.len
+						    ? status_only
+						    : NULL,
+				       .time = kube_now_text(kube_wall_ns(call->base.kube), &call->arena) };
+}
+
+/* False: answered. */
+static bool fields_write(struct call *call)
+{
+	struct apply_manager manager = manager_make(call);
+
+	if (call->is_apply || fields_track(call->change.old, call->change.object, kind_place(call->base.kind), &manager,
+					   &call->arena, &call->change_error))
+		return true;
+	answer_error(call, &call->change_error);
+	return false;
+}
+
+/* The form that the real server's types give an object. False: answered. */
+static bool object_complete(struct call *call)
+{
+	const struct type *type = kind_type(call->base.kind);
+
+	if (!type || schema_complete(type, call->change.object, &call->arena, &call->change_error))
+		return true;
+	answer_error(call, &call->change_error);
+	return false;
+}
+
 static void change_admitted(void *context, const struct error *err);
 static void change_validated(void *context, const struct error *err);
 
@@ -198,9 +258,14 @@ void change_run(struct call *call)
 {
 	struct change *c = &call->change;
 
+	if (c->old ? !fill_updated(call) : !fill_created(call)) {
+		answer_error(call, &call->change_error);
+		return;
+	}
 	if (c->kind->defaults)
 		c->kind->defaults(c);
-	if (!change_is_fine(call))
+	/* Nobody owns what admission and the kind itself add. */
+	if (!change_is_fine(call) || !object_complete(call) || !fields_write(call))
 		return;
 	if (call->skips_admission) {
 		change_admitted(call, NULL);
@@ -251,13 +316,11 @@ static void change_admitted(void *context, const struct error *err)
 		answer_error(call, err);
 		return;
 	}
-	if (c->old ? !fill_updated(call) : !fill_created(call)) {
-		answer_error(call, &call->change_error);
-		return;
-	}
 	if (c->kind->prepare)
 		c->kind->prepare(c);
 	if (!change_is_fine(call))
+		return;
+	if (!object_complete(call))
 		return;
 	if (c->old && raises_generation(call))
 		(void)set(call, value_get(c->object, SPAN("metadata")), "generation",
@@ -272,47 +335,6 @@ static void change_admitted(void *context, const struct error *err)
 		change_validated(call, NULL);
 	else
 		admission_run(c, true, change_validated, call);
-}
-
-/* ---- managed fields ---- */
-
-/* The query's fieldManager, or what stands before the slash in User-Agent. */
-static struct span manager_of(struct call *call)
-{
-	struct span agent;
-
-	if (call->options.field_manager.len)
-		return call->options.field_manager;
-	if (!call->base.req)
-		return SPAN("hythe");
-	agent = request_header(call->base.req, SPAN("user-agent"));
-	agent = span_first(agent, span_index(agent, '/'));
-	return agent.len ? span_first(agent, 128) : SPAN("unknown");
-}
-
-struct span kind_api_version(const struct kind *kind, struct arena *arena, struct error *err)
-{
-	return kind->group[0] ? arena_print(arena, err, "%s/%s", kind->group, kind->version) : span_of(kind->version);
-}
-
-struct apply_manager manager_make(struct call *call)
-{
-	struct error ignored = { 0 };
-
-	return (struct apply_manager){ .name = arena_copy(&call->arena, manager_of(call), &ignored),
-				       .api_version = kind_api_version(call->base.kind, &call->arena, &ignored),
-				       .subresource = call->base.subresource,
-				       .time = kube_now_text(kube_wall_ns(call->base.kube), &call->arena) };
-}
-
-static bool fields_write(struct call *call)
-{
-	struct apply_manager manager = manager_make(call);
-
-	if (call->is_apply)
-		return true;
-	return fields_track(call->change.old, call->change.object, kind_place(call->base.kind), &manager, &call->arena,
-			    &call->change_error);
 }
 
 /* ---- writing ---- */
@@ -410,7 +432,7 @@ static void stored(void *context, struct record *r, const struct error *err)
 	}
 	if (call->answer)
 		call->answer(call, success_code(call), c->object);
-	else if (call->finished)
+	else if (call->finished || c->kind->stored_as)
 		answer_value(call, success_code(call), c->object);
 	else
 		answer_text(call, success_code(call), r->text);
@@ -441,6 +463,20 @@ static void retry(struct call *call)
 	call->run(call);
 }
 
+/* As it is stored: of some kinds that is the form of another kind. */
+static struct span text_make(struct call *call, struct error *err)
+{
+	const struct kind *kind = call->base.kind;
+	struct value other;
+
+	if (!kind->stored_as || !kind->to_stored)
+		return value_print(call->change.object, &call->arena, err);
+	if (!value_copy(call->change.object, &call->arena, &other, err) || !kind->to_stored(&other, &call->arena, err) ||
+	    !object_order(&other, &call->arena, err))
+		return (struct span){ 0 };
+	return value_print(&other, &call->arena, err);
+}
+
 /* Proposes what change.object is. False: answered, or tried again. */
 bool change_store(struct call *call, bool is_deletion, int64_t expires_ns)
 {
@@ -460,7 +496,7 @@ bool change_store(struct call *call, bool is_deletion, int64_t expires_ns)
 		answer_error(call, &err);
 		return false;
 	}
-	w.text = value_print(c->object, &call->arena, &err);
+	w.text = text_make(call, &err);
 	if (!w.text.ptr) {
 		answer_error(call, &err);
 		return false;
@@ -524,10 +560,6 @@ static void change_validated(void *context, const struct error *err)
 
 	if (err && err->code) {
 		answer_error(call, err);
-		return;
-	}
-	if (!fields_write(call)) {
-		answer_error(call, &call->change_error);
 		return;
 	}
 	if (c->is_dry_run) {

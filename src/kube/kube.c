@@ -3,6 +3,7 @@
 #include "kube/kube_private.h"
 
 #include "base/clock.h"
+#include "kube/auth/auth.h"
 
 #include <stdlib.h>
 
@@ -38,8 +39,11 @@ struct kube *kube_new(const struct kube_config *config, struct error *err)
 	k->discovery = discovery_new(k);
 	k->collector = collector_new(k, err);
 	k->namespaces = k->collector ? namespaces_new(k, err) : NULL;
-	if (k->namespaces)
+	k->auth = k->namespaces ? auth_new(k, config, err) : NULL;
+	if (k->auth) {
+		auth_bootstrap(k->auth);
 		return k;
+	}
 	kube_free(k);
 	return NULL;
 }
@@ -49,6 +53,7 @@ void kube_free(struct kube *k)
 	if (!k)
 		return;
 	k->is_closing = true;
+	auth_free(k->auth);
 	namespaces_free(k->namespaces);
 	collector_free(k->collector);
 	watch_set_free(k->watches);
@@ -63,6 +68,20 @@ void kube_free(struct kube *k)
 	}
 	registry_free(k->registry);
 	free(k);
+}
+
+static void drain_run(struct loop_message *m)
+{
+	struct kube *k = CONTAINER_OF(m, struct kube, drain);
+
+	k->is_draining = true;
+	watch_set_end(k->watches);
+}
+
+void kube_drain(struct kube *k)
+{
+	k->drain.run = drain_run;
+	loop_send(k->config.loop, &k->drain);
 }
 
 struct store *kube_store(struct kube *k)
@@ -80,9 +99,9 @@ struct pki *kube_pki(struct kube *k)
 	return k->config.pki;
 }
 
-const struct kube_config *kube_config_of(struct kube *k)
+struct auth *kube_auth(struct kube *k)
 {
-	return &k->config;
+	return k->auth;
 }
 
 int64_t kube_wall_ns(struct kube *k)
@@ -97,18 +116,12 @@ void kube_set_wall_ns(struct kube *k, int64_t wall_ns)
 
 /* ---- keys ---- */
 
-/* Events of both groups are the same objects. */
-static struct span group_of_key(const struct kind *kind)
-{
-	if (!kind->group[0] || (strcmp(kind->group, "events.k8s.io") == 0 && strcmp(kind->plural, "events") == 0))
-		return SPAN("core");
-	return span_of(kind->group);
-}
 
 /* Without a name: the prefix of a namespace, or of all of them. */
 struct span kube_key(const struct kind *kind, struct span name_space, struct span name, struct arena *arena)
 {
-	struct span parts[] = { SPAN("/"), group_of_key(kind), SPAN("/"), span_of(kind->plural), SPAN("/"),
+	const struct kind *stored = kind->stored_as ? kind->stored_as : kind;
+	struct span parts[] = { SPAN("/"), stored->group[0] ? span_of(stored->group) : SPAN("core"), SPAN("/"), span_of(stored->plural), SPAN("/"),
 				kind->is_namespaced ? name_space : SPAN("-"), SPAN("/"), name };
 	size_t count = kind->is_namespaced && !name_space.len ? 5 : ARRAY_LEN(parts), len = 0;
 	struct error ignored = { 0 };

@@ -51,6 +51,9 @@ void kube_prepare_store(struct store_config *config);
 struct kube *kube_new(const struct kube_config *config, struct error *err);
 void kube_free(struct kube *k);
 
+/* Ends the watches, so that a server can drain, and takes no new ones. Any thread. */
+void kube_drain(struct kube *k);
+
 /* Its routes, for server_config.routes; server_config.context is the struct kube. */
 extern const struct route kube_routes[];
 

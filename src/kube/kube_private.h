@@ -40,7 +40,9 @@
 #define WRITE_TRIES_MOST   5 /* of a patch whose object was changed meanwhile */
 
 struct call;
+struct auth;
 struct collector;
+struct discovery;
 struct namespaces;
 struct watch_set;
 struct fair_client;
@@ -262,6 +264,7 @@ void discovery_serve(struct call *call, struct span *segments, size_t count);
 
 /* change.c: what create, update and delete share. change.object, old, base_record and so on are set. */
 void change_begin(struct call *call, enum kube_verb verb);
+struct apply_manager manager_make(struct call *call);
 void change_run(struct call *call); /* defaults ... store_write() */
 bool change_store(struct call *call, bool is_deletion, int64_t expires_ns);
 bool object_set_version(struct value *object, int64_t revision, struct arena *arena, struct error *err);
@@ -310,15 +313,17 @@ struct kube {
 	struct collector *collector;
 	struct namespaces *namespaces;
 	struct discovery *discovery;
+	struct auth *auth;
 	struct call *free_calls;
 	size_t free_count;
 	int64_t wall_ns; /* 0: the real clock */
-	bool is_closing;
-	uint64_t list_items; /* of the last list: a guess for the next buffer */
+	struct loop_message drain;
+	bool is_closing, is_draining;
 };
 
 struct watch_set *watch_set_new(struct kube *k);
 void watch_set_free(struct watch_set *s);
+void watch_set_end(struct watch_set *s); /* all of them end in good order */
 struct collector *collector_new(struct kube *k, struct error *err);
 void collector_free(struct collector *c);
 struct namespaces *namespaces_new(struct kube *k, struct error *err);

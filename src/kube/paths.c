@@ -169,7 +169,7 @@ static void well_known_serve(struct call *call, struct span *segments, size_t co
 		return;
 	}
 	buffer_print(&call->base.req->out,
-		     "{\"issuer\":\"https://kubernetes.default.svc.cluster.local\",\"jwks_uri\":\"https://%s/openid/v1/jwks\","
+		     "{\"issuer\":\"" PKI_ISSUER "\",\"jwks_uri\":\"https://%s/openid/v1/jwks\","
 		     "\"response_types_supported\":[\"id_token\"],\"subject_types_supported\":[\"public\"],"
 		     "\"id_token_signing_alg_values_supported\":[\"RS256\"]}",
 		     call->base.kube->config.server_address);

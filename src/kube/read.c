@@ -17,7 +17,7 @@ static struct span version_of_kind(const struct kind *kind, struct arena *arena,
 
 bool reads_as_stored(const struct kind *kind)
 {
-	return !(kind->is_custom && kind->defaults);
+	return !(kind->is_custom && kind->defaults) && !kind->stored_as;
 }
 
 /* Was the text written by this version of the kind? change.c puts kind and apiVersion first. */
@@ -42,13 +42,15 @@ struct value *record_object(const struct kind *kind, const struct record *r, str
 
 	if (!v || !value_parse(r->text, NULL, arena, v, err))
 		return NULL;
-	if (!is_of_version(kind, r->text)) {
+	if (kind->stored_as && kind->from_stored && !kind->from_stored(v, arena, err))
+		return NULL;
+	if (!kind->stored_as && !is_of_version(kind, r->text)) {
 		version = version_of_kind(kind, arena, err);
 		if (!version.ptr || !value_set(v, SPAN("kind"), value_string(span_of(kind->kind)), arena, err) ||
 		    !value_set(v, SPAN("apiVersion"), value_string(version), arena, err))
 			return NULL;
 	}
-	if (!reads_as_stored(kind)) {
+	if (kind->is_custom && kind->defaults) {
 		struct change c = { .kind = kind, .arena = arena, .verb = KUBE_GET, .object = v, .err = err };
 
 		kind->defaults(&c);
@@ -233,7 +235,7 @@ static void put_item(struct listing *l, const struct record *r, struct buffer *o
 	struct span text;
 
 	/* Items of built-in kinds have no kind and apiVersion of their own. */
-	if (!kind->is_custom && n && n->list_text.ptr && is_of_version(kind, r->text)) {
+	if (!kind->is_custom && !kind->stored_as && n && n->list_text.ptr && is_of_version(kind, r->text)) {
 		buffer_byte(out, '{');
 		buffer_append(out, n->list_text);
 		return;

@@ -122,6 +122,16 @@ static void watching_end(struct watching *w)
 		request_end(req, NULL, 0);
 }
 
+void watch_set_end(struct watch_set *s)
+{
+	while (s->first) {
+		struct watching *w = s->first;
+
+		watching_end(w);
+		watching_free(w);
+	}
+}
+
 /* ---- lines ---- */
 
 static void send_status(struct watching *w, const struct status *s)
@@ -459,6 +469,10 @@ void watch_start(struct call *call)
 	struct watching *w;
 	int64_t version = call->options.version;
 
+	if (k->is_draining) {
+		answer_message(call, 503, "ServiceUnavailable", "the server is shutting down");
+		return;
+	}
 	if (k->watches->count >= k->config.watches_most) {
 		answer_message(call, 429, "TooManyRequests", "there are %zu watches already, the limit",
 			       k->config.watches_most);

@@ -5,11 +5,7 @@
 #include "base/random.h"
 #include "wire/yaml.h"
 
-#include <stdio.h>
-
 enum { GENERATED_LENGTH = 5, GENERATED_PREFIX_MOST = 58, GENERATE_TRIES = 8 };
-
-struct apply_manager manager_make(struct call *call);
 
 /* ---- names ---- */
 
@@ -286,39 +282,16 @@ static void answer_conflicts(struct call *call, const struct apply_conflict *con
 {
 	struct cause *causes = NULL, **end = &causes;
 	struct status s = { .code = 409, .reason = "Conflict", .has_details = true };
-	struct error ignored = { 0 };
-	struct span manager = { 0 };
-	struct buffer text;
-	size_t count = 0;
+	struct error err = { 0 };
 
 	for (const struct apply_conflict *c = conflicts; c; c = c->next)
-		count++;
-	buffer_init(&text, MIB(1));
-	buffer_print(&text, "Apply failed with %zu conflict%s: ", count, count == 1 ? "" : "s");
-	for (const struct apply_conflict *c = conflicts; c; c = c->next) {
-		bool is_quoted = span_index(c->manager, '"') < c->manager.len; /* `m" using v1` closes its own quote */
-
-		cause_add(call, &end, "FieldManagerConflict", c->field, "conflict with \"" SPAN_FMT "%s",
-			  SPAN_ARG(c->manager), is_quoted ? "" : "\"");
-		if (count == 1) {
-			buffer_print(&text, "conflict with \"" SPAN_FMT "%s: ", SPAN_ARG(c->manager),
-				     is_quoted ? "" : "\"");
-			buffer_append(&text, c->field);
-			continue;
-		}
-		if (!span_equal(manager, c->manager)) {
-			buffer_append(&text, manager.ptr ? SPAN("\n") : SPAN(""));
-			buffer_print(&text, "conflicts with \"" SPAN_FMT "%s:", SPAN_ARG(c->manager),
-				     is_quoted ? "" : "\"");
-			manager = c->manager;
-		}
-		buffer_append(&text, SPAN("\n- "));
-		buffer_append(&text, c->field);
-	}
-	s.message = arena_copy(&call->arena, buffer_span(&text), &ignored);
-	buffer_done(&text);
+		cause_add(call, &end, "FieldManagerConflict", c->field, "conflict with " SPAN_FMT, SPAN_ARG(c->manager));
+	s.message = apply_conflicts_print(conflicts, &call->arena, &err);
 	s.causes = causes;
-	answer_status(call, &s);
+	if (s.message.ptr)
+		answer_status(call, &s);
+	else
+		answer_error(call, &err);
 }
 
 /* False: answered. */
