@@ -3,6 +3,8 @@
  * store_crash - a program to be killed: tests/test_store.py runs it, ends it at random moments and looks at what is left.
  *
  *   store_crash write FOLDER SEED OUTSTANDING [BACKUP]  writes until it is killed; prints "R op key" for each acknowledged revision R
+ *   store_crash power FOLDER SEED OUTSTANDING                   the same, and what is not synced when it is killed is lost
+ *   store_crash unsynced FOLDER SEED OUTSTANDING                the same without syncs: shows that `power` would see them missing
  *   store_crash check FOLDER                            prints what is there: "floor F", "R op key" of the history, "is key R"
  *   store_crash restore BACKUP FOLDER
  *
@@ -17,6 +19,7 @@
 #include "base/number.h"
 #include "loop/loop.h"
 #include "store/store.h"
+#include "store/store_power.h"
 
 enum { KEYS = 300 };
 
@@ -123,7 +126,7 @@ static void write_more(struct loop_task *t)
 	buffer_done(&text);
 }
 
-static void open_store(struct crash *c, const char *folder, size_t history_bytes)
+static void open_store(struct crash *c, const char *folder, size_t history_bytes, enum store_durability durability)
 {
 	struct store_config config = store_config_default();
 	struct error err = { 0 };
@@ -134,6 +137,7 @@ static void open_store(struct crash *c, const char *folder, size_t history_bytes
 	config.is_secret = is_secret;
 	config.history_bytes = history_bytes;
 	config.history_ns = 0;
+	config.durability = durability;
 	c->store = store_open(&config, &err);
 	if (!c->store)
 		stop("open", err.message);
@@ -184,25 +188,36 @@ static void check(struct crash *c)
 	printf("whole\n");
 }
 
+static int write_until_killed(struct crash *c, char **argv)
+{
+	bool is_unsynced = strcmp(argv[1], "unsynced") == 0;
+	uint64_t most = 0;
+
+	if (!number_parse_uint64(span_of(argv[3]), &c->seed) || !number_parse_uint64(span_of(argv[4]), &most))
+		stop("arguments", "no numbers");
+	if (strcmp(argv[1], "write") != 0)
+		store_power_hold();
+	c->most = (unsigned)most;
+	c->backup = argv[5];
+	open_store(c, argv[2], MIB(1), is_unsynced ? STORE_BUFFERED : STORE_DURABLE);
+	say("ready\n", 6);
+	if (c->backup)
+		store_backup(c->store, c->backup, backed_up, c);
+	loop_defer(c->loop, &c->more);
+	loop_run(c->loop);
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	struct crash c = { .more.run = write_more };
 	struct error err = { 0 };
-	uint64_t most = 0;
 
-	if (argc >= 5 && strcmp(argv[1], "write") == 0) {
-		if (!number_parse_uint64(span_of(argv[3]), &c.seed) || !number_parse_uint64(span_of(argv[4]), &most))
-			stop("arguments", "no numbers");
-		c.most = (unsigned)most;
-		c.backup = argv[5];
-		open_store(&c, argv[2], MIB(1));
-		say("ready\n", 6);
-		if (c.backup)
-			store_backup(c.store, c.backup, backed_up, &c);
-		loop_defer(c.loop, &c.more);
-		loop_run(c.loop);
-	} else if (argc == 3 && strcmp(argv[1], "check") == 0) {
-		open_store(&c, argv[2], MIB(1000)); /* nothing is compacted meanwhile */
+	if ((argc == 5 && (strcmp(argv[1], "power") == 0 || strcmp(argv[1], "unsynced") == 0)) ||
+	    (argc >= 5 && strcmp(argv[1], "write") == 0))
+		return write_until_killed(&c, argv);
+	if (argc == 3 && strcmp(argv[1], "check") == 0) {
+		open_store(&c, argv[2], MIB(1000), STORE_DURABLE); /* nothing is compacted meanwhile */
 		check(&c);
 	} else if (argc == 4 && strcmp(argv[1], "restore") == 0) {
 		if (!store_restore(argv[2], argv[3], &err))
