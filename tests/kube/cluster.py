@@ -26,7 +26,7 @@ class Up:
         tokens.write_text(TOKENS)
         self.data = self.folder / "data"
         self.log = self.folder / "up.log"
-        command = [*wrap, str(PROGRAM), "up", "--data-dir", str(self.data), "--listen-kube", f"127.0.0.1:{port}", "--token-file", str(tokens), *flags]
+        command = [*wrap, str(PROGRAM), "up", "--data-dir", str(self.data), "--listen-api", f"127.0.0.1:{port}", "--token-file", str(tokens), *flags]
         self.started = time.monotonic()
         with self.log.open("ab") as log:
             self.at = log.tell()

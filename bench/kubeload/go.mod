@@ -1,0 +1,3 @@
+module hythe/bench/kubeload
+
+go 1.24.0
