@@ -34,6 +34,14 @@ struct serve_options {
 	bool quiet;
 };
 
+struct up_options {
+	const char *data_dir;
+	struct text_list listen_api;
+	const char *token_file, *audit_log;
+	int authorization, durability, access_log, log_format, log_level;
+	bool quiet, as_json;
+};
+
 struct inspect_options {
 	struct model_flags model;
 	bool as_json;
