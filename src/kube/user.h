@@ -11,6 +11,13 @@ struct kube;
 struct request;
 
 #define USER_GROUPS_MAX 64
+#define USER_EXTRAS_MAX 6
+
+/* What else is known: "authentication.kubernetes.io/pod-name". */
+struct user_extra {
+	const char *key; /* static */
+	struct span value;
+};
 
 struct user {
 	struct span name; /* "system:anonymous" */
@@ -18,6 +25,8 @@ struct user {
 	struct span groups[USER_GROUPS_MAX];
 	size_t group_count;
 	struct span service_account_namespace, service_account_name; /* empty: none */
+	struct user_extra extra[USER_EXTRAS_MAX];
+	size_t extra_count;
 };
 
 /* What is asked for, as RBAC and access reviews see it. */

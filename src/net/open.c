@@ -352,3 +352,10 @@ struct forwarded request_forwarded(const struct request *req)
 		f.version = versions[req->http_major == 2 ? 2 : req->http_minor == 0 ? 0 : 1];
 	return f;
 }
+
+int request_status(const struct request *req)
+{
+	const struct open_request *o = &((const struct slot *)req)->open;
+
+	return o->has_head ? o->status : req->answer.status;
+}

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * pki - the cluster's keys: a certificate authority, the server's and the administrator's certificates, the key that signs service
- * accounts' tokens. Made at first start in folder/pki (directories 0700, keys 0600), kept, and renewed before they end.
+ * accounts' tokens. Made at first start in a folder of their own (mode 0700, keys 0600), kept, and renewed before they end.
  *
  * Threads: one.
  * Errors:  INVALID for damaged files (nothing is overwritten), FORBIDDEN and others by errno.
@@ -11,7 +11,10 @@
 
 struct pki;
 
-/* `names` are what the server's certificate is good for besides localhost, 127.0.0.1, ::1, kubernetes, kubernetes.default,
+/* Who makes service accounts' tokens (iss), and whom they are for when nobody is named (aud). */
+#define PKI_ISSUER "https://kubernetes.default.svc"
+
+/* `folder` is made when it is absent, not those above it. `names` are what the server's certificate is good for besides localhost, 127.0.0.1, ::1, 127.96.0.1, kubernetes, kubernetes.default,
  * kubernetes.default.svc, kubernetes.default.svc.cluster.local: host names and addresses, ending with NULL. */
 struct pki *pki_open(const char *folder, const char *const *names, struct error *err);
 void pki_free(struct pki *p);

@@ -2,6 +2,8 @@
 /* config - ConfigMap, Secret and ServiceAccount of core/v1. */
 #include "kube/kinds/kinds.h"
 
+#include "kube/auth/auth.h"
+
 #include "wire/base64.h"
 
 #define DATA_BYTES_MAX MIB(1)
@@ -273,6 +275,7 @@ const struct kind kind_service_account = {
 	.short_names = service_account_short,
 	.is_namespaced = true,
 	.verbs = KUBE_ALL_VERBS,
+	.others = service_account_others,
 	.type_name = "io.k8s.api.core.v1.ServiceAccount",
 	.columns = service_account_columns,
 	.defaults = shape,

@@ -2,6 +2,8 @@
 /* rbac - Role, ClusterRole and their bindings, of rbac.authorization.k8s.io/v1. */
 #include "kube/kinds/kinds.h"
 
+#include "kube/auth/auth.h"
+
 #define GROUP "rbac.authorization.k8s.io"
 
 /* ---- roles ---- */
@@ -41,6 +43,7 @@ static void role_validate(struct change *c)
 		fault_required(c, at, "at least one clusterRoleSelector required if aggregationRule is non-nil");
 	for (uint32_t i = 0; i < count_of(selectors); i++)
 		check_selector(c, AT_INDEX(at, i), value_item(selectors, i));
+	grant_check(c);
 }
 
 const struct kind kind_role = {
@@ -145,6 +148,7 @@ static void binding_validate(struct change *c)
 					 SPAN_ARG(group), SPAN_ARG(kind), SPAN_ARG(name)),
 			      "cannot change roleRef");
 	}
+	grant_check(c);
 }
 
 /* Names of the subjects of a kind; service accounts as NAMESPACE/NAME. */

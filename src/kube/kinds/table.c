@@ -25,6 +25,12 @@
 	X(deployment)                                                                                                  \
 	X(replica_set)                                                                                                 \
 	X(stateful_set)                                                                                                \
+	X(self_subject_review)                                                                                         \
+	X(token_review)                                                                                                \
+	X(local_subject_access_review)                                                                                 \
+	X(self_subject_access_review)                                                                                  \
+	X(self_subject_rules_review)                                                                                   \
+	X(subject_access_review)                                                                                       \
 	X(autoscaler)                                                                                                  \
 	X(cron_job)                                                                                                    \
 	X(job)                                                                                                         \
