@@ -53,7 +53,7 @@ struct operation {
 	unsigned where;                   /* IN_x, or 0 */
 	struct span group, version, name; /* of the body's kind */
 	struct span body, answer;         /* schemas, or empty */
-	bool is_namespaced;
+	bool is_namespaced, is_collection;
 };
 
 static void write_parameter(struct openapi *o, const char *name, const char *in, const char *type,
@@ -213,11 +213,8 @@ static void write_operation(struct openapi *o, const struct operation *op)
 	json_close_array(w);
 	member_string(w, SPAN("description"), arena_print(o->arena, o->err, "%s %s", op->title, op->kind->kind));
 	member_string(w, SPAN("operationId"),
-		      arena_print(o->arena, o->err,
-				  "%s"
-				  "%.*s%.*s"
-				  "%s%s%s",
-				  op->verb, WHOLE(title), WHOLE(version_title(o, version)),
+		      arena_print(o->arena, o->err, "%s%.*s%.*s%s%s%s%s", op->verb, WHOLE(title),
+				  WHOLE(version_title(o, version)), op->is_collection ? "Collection" : "",
 				  op->is_namespaced ? "Namespaced" : "", op->kind->kind, op->part));
 	if (o->is_v2) {
 		json_key(w, SPAN("consumes"));
@@ -345,7 +342,8 @@ static void write_delete(struct openapi *o, struct operation op, bool is_collect
 {
 	op.method = "delete";
 	op.action = is_collection ? "deletecollection" : "delete";
-	op.verb = is_collection ? "deleteCollection" : "delete";
+	op.verb = "delete";
+	op.is_collection = is_collection;
 	op.title = is_collection ? "delete collection of" : "delete a";
 	op.where = is_collection ? IN_DELETE_ALL : IN_DELETE;
 	op.body = noted(o, DELETE);

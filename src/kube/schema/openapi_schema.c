@@ -39,8 +39,6 @@ static const struct special {
 	{ FIELD_SCHEMA_OR_STRINGS, NULL,
 	  "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray", "", "",
 	  "A schema, or a list of names." },
-	{ FIELD_ANY, "v1.Patch", "io.k8s.apimachinery.pkg.apis.meta.v1.Patch", "\"type\":\"object\"",
-	  "\"type\":\"object\"", "A patch, of the form that the content type says." },
 };
 
 /* "v1.JSON" at the end of "[]v1.JSON", "map[string]v1.JSON". */
@@ -214,7 +212,9 @@ static void write_merging(struct openapi *o, const struct field *f)
 	if (f->shape == FIELD_LIST) {
 		if (f->list == LIST_MAP)
 			write_keys(o, f);
-		member_string(&o->w, SPAN("x-kubernetes-list-type"), span_of(names[f->list]));
+		/* The items of lists of objects are no list to merge. */
+		if (f->list != LIST_ATOMIC || !span_equal(f->name, SPAN("items")))
+			member_string(&o->w, SPAN("x-kubernetes-list-type"), span_of(names[f->list]));
 	}
 	if (f->flags & FIELD_MAP_ATOMIC)
 		member_string(&o->w, SPAN("x-kubernetes-map-type"), SPAN("atomic"));
