@@ -46,6 +46,7 @@ static void tell_unknown(const struct decoding *d, const struct step *up, struct
 	if (!d->report || !d->report->unknown)
 		return;
 	buffer_init(&path, PATH_MAX_BYTES);
+	buffer_append(&path, d->report->prefix);
 	path_write(&last, &path, true);
 	d->report->unknown(d->report->context, buffer_span(&path));
 	buffer_done(&path);

@@ -416,6 +416,17 @@ static bool is_allowed_v2(struct span key)
 	return true;
 }
 
+/* Clients of version 2 refuse what its types do not name: a value that may be null, or members that are kept though unknown, have no
+ * type there, as the real server has it. */
+static bool is_hidden_v2(const struct value *schema, struct span key)
+{
+	bool is_below = span_equal(key, SPAN("items")) || span_equal(key, SPAN("properties"));
+
+	if (value_find_bool(schema, "nullable") && (is_below || span_equal(key, SPAN("type"))))
+		return true;
+	return is_below && value_find_bool(schema, "x-kubernetes-preserve-unknown-fields");
+}
+
 static void write_custom_members(struct openapi *o, const struct value *schema, bool is_root);
 
 static void write_custom(struct openapi *o, const struct value *schema)
@@ -426,6 +437,22 @@ static void write_custom(struct openapi *o, const struct value *schema)
 	}
 	json_open_object(&o->w);
 	write_custom_members(o, schema, false);
+	json_close_object(&o->w);
+}
+
+static void write_metadata(struct openapi *o)
+{
+	member_object(&o->w, SPAN("metadata"));
+	member_string(&o->w, SPAN("description"), SPAN("Name, labels and the server's own notes on the object."));
+	if (!o->is_v2) {
+		member_array(&o->w, SPAN("allOf"));
+		json_open_object(&o->w);
+	}
+	openapi_ref(o, SPAN("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"));
+	if (!o->is_v2) {
+		json_close_object(&o->w);
+		json_close_array(&o->w);
+	}
 	json_close_object(&o->w);
 }
 
@@ -450,9 +477,7 @@ static void write_custom_map(struct openapi *o, const struct value *map, bool is
 		member_string(&o->w, SPAN("description"), SPAN("What kind of object this is."));
 		member_string(&o->w, SPAN("type"), SPAN("string"));
 		json_close_object(&o->w);
-		member_object(&o->w, SPAN("metadata"));
-		openapi_ref(o, SPAN("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"));
-		json_close_object(&o->w);
+		write_metadata(o);
 	}
 	json_close_object(&o->w);
 }
@@ -464,7 +489,8 @@ static void write_custom_members(struct openapi *o, const struct value *schema, 
 	for (uint32_t i = 0; i < schema->object.count; i++) {
 		const struct value_member *m = &schema->object.members[i];
 
-		if ((o->is_v2 && !is_allowed_v2(m->key)) || (is_root && span_equal(m->key, SPAN("properties"))))
+		if ((o->is_v2 && (!is_allowed_v2(m->key) || is_hidden_v2(schema, m->key))) ||
+		    (is_root && span_equal(m->key, SPAN("properties"))))
 			continue;
 		/* A schema under another's members may be called "type" or "items"; a word of the schema's own never is. */
 		json_key(&o->w, m->key);
@@ -475,8 +501,10 @@ static void write_custom_members(struct openapi *o, const struct value *schema, 
 		else
 			value_write(&m->value, &o->w);
 	}
-	if (o->is_v2 && is_int_or_string && !value_get(schema, SPAN("type")))
-		type_members(&o->w, "string", "int-or-string");
+	if (!o->is_v2 && is_int_or_string && !value_get(schema, SPAN("anyOf"))) {
+		json_key(&o->w, SPAN("anyOf"));
+		json_raw(&o->w, SPAN("[{\"type\":\"integer\"},{\"type\":\"string\"}]"));
+	}
 }
 
 static void write_custom_kind(struct openapi *o, const struct kind *k)

@@ -84,6 +84,8 @@ const struct type *type_at(size_t index);
 struct schema_report {
 	void (*unknown)(void *context, struct span path); /* "spec.template.foo" */
 	void *context;
+	struct span
+	    prefix; /* of the paths told, when the value decoded is a member ("metadata" of a custom object); or empty */
 };
 bool schema_decode(const struct type *t, struct value *v, const struct schema_report *report, struct arena *arena,
 		   struct error *err);
