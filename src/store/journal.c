@@ -16,9 +16,9 @@
 enum {
 	APPLICATION_ID = 0x68797468, /* "hyth" */
 	FORMAT = 1,
-	WAL_PAGES_IDLE = 2000,  /* of 4 KiB: moved to their place when nobody waits */
-	WAL_PAGES_MOST = 16000, /* or when they are as many as this */
-	COPY_PAGES = 4096,      /* a step of a copy */
+	WAL_PAGES_IDLE = 1000, /* of 4 KiB: moved to their place when nobody waits */
+	WAL_PAGES_MOST = 4000, /* or when they are as many as this */
+	COPY_PAGES = 4096,     /* a step of a copy */
 };
 
 enum { ADD, DROP, SET_FLOOR, BEGIN, COMMIT, ROLLBACK, STATEMENTS };
@@ -134,9 +134,10 @@ static bool make_file(const char *path, struct error *err)
 static const char schema[] =
     "PRAGMA page_size = 4096;"
     "PRAGMA synchronous = FULL;"
+    "PRAGMA journal_mode = MEMORY;" /* what is cut off here is made anew */
+    "BEGIN;"
     "PRAGMA application_id = 1752790120;" /* APPLICATION_ID */
     "PRAGMA user_version = 1;"
-    "BEGIN;"
     "CREATE TABLE log(revision INTEGER PRIMARY KEY, created INTEGER NOT NULL, version INTEGER NOT NULL,"
     " expires INTEGER NOT NULL, flags INTEGER NOT NULL, key TEXT NOT NULL, text BLOB NOT NULL, sum INTEGER NOT NULL);"
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
