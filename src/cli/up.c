@@ -269,7 +269,9 @@ static void certificates_renew(void *context)
 static void up_free(struct up *u)
 {
 	/* The server's threads have ended: what is left of the store runs its callbacks here, while the rest is still there. */
-	store_close(u->store);
+	kube_stop(u->kube);
+	if (u->store)
+		store_close(u->store);
 	kube_free(u->kube);
 	server_free(u->server);
 	pki_free(u->pki);

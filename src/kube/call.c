@@ -412,6 +412,8 @@ void call_handle(struct request *req)
 	}
 	if (!access_check(call) || !kind_find(call) || !accept_read(call) || !options_read(call))
 		return;
+	if (!include_check(call))
+		return;
 	if (call->base.verb == KUBE_WATCH)
 		call->run(call); /* watches have a limit of their own */
 	else

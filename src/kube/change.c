@@ -98,7 +98,7 @@ static bool fill_created(struct call *call)
 	struct value *metadata = object_metadata(call->change.object, &call->arena, &call->change_error);
 	char uid[RANDOM_UUID_SIZE];
 	static const char *const dropped[] = { "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink",
-					       "resourceVersion", "generation" };
+					       "resourceVersion" };
 
 	if (!metadata)
 		return false;
@@ -116,18 +116,25 @@ static bool fill_created(struct call *call)
 /* What the client left out, and what is not the client's, comes from the stored object. */
 static bool fill_updated(struct call *call)
 {
-	static const char *const kept[] = { "uid", "creationTimestamp", "deletionTimestamp",
-					    "deletionGracePeriodSeconds", "generateName" };
+	static const char *const filled[] = { "uid", "generateName" };
+	static const char *const kept[] = { "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds" };
 	struct value *metadata = object_metadata(call->change.object, &call->arena, &call->change_error);
 	const struct value *old = value_get(call->change.old, SPAN("metadata"));
 	const struct value *generation = value_get(old, SPAN("generation"));
 
 	if (!metadata)
 		return false;
+	for (size_t i = 0; i < ARRAY_LEN(filled); i++) {
+		const struct value *v = value_get(old, span_of(filled[i]));
+
+		if (v && value_is_empty(value_get(metadata, span_of(filled[i]))) && !set(call, metadata, filled[i], *v))
+			return false;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
 		const struct value *v = value_get(old, span_of(kept[i]));
 
-		if (v && value_is_empty(value_get(metadata, span_of(kept[i]))) && !set(call, metadata, kept[i], *v))
+		(void)value_remove(metadata, span_of(kept[i]));
+		if (v && !set(call, metadata, kept[i], *v))
 			return false;
 	}
 	(void)value_remove(metadata, SPAN("selfLink"));
@@ -432,7 +439,7 @@ static void stored(void *context, struct record *r, const struct error *err)
 	}
 	if (call->answer)
 		call->answer(call, success_code(call), c->object);
-	else if (call->finished || c->kind->stored_as)
+	else if (call->finished || c->kind->stored_as || (call->is_removed && c->verb == KUBE_UPDATE))
 		answer_value(call, success_code(call), c->object);
 	else
 		answer_text(call, success_code(call), r->text);
@@ -463,12 +470,20 @@ static void retry(struct call *call)
 	call->run(call);
 }
 
-/* As it is stored: of some kinds that is the form of another kind. */
+/* As it is stored: of some kinds that is the form of another kind. An object that goes with its last finalizer is told to watchers
+ * as it was before. */
 static struct span text_make(struct call *call, struct error *err)
 {
 	const struct kind *kind = call->base.kind;
 	struct value other;
 
+	if (call->is_removed && call->change.verb == KUBE_UPDATE && !kind->stored_as) {
+		if (!value_copy(call->change.old, &call->arena, &other, err) ||
+		    !object_set_version(&other, store_next_revision(call->base.kube->config.store), &call->arena, err) ||
+		    !object_order(&other, &call->arena, err))
+			return (struct span){ 0 };
+		return value_print(&other, &call->arena, err);
+	}
 	if (!kind->stored_as || !kind->to_stored)
 		return value_print(call->change.object, &call->arena, err);
 	if (!value_copy(call->change.object, &call->arena, &other, err) || !kind->to_stored(&other, &call->arena, err) ||

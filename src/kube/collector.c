@@ -536,9 +536,9 @@ struct collector *collector_new(struct kube *k, struct error *err)
 	return NULL;
 }
 
-void collector_free(struct collector *c)
+void collector_stop(struct collector *c)
 {
-	if (!c)
+	if (!c || c->is_closing)
 		return;
 	c->is_closing = true;
 	if (c->watch)
@@ -546,6 +546,13 @@ void collector_free(struct collector *c)
 	loop_undefer(c->kube->config.loop, &c->task);
 	if (timer_is_set(&c->timer))
 		loop_timer_clear(c->kube->config.loop, &c->timer);
+}
+
+void collector_free(struct collector *c)
+{
+	if (!c)
+		return;
+	collector_stop(c);
 	for (size_t i = 0; i < c->bucket_count; i++) {
 		while (c->buckets[i]) {
 			struct owner *o = c->buckets[i];

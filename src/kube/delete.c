@@ -138,14 +138,14 @@ static bool mark_ending(struct call *call, struct value *metadata, int64_t grace
 	bool was_ending = value_get(metadata, SPAN("deletionTimestamp")) != NULL;
 	int64_t wall = kube_wall_ns(call->base.kube);
 
-	if (was_ending && value_is(before, VALUE_INT) && before->integer <= grace)
+	if (was_ending && (!before || (value_is(before, VALUE_INT) && before->integer <= grace)))
 		return true;
 	if (!was_ending && value_is(generation, VALUE_INT) && generation->integer > 0 &&
 	    !set(call, metadata, "generation", value_int(generation->integer + 1), err))
 		return false;
 	return set(call, metadata, "deletionTimestamp",
 		   value_string(kube_now_text(wall + grace * NS_PER_S, &call->arena)), err) &&
-	       set(call, metadata, "deletionGracePeriodSeconds", value_int(grace), err);
+	       (is_core(call->base.kind, "namespaces") || set(call, metadata, "deletionGracePeriodSeconds", value_int(grace), err));
 }
 
 static bool is_namespace_kept(const struct call *call, const struct value *object)

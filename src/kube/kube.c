@@ -48,15 +48,26 @@ struct kube *kube_new(const struct kube_config *config, struct error *err)
 	return NULL;
 }
 
+void kube_stop(struct kube *k)
+{
+	if (!k || k->is_closing)
+		return;
+	k->is_closing = true;
+	auth_free(k->auth);
+	namespaces_stop(k->namespaces);
+	collector_stop(k->collector);
+	watch_set_free(k->watches);
+	k->auth = NULL;
+	k->watches = NULL;
+}
+
 void kube_free(struct kube *k)
 {
 	if (!k)
 		return;
-	k->is_closing = true;
-	auth_free(k->auth);
+	kube_stop(k);
 	namespaces_free(k->namespaces);
 	collector_free(k->collector);
-	watch_set_free(k->watches);
 	discovery_free(k->discovery);
 	fair_free(k->fair);
 	while (k->free_calls) {

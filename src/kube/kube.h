@@ -49,7 +49,10 @@ void kube_prepare_store(struct store_config *config);
 /* Makes what every cluster has: namespaces default, kube-system, kube-public, kube-node-lease, their service accounts and
  * kube-root-ca.crt, the bootstrap roles, the kubernetes service. */
 struct kube *kube_new(const struct kube_config *config, struct error *err);
-void kube_free(struct kube *k);
+/* Ends what it does by itself; then the store may be closed, whose last callbacks still find it; then it may be freed. After
+ * server_wait(). */
+void kube_stop(struct kube *k);
+void kube_free(struct kube *k); /* NULL is allowed */
 
 /* Ends the watches, so that a server can drain, and takes no new ones. Any thread. */
 void kube_drain(struct kube *k);

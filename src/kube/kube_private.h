@@ -276,6 +276,7 @@ bool has_finalizers(const struct value *object);
 
 /* Writes one object in the call's form. */
 bool form_write(struct call *call, const struct kind *kind, struct span text, struct buffer *out, struct error *err);
+bool include_check(struct call *call); /* includeObject of tables. False: answered */
 /* The same; columns of a table are left out for the later events of a watch. */
 bool form_write_columns(struct call *call, const struct kind *kind, struct span text, struct buffer *out, bool has_columns,
 			struct error *err);
@@ -325,8 +326,11 @@ struct watch_set *watch_set_new(struct kube *k);
 void watch_set_free(struct watch_set *s);
 void watch_set_end(struct watch_set *s); /* all of them end in good order */
 struct collector *collector_new(struct kube *k, struct error *err);
+/* From then on it follows and does nothing; what it has under way may still end. */
+void collector_stop(struct collector *c);
 void collector_free(struct collector *c);
 struct namespaces *namespaces_new(struct kube *k, struct error *err);
+void namespaces_stop(struct namespaces *n);
 void namespaces_free(struct namespaces *n);
 struct discovery *discovery_new(struct kube *k);
 void discovery_free(struct discovery *d);

@@ -414,14 +414,24 @@ struct namespaces *namespaces_new(struct kube *k, struct error *err)
 	return s;
 }
 
-void namespaces_free(struct namespaces *s)
+void namespaces_stop(struct namespaces *s)
 {
-	if (!s)
+	if (!s || s->is_closing)
 		return;
 	s->is_closing = true;
 	for (size_t i = 0; i < ARRAY_LEN(s->watches); i++)
 		if (s->watches[i])
 			store_unwatch(s->watches[i]);
+	for (struct work *w = s->first; w; w = w->next)
+		if (timer_is_set(&w->timer))
+			loop_timer_clear(s->kube->config.loop, &w->timer);
+}
+
+void namespaces_free(struct namespaces *s)
+{
+	if (!s)
+		return;
+	namespaces_stop(s);
 	while (s->first)
 		work_free(s->first);
 	free(s);

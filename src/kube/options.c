@@ -423,11 +423,11 @@ static bool query_read(struct call *call, struct raw *raw)
 bool options_read(struct call *call)
 {
 	struct raw raw = { 0 };
-	bool is_watch = call->options.is_watch; /* by the old path */
+	bool is_watch = call->options.is_watch;
 
 	if (!query_read(call, &raw))
 		return false;
-	call->options.is_watch |= is_watch;
+	call->options.is_watch = is_watch; /* path.c has read it with the path */
 	switch (call->base.verb) {
 	case KUBE_CREATE:
 	case KUBE_UPDATE:

@@ -83,6 +83,9 @@ static void verb_find(struct call *call)
 		break;
 	case METHOD_GET:
 	case METHOD_HEAD:
+		/* Of one object only the old paths can be watched. */
+		if (b->name.len && !call->is_deprecated_watch)
+			call->options.is_watch = false;
 		b->verb = call->options.is_watch ? KUBE_WATCH : b->name.len ? KUBE_GET : KUBE_LIST;
 		call->verb_text = call->options.is_watch ? "watch" : b->name.len ? "get" : "list";
 		break;

@@ -171,7 +171,7 @@ void status_write(const struct status *s, struct json_writer *w)
 		}
 		json_close_object(w);
 	}
-	if (s->code) {
+	if (s->code && !s->is_success) {
 		json_key(w, SPAN("code"));
 		json_int64(w, s->code);
 	}

@@ -132,6 +132,21 @@ bool form_write_columns(struct call *call, const struct kind *kind, struct span 
 	return partial_write(&v, &w);
 }
 
+/* False: answered. */
+bool include_check(struct call *call)
+{
+	struct span include = call->options.include_object;
+
+	if (call->form != FORM_TABLE || !include.len || span_equal(include, SPAN("Metadata")) ||
+	    span_equal(include, SPAN("Object")) || span_equal(include, SPAN("None")))
+		return true;
+	answer_message(call, 400, "BadRequest",
+		       "Unable to convert to Table as requested: includeObject: Invalid value: \"" SPAN_FMT
+		       "\": must be 'Metadata', 'Object', 'None', or empty",
+		       SPAN_ARG(include));
+	return false;
+}
+
 bool form_write(struct call *call, const struct kind *kind, struct span text, struct buffer *out, struct error *err)
 {
 	return form_write_columns(call, kind, text, out, true, err);

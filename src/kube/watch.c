@@ -215,6 +215,27 @@ static void send(struct watching *w, const char *type, const struct record *r)
 	watching_end(w);
 }
 
+/* What stops matching is told as it was, with the revision of the change. */
+static void send_left(struct watching *w, const struct record *before, int64_t revision)
+{
+	struct error err = { 0 };
+	struct value *v;
+	struct record left;
+
+	arenas_swap(w);
+	left = *before;
+	v = ARENA_NEW(&w->call->arena, struct value, &err);
+	if (v && value_parse(before->text, NULL, &w->call->arena, v, &err) &&
+	    object_set_version(v, revision, &w->call->arena, &err))
+		left.text = value_print(v, &w->call->arena, &err);
+	w->set->shared = NULL;
+	buffer_clear(&w->set->line);
+	if (left.text.ptr && line_write(w, TYPE_DELETED, &left) && w->req)
+		request_write(w->req, buffer_span(&w->set->line));
+	arena_clear(&w->call->arena);
+	arenas_swap(w);
+}
+
 static void bookmark_write(struct watching *w)
 {
 	struct error ignored = { 0 };
@@ -267,7 +288,7 @@ static void event(struct store_watcher *watcher, const struct store_event *e)
 	if (is)
 		send(w, was ? TYPE_MODIFIED : TYPE_ADDED, e->record);
 	else if (was)
-		send(w, TYPE_DELETED, e->record);
+		send_left(w, before, e->record->revision);
 }
 
 static void progress(struct store_watcher *watcher, int64_t revision)
