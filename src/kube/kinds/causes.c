@@ -483,3 +483,29 @@ void fault_duplicate_printed(struct change *c, const struct at *at, struct span 
 	text_add(&t, printed);
 	add(c, "FieldValueDuplicate", at_print(c, at), &t, NULL);
 }
+
+/* apps.DeploymentStrategy{Type:"X", RollingUpdate:(*apps.RollingUpdateDeployment)(nil)}; one that is there is told by its address, which
+ * says nothing: here by its name. */
+struct span strategy_print(struct change *c, const char *name, const struct value *strategy, const char *rolling)
+{
+	struct text t = { .arena = c->arena };
+
+	text_addf(&t, "%s{Type:", name);
+	text_quote(&t, get_text(strategy, "type"));
+	text_addf(&t, ", RollingUpdate:(*%s)(%s)}", rolling, get(strategy, "rollingUpdate") ? "..." : "nil");
+	return text_span(&t);
+}
+
+void fault_not_supported_struct(struct change *c, const struct at *at, const char *name, const struct value *strategy,
+				const char *rolling, const char *const *values)
+{
+	struct text t = { .arena = c->arena };
+
+	text_add(&t, SPAN("Unsupported value: "));
+	text_add(&t, strategy_print(c, name, strategy, rolling));
+	for (size_t i = 0; values[i]; i++) {
+		text_add(&t, i ? SPAN(", ") : SPAN(": supported values: "));
+		text_quote(&t, span_of(values[i]));
+	}
+	add(c, "FieldValueNotSupported", at_print(c, at), &t, NULL);
+}

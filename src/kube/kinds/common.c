@@ -239,6 +239,7 @@ static void check_owners(struct change *c, const struct at *at, const struct val
 
 static void check_finalizers(struct change *c, const struct at *at, const struct value *finalizers)
 {
+	static const char *const standard[] = { "kubernetes", "orphan", "foregroundDeletion", NULL };
 	bool has_orphan = false, has_foreground = false;
 
 	for (uint32_t i = 0; i < count_of(finalizers); i++) {
@@ -250,35 +251,13 @@ static void check_finalizers(struct change *c, const struct at *at, const struct
 	}
 	if (has_orphan && has_foreground)
 		fault_invalid(c, at, finalizers, "finalizer orphan and foregroundDeletion cannot be both set");
-}
+	for (uint32_t i = 0; i < count_of(finalizers); i++) {
+		struct span s = text_of(value_item(finalizers, i));
 
-static bool has_item(const struct value *list, const struct value *item)
-{
-	for (uint32_t i = 0; i < count_of(list); i++) {
-		if (value_equal(value_item(list, i), item))
-			return true;
+		if (span_index(s, '/') == s.len && !text_is_one_of(s, standard))
+			fault_invalid_text(c, AT_INDEX(at, i), s,
+					   "name is neither a standard finalizer name nor is it fully qualified");
 	}
-	return false;
-}
-
-/* An object that is being deleted takes no new finalizers. */
-static void check_no_new_finalizers(struct change *c, const struct at *at, const struct value *old,
-				    const struct value *now)
-{
-	struct text t = { .arena = c->arena };
-
-	for (uint32_t i = 0; i < count_of(now); i++) {
-		struct span s = text_of(value_item(now, i));
-
-		if (!has_item(old, value_item(now, i)))
-			text_addf(&t, "%s\"" SPAN_FMT "\"", t.len ? ", " : "", SPAN_ARG(s));
-	}
-	if (t.len)
-		fault_forbidden(c, at,
-				detail_print(c,
-					     "no new finalizers can be added if the object is being deleted, found new "
-					     "finalizers []string{%.*s}",
-					     (int)t.len, t.ptr));
 }
 
 static void check_object_name(struct change *c, const struct at *at, const struct value *metadata, name_check check)
@@ -313,8 +292,6 @@ static void check_metadata_same(struct change *c, const struct at *at, const str
 		"name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"
 	};
 
-	if (!is_absent(old, "deletionTimestamp"))
-		check_no_new_finalizers(c, AT(at, "finalizers"), get(old, "finalizers"), get(now, "finalizers"));
 	for (size_t i = 0; i < ARRAY_LEN(members); i++)
 		check_same(c, AT(at, members[i]), get(old, members[i]), get(now, members[i]));
 }
@@ -416,7 +393,7 @@ void check_percent_or_int(struct change *c, const struct at *at, const struct va
 		    "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', "
 		    "regex used for validation is '[0-9]+%')");
 	else if (value_is(v, VALUE_INT) && v->integer < 0)
-		fault_invalid(c, at, v, "must be greater than or equal to 0");
+		fault_int_or_string(c, at, v, "must be greater than or equal to 0");
 }
 
 void check_not_over_100_percent(struct change *c, const struct at *at, const struct value *v)
@@ -424,7 +401,7 @@ void check_not_over_100_percent(struct change *c, const struct at *at, const str
 	int64_t percent;
 
 	if (percent_of(v, &percent) && percent > 100)
-		fault_invalid(c, at, v, "must not be greater than 100%");
+		fault_int_or_string(c, at, v, "must not be greater than 100%");
 }
 
 /* ---- addresses ---- */

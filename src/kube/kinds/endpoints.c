@@ -230,6 +230,11 @@ static void slice_validate(struct change *c)
 		check_same(c, AT(NULL, "addressType"), get(c->old, "addressType"), type);
 }
 
+static bool slice_raises(const struct value *old, const struct value *object)
+{
+	return !is_same(get(old, "endpoints"), get(object, "endpoints")) || !is_same(get(old, "ports"), get(object, "ports"));
+}
+
 static struct value cell_slice_ports(const struct value *list, struct arena *arena)
 {
 	struct text t = { .arena = arena };
@@ -298,5 +303,6 @@ const struct kind kind_endpoint_slice = {
 	.defaults = slice_defaults,
 	.prepare = shape,
 	.validate = slice_validate,
+	.raises_generation = slice_raises,
 	.row = slice_row,
 };

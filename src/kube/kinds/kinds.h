@@ -40,6 +40,10 @@ void fault_printed(struct change *c, const struct at *at, struct span printed, c
 void fault_duplicate_printed(struct change *c, const struct at *at, struct span printed);
 void fault_int_or_string(struct change *c, const struct at *at, const struct value *v, const char *detail);
 void fault_labels(struct change *c, const struct at *at, const struct value *labels, const char *detail);
+/* An update strategy as Go prints the struct. */
+struct span strategy_print(struct change *c, const char *name, const struct value *strategy, const char *rolling);
+void fault_not_supported_struct(struct change *c, const struct at *at, const char *name, const struct value *strategy,
+				const char *rolling, const char *const *values);
 /* Formatted details, NUL-terminated, in the change's arena; "" when memory ended. */
 const char *detail_print(struct change *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

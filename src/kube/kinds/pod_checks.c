@@ -22,16 +22,18 @@ void check_resource_name(struct change *c, const struct at *at, struct span name
 	const char *wrong = name_check_qualified(name);
 
 	if (wrong) {
-		fault_invalid_text(c, at, name, wrong);
+		fault_printed(c, at, name, wrong);
+		if (span_index(name, '/') < name.len)
+			fault_printed(c, at, name, "doesn't follow extended resource name standard");
 		return;
 	}
 	if (span_index(name, '/') == name.len) {
 		if (text_is_one_of(name, standard) || is_huge_page(name))
 			return;
-		fault_invalid_text(c, at, name, "must be a standard resource type or fully qualified");
-		fault_invalid_text(c, at, name, "must be a standard resource for containers");
+		fault_printed(c, at, name, "must be a standard resource type or fully qualified");
+		fault_printed(c, at, name, "must be a standard resource for containers");
 	} else if (!is_native(name) && span_starts(name, SPAN("requests."))) {
-		fault_invalid_text(c, at, name, "doesn't follow extended resource name standard");
+		fault_printed(c, at, name, "doesn't follow extended resource name standard");
 	}
 }
 

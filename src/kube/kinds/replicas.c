@@ -34,8 +34,11 @@ void check_workload_selector(struct change *c, const struct at *at, const struct
 		return;
 	}
 	check_selector(c, AT(at, "selector"), selector);
-	if (c->cause_count != faults)
+	if (c->cause_count != faults) {
+		fault_printed(c, AT(at, "selector"), selector_print_go(c, selector),
+			      strcmp(kind, "statefulset") == 0 ? "" : "invalid label selector");
 		return;
+	}
 	if (!count_of(get(selector, "matchLabels")) && !count_of(get(selector, "matchExpressions")))
 		fault_printed(c, AT(at, "selector"), selector_print_go(c, selector),
 			      detail_print(c, "empty selector is invalid for %s", kind));
@@ -93,7 +96,7 @@ static void check_strategy(struct change *c, const struct at *at, const struct v
 	} else {
 		static const char *const types[] = { "Recreate", "RollingUpdate", NULL };
 
-		fault_not_supported(c, at, strategy, types);
+		fault_not_supported_struct(c, at, "apps.DeploymentStrategy", strategy, "apps.RollingUpdateDeployment", types);
 	}
 }
 
@@ -373,6 +376,11 @@ static void pod_template_validate(struct change *c)
 	pod_template_check(c, AT(NULL, "template"), get(c->object, "template"));
 }
 
+static bool pod_template_raises(const struct value *old, const struct value *object)
+{
+	return !is_same(get(old, "template"), get(object, "template"));
+}
+
 static void pod_template_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena)
 {
 	const struct value *template = get(o, "template");
@@ -406,5 +414,6 @@ const struct kind kind_pod_template = {
 	.defaults = pod_template_kind_defaults,
 	.prepare = shape,
 	.validate = pod_template_validate,
+	.raises_generation = pod_template_raises,
 	.row = pod_template_row,
 };

@@ -76,7 +76,9 @@ static void check_stateful_strategy(struct change *c, const struct at *at, const
 			fault_int_or_string(c, AT(here, "maxUnavailable"), unavailable, "cannot be 0");
 		check_not_over_100_percent(c, AT(here, "maxUnavailable"), unavailable);
 	} else {
-		fault_invalid(c, at, strategy, "must be 'RollingUpdate' or 'OnDelete'");
+		fault_printed(c, at,
+			      strategy_print(c, "apps.StatefulSetUpdateStrategy", strategy, "apps.RollingUpdateStatefulSetStrategy"),
+			      "must be 'RollingUpdate' or 'OnDelete'");
 	}
 }
 
@@ -188,7 +190,7 @@ static void check_daemon_strategy(struct change *c, const struct at *at, const s
 	const struct at *here = AT(at, "rollingUpdate");
 
 	if (!text_is_one_of(get_text(strategy, "type"), types))
-		fault_not_supported(c, at, strategy, types);
+		fault_not_supported_struct(c, at, "apps.DaemonSetUpdateStrategy", strategy, "apps.RollingUpdateDaemonSet", types);
 	if (!is_text(get(strategy, "type"), "RollingUpdate"))
 		return;
 	check_percent_or_int(c, AT(here, "maxUnavailable"), unavailable);
@@ -209,7 +211,11 @@ static void daemon_set_validate(struct change *c)
 	check_metadata(c, name_check_subdomain);
 	if (change_is_status(c))
 		return;
-	check_workload_selector(c, at, spec, "daemonset");
+	if (get(spec, "selector"))
+		check_workload_selector(c, at, spec, "daemonset");
+	else
+		fault_labels(c, AT(AT(AT(at, "template"), "metadata"), "labels"), value_find(spec, "template.metadata.labels"),
+			     "`selector` does not match template `labels`");
 	pod_template_check(c, AT(at, "template"), get(spec, "template"));
 	pod_template_check_always(c, AT(at, "template"), get(spec, "template"), "DaemonSet");
 	check_not_negative(c, AT(at, "minReadySeconds"), get(spec, "minReadySeconds"));
@@ -292,6 +298,8 @@ const struct kind kind_daemon_set = {
 static void revision_validate(struct change *c)
 {
 	check_metadata(c, name_check_subdomain);
+	if (!c->old && !get(c->object, "data"))
+		fault_required(c, AT(NULL, "data"), "data is mandatory");
 	check_not_negative(c, AT(NULL, "revision"), get(c->object, "revision"));
 	if (c->old)
 		check_same(c, AT(NULL, "data"), get(c->old, "data"), get(c->object, "data"));
