@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Durable writes a second with 1 and 16 outstanding and how long one takes, the start with 10,000 objects, a list of them, and the memory
- * of 100,000. Texts of 620 bytes. Prints one line of CSV each: what, value, unit.
+ * Durable writes a second with 1 and 16 outstanding and how long one takes, the start with 10,000 objects, a list of
+ * them, and the memory of 100,000. Texts of 620 bytes. Prints one line of CSV each: what, value, unit.
  *
- *   bench_store [FOLDER]   FOLDER is made, and removed at the end; on the disk to be measured (default: under the current folder)
+ *   bench_store [FOLDER]   made, and removed at the end; on the disk to be measured (default: bench_store.data)
  */
 #include <ftw.h>
 #include <stdio.h>

@@ -86,7 +86,8 @@ static void drop(struct store *s, struct record *r)
 	record_unref(r);
 }
 
-/* The floor rises by one: what the version of that revision superseded is not needed any more, nor is itself if it is the end. */
+/* The floor rises by one: what the version of that revision superseded is not needed any more, nor is itself if it is
+ * the end. */
 static void rise(struct store *s)
 {
 	struct record *r = history_get(s, s->history.floor + 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A skip list (Pugh 1990, "Skip lists: a probabilistic alternative to balanced trees"): entries never move, so that chains of
- * versions, heaps and callbacks may point to them, and the next key is one step away.
+ * A skip list (Pugh 1990, "Skip lists: a probabilistic alternative to balanced trees"): entries never move, so that
+ * chains of versions, heaps and callbacks may point to them, and the next key is one step away.
  */
 #include <stdlib.h>
 

@@ -421,7 +421,8 @@ bool journal_tidy(struct journal *j, bool is_idle, struct error *err)
 	if (j->wal_pages < j->wal_next || (!is_idle && j->wal_pages < WAL_PAGES_MOST))
 		return true;
 	rc = sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &moved);
-	/* Not all of it when a reader holds it (a backup), or for want of room: what is committed is safe where it is. */
+	/* Not all of it when a reader holds it (a backup), or for want of room: what is committed is safe where it
+	 * is. */
 	j->wal_next = rc == SQLITE_OK && in_log == moved ? WAL_PAGES_IDLE : j->wal_pages + WAL_PAGES_IDLE;
 	if (rc == SQLITE_OK && in_log == moved)
 		j->wal_pages = 0;
@@ -459,8 +460,8 @@ bool journal_copy(struct journal *j, const char *path, struct error *err)
 
 	if (!to)
 		return false;
-	/* A transaction held from the first to the last step makes it one snapshot, whatever is written meanwhile. The copy is a
-	 * single file: not in WAL mode. */
+	/* A transaction held from the first to the last step makes it one snapshot, whatever is written meanwhile.
+	 * The copy is a single file: not in WAL mode. */
 	ok = run(to, "PRAGMA synchronous = FULL", "open", err) && run(j, "BEGIN", "read", err) &&
 	     number_of(j, "SELECT count(*) FROM meta", &ignored, err) && copy_pages(j, to, err) &&
 	     run(to, "PRAGMA journal_mode = DELETE", "write", err);

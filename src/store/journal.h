@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * journal - the store's rows on disk: one for each revision, in one SQLite file, and the floor below which history was dropped.
+ * journal - the store's rows on disk: one for each revision, in one SQLite file, and the floor below which history
+ * was dropped.
  *
- * Each row carries a checksum of its own, so that a damaged one is named. A file is made beside its place and renamed into it:
- * one that is there and empty was damaged, and no file is ever made anew over another.
+ * Each row carries a checksum of its own, so that a damaged one is named. A file is made beside its place and renamed
+ * into it: one that is there and empty was damaged, and no file is ever made anew over another.
  *
  * Threads: one at a time; a journal may move between threads.
  * Errors:  INVALID for what is no journal or damaged, FORBIDDEN for a read-only place, INTERNAL for the disk.
@@ -47,7 +48,8 @@ bool journal_set_floor(struct journal *j, int64_t floor, struct error *err);
 bool journal_commit(struct journal *j, struct error *err);
 void journal_rollback(struct journal *j);
 
-/* Moves what was committed from the write-ahead log to its place when that log has grown; more eagerly with `is_idle`. */
+/* Moves what was committed from the write-ahead log to its place when that log has grown; more eagerly with
+ * `is_idle`. */
 bool journal_tidy(struct journal *j, bool is_idle, struct error *err);
 /* The same now, all of it: the write-ahead log is empty after it. */
 bool journal_settle(struct journal *j, struct error *err);

@@ -29,7 +29,8 @@ static bool text_of(struct load *l, const struct journal_row *row, struct span *
 	return true;
 }
 
-/* At or below the floor one version of a key is enough, and a deletion is none; a compaction that was cut off leaves more. */
+/* At or below the floor one version of a key is enough, and a deletion is none; a compaction that was cut off leaves
+ * more. */
 static void forget_superseded(struct store *s, struct entry *e)
 {
 	struct record *r = e->latest;

@@ -9,7 +9,8 @@
 #include "base/clock.h"
 #include "store/jobs.h"
 
-/* How far revisions jump: more than were ever made between the backup and its use (etcd's guide for restores advises the same). */
+/* How far revisions jump: more than were ever made between the backup and its use (etcd's guide for restores advises
+ * the same). */
 static const int64_t revision_jump = 1000000000;
 
 struct restore {
@@ -84,7 +85,8 @@ static bool prepare(struct restore *r, const char *backup, int64_t revision, str
 	return ok && raise_revision(r->made, revision, err);
 }
 
-/* What is in the write-ahead log of the store that goes belongs to it: into it, or, when it is too damaged for that, beside it. */
+/* What is in the write-ahead log of the store that goes belongs to it: into it, or, when it is too damaged for that,
+ * beside it. */
 static bool set_wal_aside(struct restore *r, struct error *err)
 {
 	struct error ignored = { 0 };

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * store_crash - a program to be killed: tests/test_store.py runs it, ends it at random moments and looks at what is left.
+ * store_crash - a program to be killed: tests/test_store.py ends it at random moments and looks at what is left.
  *
- *   store_crash write FOLDER SEED OUTSTANDING [BACKUP]  writes until it is killed; prints "R op key" for each acknowledged revision R
- *   store_crash power FOLDER SEED OUTSTANDING                   the same, and what is not synced when it is killed is lost
- *   store_crash unsynced FOLDER SEED OUTSTANDING                the same without syncs: shows that `power` would see them missing
- *   store_crash check FOLDER                            prints what is there: "floor F", "R op key" of the history, "is key R"
+ *   store_crash write FOLDER SEED OUTSTANDING [BACKUP]
+ *       writes until it is killed, and makes backups meanwhile; prints "R op key" for each acknowledged revision R
+ *   store_crash power FOLDER SEED OUTSTANDING
+ *       the same, and what is not synced when it is killed is lost
+ *   store_crash unsynced FOLDER SEED OUTSTANDING
+ *       the same without syncs: shows that `power` would see them missing
+ *   store_crash check FOLDER
+ *       prints what is there: "floor F", "R op key" of the history, "is key R"
  *   store_crash restore BACKUP FOLDER
  *
  * A text is made of its key and revision alone, so that any part of another one, or a missing end, is seen by `check`.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * store_power - a loss of power for store_crash: what SQLite writes stays in memory until it syncs the file. When the process is killed,
- * all that was not synced is gone, and a sync that is cut off has written a part.
+ * store_power - a loss of power for store_crash: what SQLite writes stays in memory until it syncs the file. When the
+ * process is killed, all that was not synced is gone, and a sync that is cut off has written a part.
  *
  * For one connection to each file: the next one would not see what is held back.
  */

@@ -66,8 +66,8 @@ struct mark {
 };
 
 /*
- * Versions above `floor` by revision, each one in its key's chain. The floor is the oldest revision that can be listed and watched
- * from: of each key the newest version at or below it is kept.
+ * Versions above `floor` by revision, each one in its key's chain. The floor is the oldest revision that can be
+ * listed and watched from: of each key the newest version at or below it is kept.
  */
 struct history {
 	struct record **ring;
@@ -96,7 +96,8 @@ void history_flush(struct store *s); /* of such rows, all there are */
 
 struct prefix;
 
-/* The prefixes that somebody watches or had counted, in a hash table. A key's are found by trying the lengths there are. */
+/* The prefixes that somebody watches or had counted, in a hash table. A key's are found by trying the lengths there
+ * are. */
 struct watches {
 	struct prefix **table;
 	size_t capacity, count; /* capacity: a power of two, or 0 */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One thread owns the journal. What gathers while it commits goes with the next commit: the more writers wait, the more of them share one
- * fdatasync.
+ * One thread owns the journal. What gathers while it commits goes with the next commit: the more writers wait, the
+ * more of them share one fdatasync.
  *
- * Lock order: `lock` is the only one; it is held for moves of pointers, never during I/O. It guards all fields under it.
+ * Lock order: `lock` is the only one; it is held for moves of pointers, never during I/O. It guards all fields under
+ * it.
  */
 #include <pthread.h>
 #include <stdatomic.h>
