@@ -14,6 +14,7 @@ import json
 import pathlib
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import scenarios  # noqa: E402
@@ -33,7 +34,7 @@ def run(cluster, name, function):
         function(session)
     except GaveUp as e:
         why = str(e)
-    except (KeyError, TypeError, IndexError, ValueError, OSError) as e:  # an answer had not the form that later steps build on
+    except (AttributeError, KeyError, TypeError, IndexError, ValueError, OSError, HTTPException) as e:  # an answer had not the form that later steps build on
         why = f"{type(e).__name__}: {e}"
     finally:
         try:
@@ -109,6 +110,7 @@ def record(cluster, prefixes):
     with ThreadPoolExecutor(THREADS) as pool:
         for (name, _), (steps, why) in zip(chosen.items(), pool.map(lambda pair: run(cluster, *pair), chosen.items())):
             recorded[name] = steps
+            why = why or next((f"{title}: {entry['unshaped']}" for title, entry in steps if "unshaped" in entry), None)
             failed += why is not None
             print(f"{name}: {len(steps)} steps" + (f"; gave up: {why}" if why else ""), file=sys.stderr)
     if failed:

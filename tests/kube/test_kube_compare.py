@@ -2,6 +2,7 @@
 """hythe is asked every request of scenarios/; its answers are those that the real Kubernetes API server gave (recorded/), but for differences.py."""
 import json
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 import differences
 import record
 import scenarios
+from client import Cluster
+from cluster import Up
 from neutral import differences as compare
 
 RECORDED = record.load_recorded()
@@ -18,24 +21,46 @@ SHOWN = 12  # places of one answer that are told
 
 
 class Answers:
-    """Runs the scenarios side by side, each once; .of() waits for one."""
+    """Runs the scenarios side by side, each once; .of() waits for one. A server that has ended is started again, and remembered."""
 
-    def __init__(self, cluster, names):
+    def __init__(self, names, folder):
         every = scenarios.load()
+        given = os.environ.get("KUBE_SUITE_KUBECONFIG")
+        self.folder, self.lock, self.ends = folder, threading.Lock(), []
+        self.up = None if given else Up(folder / "0")
+        self.given = Cluster(given) if given else None
         self.pool = ThreadPoolExecutor(record.THREADS)
-        self.runs = {name: self.pool.submit(record.run, cluster, name, every[name]) for name in names}
+        self.runs = {name: self.pool.submit(self.run, name, every[name]) for name in names}
+
+    def cluster(self, name):
+        if self.given:
+            return self.given
+        with self.lock:
+            if self.up.process.poll() is not None:
+                self.ends.append(f"{name}: {self.up.process.returncode}\n{self.up.said()[-3000:]}")
+                self.up = Up(self.folder / str(len(self.ends)))
+            return self.up.cluster
+
+    def run(self, name, function):
+        steps, why = record.run(self.cluster(name), name, function)
+        if why and self.up and self.up.process.poll() is not None:  # by this scenario, or by another beside it
+            steps, why = record.run(self.cluster(name), name, function)
+        return json.loads(json.dumps(dict(steps))), why
 
     def of(self, name):
-        steps, why = self.runs[name].result()
-        return json.loads(json.dumps(dict(steps))), why
+        return self.runs[name].result()
+
+    def close(self):
+        self.pool.shutdown(cancel_futures=True)
+        return self.up.stop() if self.up else 0
 
 
 @pytest.fixture(scope="module")
-def answers(kube, request):
+def answers(request, tmp_path_factory):
     names = {item.callspec.params["name"] for item in request.session.items if item.fspath == request.fspath and hasattr(item, "callspec")}
-    answers = Answers(kube, sorted(names))
+    answers = Answers(sorted(names), tmp_path_factory.mktemp("compare"))
     yield answers
-    answers.pool.shutdown(cancel_futures=True)
+    answers.close()
 
 
 def test_every_scenario_is_recorded():
@@ -58,3 +83,10 @@ def test_answer_is_that_of_the_real_server(answers, name, title):
     assert title in steps, f"not asked: {why}"
     found = [d for d in compare(real, steps[title]) if not differences.is_intended(name, title, *d)]
     assert not found, "\n" + "\n".join(f"{path}: {str(theirs)[:300]}  <- real; hythe -> {str(ours)[:300]}" for path, theirs, ours in found[:SHOWN])
+
+
+def test_the_server_has_not_ended(answers):
+    for name in answers.runs:
+        answers.of(name)
+    assert not answers.ends, "\n".join(answers.ends)
+    assert answers.close() == 0
