@@ -27,28 +27,41 @@ bool patch_strategic(const struct value *object, const struct value *patch, stru
  * metadata.managedFields after a write that is no apply: fields that `now` has changed, added or removed against `old` (NULL: created)
  * belong to `manager` with operation Update; entries that lost their last field go. `subresource` empty or "status", ... The time is
  * set on entries that changed. metadata's own bookkeeping (managedFields, resourceVersion, uid, ...) is never owned.
+ * Its place is after defaults and before admission and prepare: nobody owns what these add.
  */
 struct apply_manager {
 	struct span name;        /* field manager, at most 128 bytes */
 	struct span api_version; /* "apps/v1" */
 	struct span subresource;
 	struct span time; /* RFC 3339 */
+	/* Paths that this way of writing cannot change ("status"), ending with NULL. NULL: "spec" for the subresource status; "status"
+	 * else for built-in kinds. For custom kinds with the subresource status the caller says { "status", NULL }. */
+	const char *const *reset;
 };
 bool fields_track(const struct value *old, struct value *now, struct place place, const struct apply_manager *manager,
 		  struct arena *arena, struct error *err);
 
+/* When `now` differs from `old` by times in managedFields alone, it gets the old ones: such a write changes nothing. After the rest of
+ * the write's way. */
+bool fields_keep_times(const struct value *old, struct value *now, struct arena *arena, struct error *err);
+
 /* What another manager has that an apply would change. */
 struct apply_conflict {
-	struct span manager; /* "m1" or "kubectl-edit\" using apps/v1": as the message quotes it */
-	struct span field;   /* ".spec.template.spec.containers[name=\"c\"].image" */
+	struct span
+	    manager; /* "\"m1\"", "\"kubectl-edit\" using apps/v1": a cause's message is "conflict with " and this */
+	struct span field; /* ".spec.template.spec.containers[name=\"c\"].image" */
 	struct apply_conflict *next;
 };
 
 /*
- * Server-side apply: `config` (with apiVersion, kind, metadata.name) onto `live` (NULL: it is created). Fields that the manager applied
- * before and leaves out now are removed unless another owns them. Conflicts with other managers are returned, and nothing else, unless
- * `force`. *ret has managedFields with the entry (operation Apply). A list by keys with a key missing or twice is INVALID.
+ * Server-side apply: `config` (with apiVersion, kind, metadata.name; as it came, not decoded) onto `live` (NULL: it is created). Fields
+ * that the manager applied before and leaves out now are removed unless another owns them. Conflicts with other managers are returned
+ * (then it is true and *ret is left alone) unless `force`. *ret has managedFields with the entry (operation Apply). INVALID: a field that
+ * the type has not, a wrong type, a list by keys with a key missing or twice, managedFields in `config`.
  */
 bool apply_merge(const struct value *live, const struct value *config, struct place place,
 		 const struct apply_manager *manager, bool force, struct arena *arena, struct value *ret,
 		 struct apply_conflict **ret_conflicts, struct error *err);
+
+/* "Apply failed with 1 conflict: conflict with "m1": .spec.replicas", the message of the 409. ptr is NULL on failure. */
+struct span apply_conflicts_print(const struct apply_conflict *conflicts, struct arena *arena, struct error *err);
