@@ -398,22 +398,52 @@ FLAGS = {
 }
 
 
+# What is described once: fields that every root has, that every list has, that every condition has; and types like another.
+EVERYWHERE = {
+    "apiVersion": "Group and version of this object's form, as in apps/v1.",
+    "kind": "What kind of object this is.",
+    "metadata": "Name, labels and the server's own notes on the object.",
+    "spec": "What is wanted.",
+    "status": "What is. Written by the system.",
+}
+CONDITION = {
+    "lastTransitionTime": "When the status last changed.",
+    "lastUpdateTime": "When it was last looked at.",
+    "message": "What happened, for people.",
+    "reason": "Why, in one word for programs.",
+    "status": "True, False or Unknown.",
+    "type": "What the condition is about.",
+}
+LIKE = {
+    "io.k8s.api.core.v1.EphemeralContainerCommon": "io.k8s.api.core.v1.Container",
+    "io.k8s.api.core.v1.EphemeralContainer": "io.k8s.api.core.v1.Container",
+    "io.k8s.api.core.v1.ReplicationControllerSpec": "io.k8s.api.apps.v1.ReplicaSetSpec",
+    "io.k8s.api.core.v1.ReplicationControllerStatus": "io.k8s.api.apps.v1.ReplicaSetStatus",
+    "io.k8s.api.events.v1.Event": "io.k8s.api.core.v1.Event",
+}
+
+
 def inherit(types, descriptions):
     """Fields that every type has, and fields taken over from an embedded type, are described once."""
-    everywhere = {
-        "apiVersion": "Group and version of this object's form, as in apps/v1.",
-        "kind": "What kind of object this is.",
-        "metadata": "Name, labels and the server's own notes on the object.",
-    }
     for name, t in types.items():
+        last = name.rsplit(".", 1)[1]
+        is_root = "apiVersion" in t["fields"] and "metadata" in t["fields"]
+        is_list = is_root and last.endswith("List") and "items" in t["fields"]
+        if is_list:
+            descriptions.setdefault((name, None), f"A list of {last[:-4]} objects.")
+            descriptions.setdefault((name, "items"), "The objects.")
+            descriptions.setdefault((name, "metadata"), "The version of the list, and where it goes on.")
+        elif last.endswith("Condition"):
+            descriptions.setdefault((name, None), "One thing that can be said of an object's state.")
         for field in t["fields"]:
-            if (name, field) in descriptions:
-                continue
-            for _, inner in t["inlines"]:
-                if (inner, field) in descriptions:
-                    descriptions[(name, field)] = descriptions[(inner, field)]
-            if (name, field) not in descriptions and field in everywhere and "apiVersion" in t["fields"]:
-                descriptions[(name, field)] = everywhere[field]
+            sources = [(inner, field) for _, inner in t["inlines"]] + [(LIKE.get(name), field)]
+            for source in sources:
+                if source in descriptions:
+                    descriptions.setdefault((name, field), descriptions[source])
+            if is_root and field in EVERYWHERE:
+                descriptions.setdefault((name, field), EVERYWHERE[field])
+            if last.endswith("Condition") and field in CONDITION:
+                descriptions.setdefault((name, field), CONDITION[field])
 
 
 def table(def_path, text_path, out_path):
