@@ -81,7 +81,7 @@ static void check_more_than_zero(struct change *c, const struct at *at, const st
 	int64_t milli;
 
 	if (quantity_parse(text_of(v), &milli) && milli <= 0)
-		fault_printed(c, at, text_of(v), "must be positive");
+		fault_quantity(c, at, text_of(v), "must be positive");
 }
 
 static void check_target(struct change *c, const struct at *at, const struct value *target)
@@ -141,7 +141,7 @@ static void check_source(struct change *c, const struct at *at, const struct val
 				       "must specify a positive target averageValue");
 	} else if (!get(target, "averageValue") && !get(target, "value")) {
 		fault_required(c, AT(AT(at, "target"), "averageValue"),
-			       "must set either a target value or averageValue");
+			       "must set either a target value for metric or a per-pod target");
 	}
 }
 
@@ -212,6 +212,16 @@ static void check_rules(struct change *c, const struct at *at, const struct valu
 		check_policy(c, AT_INDEX(AT(at, "policies"), i), value_item(policies, i));
 }
 
+static bool has_outside_metric(const struct value *metrics)
+{
+	for (uint32_t i = 0; i < count_of(metrics); i++) {
+		if (is_text(get(value_item(metrics, i), "type"), "Object") ||
+		    is_text(get(value_item(metrics, i), "type"), "External"))
+			return true;
+	}
+	return false;
+}
+
 static void autoscaler_validate(struct change *c)
 {
 	const struct value *spec = get(c->object, "spec"), *metrics = get(spec, "metrics"),
@@ -234,6 +244,10 @@ static void autoscaler_validate(struct change *c)
 	check_segment(c, AT(at, "scaleTargetRef"), target, "name");
 	for (uint32_t i = 0; i < count_of(metrics); i++)
 		check_metric(c, AT_INDEX(AT(at, "metrics"), i), value_item(metrics, i));
+	if (value_is(least, VALUE_INT) && least->integer == 0 && !has_outside_metric(metrics))
+		fault_forbidden(
+		    c, AT(at, "metrics"),
+		    "must specify at least one Object or External metric to support scaling to zero replicas");
 	check_rules(c, AT(AT(at, "behavior"), "scaleUp"), get(get(spec, "behavior"), "scaleUp"));
 	check_rules(c, AT(AT(at, "behavior"), "scaleDown"), get(get(spec, "behavior"), "scaleDown"));
 }

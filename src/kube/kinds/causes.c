@@ -499,13 +499,31 @@ struct span strategy_print(struct change *c, const char *name, const struct valu
 void fault_not_supported_struct(struct change *c, const struct at *at, const char *name, const struct value *strategy,
 				const char *rolling, const char *const *values)
 {
+	fault_not_supported_printed(c, at, strategy_print(c, name, strategy, rolling), values);
+}
+
+void fault_not_supported_printed(struct change *c, const struct at *at, struct span printed, const char *const *values)
+{
 	struct text t = { .arena = c->arena };
 
 	text_add(&t, SPAN("Unsupported value: "));
-	text_add(&t, strategy_print(c, name, strategy, rolling));
+	text_add(&t, printed);
 	for (size_t i = 0; values[i]; i++) {
 		text_add(&t, i ? SPAN(", ") : SPAN(": supported values: "));
 		text_quote(&t, span_of(values[i]));
 	}
 	add(c, "FieldValueNotSupported", at_print(c, at), &t, NULL);
+}
+
+void fault_typed_strings(struct change *c, const struct at *at, const char *type, const struct value *list,
+			 const char *detail)
+{
+	struct text t = { .arena = c->arena }, whole = { .arena = c->arena };
+	struct span s;
+
+	text_go_strings(&t, list);
+	s = text_span(&t);
+	text_add(&whole, span_of(type));
+	text_add(&whole, span_skip(s, MIN(s.len, strlen("[]string"))));
+	fault_printed(c, at, text_span(&whole), detail);
 }

@@ -189,10 +189,11 @@ void check_annotations(struct change *c, const struct at *at, const struct value
 
 void check_name(struct change *c, const struct at *at, const struct value *v, name_check check)
 {
-	const char *wrong = check(text_of(v));
+	const char *words[NAME_FAULTS_MOST];
+	size_t count = name_faults(text_of(v), check, words);
 
-	if (wrong)
-		fault_invalid_text(c, at, text_of(v), wrong);
+	for (size_t i = 0; i < count; i++)
+		fault_invalid_text(c, at, text_of(v), words[i]);
 }
 
 /* ---- metadata ---- */
@@ -388,12 +389,12 @@ void check_percent_or_int(struct change *c, const struct at *at, const struct va
 	int64_t percent;
 
 	if (value_is(v, VALUE_STRING) && !percent_of(v, &percent))
-		fault_invalid(
+		fault_int_or_string(
 		    c, at, v,
-		    "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', "
-		    "regex used for validation is '[0-9]+%')");
-	else if (value_is(v, VALUE_INT) && v->integer < 0)
-		fault_int_or_string(c, at, v, "must be greater than or equal to 0");
+		    "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or "
+		    "'93%', regex used for validation is '[0-9]+%')");
+	else
+		check_not_negative(c, at, v);
 }
 
 void check_not_over_100_percent(struct change *c, const struct at *at, const struct value *v)
@@ -432,4 +433,46 @@ void check_ip(struct change *c, const struct at *at, const struct value *v)
 {
 	if (!is_ipv4(text_of(v)) && !is_ipv6(text_of(v)))
 		fault_invalid_text(c, at, text_of(v), "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+}
+
+/* 127.x, ::1, 169.254.x, fe80::, 224.0.0.x, 0.0.0.0. */
+static const char *near_words(struct span s)
+{
+	char text[INET6_ADDRSTRLEN] = "";
+	struct in6_addr six;
+	struct in_addr four;
+
+	if (s.len >= sizeof(text))
+		return "must be a valid IP address";
+	memcpy(text, s.ptr ? s.ptr : "", s.len);
+	if (inet_pton(AF_INET, text, &four) == 1) {
+		uint32_t n = ntohl(four.s_addr);
+
+		if (n == 0)
+			return "may not be unspecified";
+		if (n >> 24 == 127)
+			return "may not be in the loopback range (127.0.0.0/8, ::1/128)";
+		if (n >> 16 == 0xa9fe)
+			return "may not be in the link-local range (169.254.0.0/16, fe80::/10)";
+		return n >> 8 == 0xe00000 ? "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+					  : NULL;
+	}
+	if (inet_pton(AF_INET6, text, &six) != 1)
+		return "must be a valid IP address";
+	if (IN6_IS_ADDR_UNSPECIFIED(&six))
+		return "may not be unspecified";
+	if (IN6_IS_ADDR_LOOPBACK(&six))
+		return "may not be in the loopback range (127.0.0.0/8, ::1/128)";
+	if (IN6_IS_ADDR_LINKLOCAL(&six))
+		return "may not be in the link-local range (169.254.0.0/16, fe80::/10)";
+	return IN6_IS_ADDR_MC_LINKLOCAL(&six) ? "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+					      : NULL;
+}
+
+void check_far_ip(struct change *c, const struct at *at, const struct value *v)
+{
+	const char *words = near_words(text_of(v));
+
+	if (words)
+		fault_invalid_text(c, at, text_of(v), words);
 }

@@ -39,6 +39,7 @@ static void check_addresses(struct change *c, const struct at *at, const struct 
 			check_name(c, AT(here, "hostname"), get(address, "hostname"), name_check_label);
 		if (get(address, "nodeName"))
 			check_name(c, AT(here, "nodeName"), get(address, "nodeName"), name_check_subdomain);
+		check_far_ip(c, AT(here, "ip"), get(address, "ip"));
 	}
 }
 
@@ -151,21 +152,27 @@ static void slice_defaults(struct change *c)
 	}
 }
 
-static void check_endpoint_address(struct change *c, const struct at *at, const struct value *type,
+static void check_endpoint_address(struct change *c, const struct at *at, uint32_t index, const struct value *type,
 				   const struct value *v)
 {
-	if (is_text(type, "FQDN"))
-		check_name(c, at, v, name_check_subdomain);
-	else if (is_text(type, "IPv4") && !is_ipv4(text_of(v)))
-		fault_invalid_text(c, at, text_of(v),
-				   is_ipv6(text_of(v))
-				       ? "must be an IPv4 address"
-				       : "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
-	else if (is_text(type, "IPv6") && !is_ipv6(text_of(v)))
-		fault_invalid_text(c, at, text_of(v),
-				   is_ipv4(text_of(v))
-				       ? "must be an IPv6 address"
-				       : "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+	bool is_four = is_ipv4(text_of(v)), is_six = is_ipv6(text_of(v));
+
+	if (is_text(type, "FQDN")) {
+		check_name(c, AT_INDEX(at, index), v, name_check_subdomain);
+		return;
+	}
+	if (!is_text(type, "IPv4") && !is_text(type, "IPv6"))
+		return;
+	if (!is_four && !is_six) {
+		check_ip(c, AT_INDEX(at, index), v);
+	} else {
+		/* The family is told at the list. */
+		if (is_text(type, "IPv4") && !is_four)
+			fault_invalid(c, at, v, "must be an IPv4 address");
+		else if (is_text(type, "IPv6") && !is_six)
+			fault_invalid(c, at, v, "must be an IPv6 address");
+	}
+	check_far_ip(c, AT_INDEX(at, index), v);
 }
 
 static void check_endpoints(struct change *c, const struct at *at, const struct value *type, const struct value *list)
@@ -183,7 +190,7 @@ static void check_endpoints(struct change *c, const struct at *at, const struct 
 		else if (count_of(addresses) > ADDRESSES_MOST)
 			fault_too_many(c, AT(here, "addresses"), count_of(addresses), ADDRESSES_MOST);
 		for (uint32_t k = 0; k < count_of(addresses) && k < ADDRESSES_MOST; k++)
-			check_endpoint_address(c, AT_INDEX(AT(here, "addresses"), k), type, value_item(addresses, k));
+			check_endpoint_address(c, AT(here, "addresses"), k, type, value_item(addresses, k));
 		if (get(endpoint, "nodeName"))
 			check_name(c, AT(here, "nodeName"), get(endpoint, "nodeName"), name_check_subdomain);
 		if (get(endpoint, "hostname"))
@@ -210,8 +217,6 @@ static void check_slice_ports(struct change *c, const struct at *at, const struc
 			}
 		}
 		check_one_of(c, AT(here, "protocol"), get(port, "protocol"), protocols);
-		if (get(port, "port"))
-			check_port(c, AT(here, "port"), get(port, "port"));
 		if (get(port, "appProtocol"))
 			check_name(c, AT(here, "appProtocol"), get(port, "appProtocol"), name_check_qualified);
 	}
@@ -232,7 +237,8 @@ static void slice_validate(struct change *c)
 
 static bool slice_raises(const struct value *old, const struct value *object)
 {
-	return !is_same(get(old, "endpoints"), get(object, "endpoints")) || !is_same(get(old, "ports"), get(object, "ports"));
+	return !is_same(get(old, "endpoints"), get(object, "endpoints")) ||
+	       !is_same(get(old, "ports"), get(object, "ports"));
 }
 
 static struct value cell_slice_ports(const struct value *list, struct arena *arena)

@@ -83,8 +83,16 @@ static void job_prepare(struct change *c)
 {
 	struct value *spec = ensure(c, c->object, "spec");
 
-	if (!c->old && !get_bool(spec, "manualSelector"))
+	if (!c->old && !get_bool(spec, "manualSelector")) {
+		struct value *metadata = get(c->object, "metadata");
+		const struct value *labels = get(metadata, "labels");
+		bool has_own = count_of(labels) && !is_same(labels, value_find(spec, "template.metadata.labels"));
+
 		generate_selector(c, spec);
+		/* A job without labels has those of its pods. */
+		if (!has_own)
+			set_value(c, metadata, "labels", copy_of(c, value_find(spec, "template.metadata.labels")));
+	}
 	prepare_status(c);
 }
 
@@ -180,6 +188,19 @@ static void check_generated(struct change *c, const struct value *spec)
 	}
 }
 
+/* The selector is the server's, with nothing beside. */
+static void check_generated_selector(struct change *c, const struct value *spec)
+{
+	const struct value *selector = get(spec, "selector"), *labels = get(selector, "matchLabels");
+
+	if (get_bool(spec, "manualSelector"))
+		return;
+	if (count_of(labels) != 1 || count_of(get(selector, "matchExpressions")) ||
+	    !span_equal(get_text(labels, UID_LABEL), get_text(get(c->object, "metadata"), "uid")))
+		fault_printed(c, AT(AT(NULL, "spec"), "selector"), selector_print_go(c, selector),
+			      "`selector` not auto-generated");
+}
+
 static bool is_suspended(const struct value *o)
 {
 	return get_bool(get(o, "spec"), "suspend");
@@ -211,14 +232,16 @@ static void job_validate(struct change *c)
 	check_metadata(c, name_check_subdomain);
 	if (change_is_status(c))
 		return;
-	if (!c->old)
+	if (!c->old) {
 		check_generated(c, spec);
+		check_generated_selector(c, spec);
+	}
 	check_job_spec(c, at, spec);
 	if (!selector)
 		fault_required(c, AT(at, "selector"), "");
 	else
 		check_selector(c, AT(at, "selector"), selector);
-	if (selector && !selector_matches(selector, value_find(spec, "template.metadata.labels")))
+	if (!selector || !selector_matches(selector, value_find(spec, "template.metadata.labels")))
 		fault_labels(c, AT(AT(AT(at, "template"), "metadata"), "labels"),
 			     value_find(spec, "template.metadata.labels"),
 			     "`selector` does not match template `labels`");

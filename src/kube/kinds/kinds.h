@@ -40,6 +40,10 @@ void fault_printed(struct change *c, const struct at *at, struct span printed, c
 void fault_duplicate_printed(struct change *c, const struct at *at, struct span printed);
 void fault_int_or_string(struct change *c, const struct at *at, const struct value *v, const char *detail);
 void fault_labels(struct change *c, const struct at *at, const struct value *labels, const char *detail);
+void fault_not_supported_printed(struct change *c, const struct at *at, struct span printed, const char *const *values);
+/* A list of strings of a type of its own: "[]core.ResourceQuotaScope". */
+void fault_typed_strings(struct change *c, const struct at *at, const char *type, const struct value *list,
+			 const char *detail);
 /* An update strategy as Go prints the struct. */
 struct span strategy_print(struct change *c, const char *name, const struct value *strategy, const char *rolling);
 void fault_not_supported_struct(struct change *c, const struct at *at, const char *name, const struct value *strategy,
@@ -119,6 +123,9 @@ void shape(struct change *c);
 
 typedef const char *(*name_check)(struct span s);
 
+/* All that is wrong with a name, of those checks that tell more than one thing. */
+#define NAME_FAULTS_MOST 5
+size_t name_faults(struct span s, name_check check, const char *words[NAME_FAULTS_MOST]);
 void check_metadata(struct change *c, name_check check); /* at create and at update */
 void check_labels(struct change *c, const struct at *at, const struct value *labels);
 void check_annotations(struct change *c, const struct at *at, const struct value *annotations);
@@ -176,6 +183,12 @@ void check_claim_spec(struct change *c, const struct at *at, const struct value 
 void claim_spec_defaults(struct change *c, struct value *spec);
 void check_resources(struct change *c, const struct at *at, const struct value *resources);
 void check_quantity(struct change *c, const struct at *at, const struct value *v); /* not negative */
+/* A quantity that is told as Go prints the struct. */
+void fault_quantity(struct change *c, const struct at *at, struct span quantity, const char *detail);
+/* Of a list of resources nothing is smaller than a thousandth. */
+void round_resources(struct change *c, struct value *list);
+/* Endpoints and external addresses are none of the machine itself or of its link. */
+void check_far_ip(struct change *c, const struct at *at, const struct value *v);
 void check_resource_name(struct change *c, const struct at *at, struct span name);
 void check_node_selector(struct change *c, const struct at *at, const struct value *selector);
 

@@ -142,9 +142,10 @@ const char *name_check_label_value(struct span s)
 		   "(" QUALIFIED_RE ")?");
 }
 
-const char *name_check_port(struct span s)
+static size_t port_faults(struct span s, const char *words[NAME_FAULTS_MOST])
 {
 	bool has_letter = false, has_other = s.len == 0, has_two = false;
+	size_t count = 0;
 
 	for (size_t i = 0; i < s.len; i++) {
 		has_letter = has_letter || is_lower(s.ptr[i]);
@@ -152,16 +153,38 @@ const char *name_check_port(struct span s)
 		has_two = has_two || (i && s.ptr[i] == '-' && s.ptr[i - 1] == '-');
 	}
 	if (s.len > 15)
-		return "must be no more than 15 characters";
+		words[count++] = "must be no more than 15 characters";
 	if (has_other)
-		return "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)";
+		words[count++] = "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)";
 	if (!has_letter)
-		return "must contain at least one letter (a-z)";
+		words[count++] = "must contain at least one letter (a-z)";
 	if (has_two)
-		return "must not contain consecutive hyphens";
-	if (s.ptr[0] == '-' || s.ptr[s.len - 1] == '-')
-		return "must not begin or end with a hyphen";
-	return NULL;
+		words[count++] = "must not contain consecutive hyphens";
+	if (s.len && (s.ptr[0] == '-' || s.ptr[s.len - 1] == '-'))
+		words[count++] = "must not begin or end with a hyphen";
+	return count;
+}
+
+const char *name_check_port(struct span s)
+{
+	const char *words[NAME_FAULTS_MOST];
+
+	return port_faults(s, words) ? words[0] : NULL;
+}
+
+size_t name_faults(struct span s, const char *(*check)(struct span s), const char *words[NAME_FAULTS_MOST])
+{
+	size_t count;
+
+	if (check == name_check_port)
+		return port_faults(s, words);
+	words[0] = check(s);
+	count = words[0] ? 1 : 0;
+	/* What is empty is told twice. */
+	if (check == name_check_qualified && (s.len == 0 || s.ptr[s.len - 1] == '/') && count &&
+	    strcmp(words[0], "name part must be non-empty") == 0)
+		words[count++] = "name part " QUALIFIED_WORDS;
+	return count;
 }
 
 /* Files and environment variables must not lead out of their folder. */

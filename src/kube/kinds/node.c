@@ -37,7 +37,16 @@ static void check_taints(struct change *c, const struct at *at, const struct val
 		for (uint32_t k = 0; k < i; k++) {
 			if (is_same(get(value_item(list, k), "key"), get(taint, "key")) &&
 			    is_same(get(value_item(list, k), "effect"), get(taint, "effect"))) {
-				fault_duplicate(c, here, taint);
+				struct span key = get_text(taint, "key"), value = get_text(taint, "value");
+				struct span effect = get_text(taint, "effect");
+
+				fault_duplicate_printed(
+				    c, here,
+				    path_print(c,
+					       "core.Taint{Key:\"" SPAN_FMT "\", Value:\"" SPAN_FMT
+					       "\", Effect:\"" SPAN_FMT
+					       "\", TimeAdded:<nil>}: taints must be unique by key and effect pair",
+					       SPAN_ARG(key), SPAN_ARG(value), SPAN_ARG(effect)));
 				break;
 			}
 		}

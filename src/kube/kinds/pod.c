@@ -3,6 +3,8 @@
  * pod_subresources.c. */
 #include "kube/kinds/kinds.h"
 
+#include "base/clock.h"
+
 #include "kube/kube.h"
 #include "kube/subresource.h"
 
@@ -140,6 +142,23 @@ static void set_priority(struct change *c, struct value *spec)
 	default_text(c, spec, "preemptionPolicy", "PreemptLowerPriority");
 }
 
+/* podIP is the first of podIPs. */
+static void set_ips(struct change *c, struct value *status)
+{
+	struct span one = get_text(status, "podIP");
+	const struct value *list = get(status, "podIPs");
+
+	if (one.len && (!count_of(list) || !span_equal(get_text(value_item(list, 0), "ip"), one))) {
+		struct value ips = value_array(), ip = value_object();
+
+		set_text(c, &ip, "ip", one);
+		(void)value_append(&ips, ip, c->arena, c->err);
+		set_value(c, status, "podIPs", ips);
+	} else if (!one.len && count_of(list)) {
+		set_text(c, status, "podIP", get_text(value_item(list, 0), "ip"));
+	}
+}
+
 static void pod_prepare(struct change *c)
 {
 	struct value *spec = ensure(c, c->object, "spec");
@@ -161,6 +180,8 @@ static void pod_prepare(struct change *c)
 			set_text(c, &gated, "type", SPAN("PodScheduled"));
 			set_text(c, &gated, "status", SPAN("False"));
 			set_text(c, &gated, "reason", SPAN("SchedulingGated"));
+			set_text(c, &gated, "lastTransitionTime",
+				 kube_now_text(c->kube ? kube_wall_ns(c->kube) : clock_wall_ns(), c->arena));
 			set_text(c, &gated, "message", SPAN("Scheduling is blocked due to non-empty scheduling gates"));
 			if (list)
 				(void)value_append(list, gated, c->arena, c->err);
@@ -169,9 +190,15 @@ static void pod_prepare(struct change *c)
 	} else if (span_equal(c->subresource, SPAN("binding"))) {
 		shape(c); /* it tells the node, and that the pod is scheduled */
 	} else {
+		if (c->subresource.len == 0) {
+			add_toleration(c, spec, "node.kubernetes.io/not-ready");
+			add_toleration(c, spec, "node.kubernetes.io/unreachable");
+		}
 		prepare_status(c);
-		if (change_is_status(c))
+		if (change_is_status(c)) {
 			carry(c, get(c->object, "status"), get(c->old, "status"), "qosClass");
+			set_ips(c, get(c->object, "status"));
+		}
 	}
 }
 

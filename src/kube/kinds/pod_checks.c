@@ -52,7 +52,7 @@ static void check_amount(struct change *c, const struct at *at, struct span name
 	check_resource_name(c, at, name);
 	check_quantity(c, at, v);
 	if (!is_native(name) && quantity_parse(text_of(v), &milli) && milli % 1000)
-		fault_printed(c, at, text_of(v), "must be an integer");
+		fault_quantity(c, at, text_of(v), "must be an integer");
 }
 
 static void check_request(struct change *c, const struct at *at, const struct value_member *m,
@@ -381,9 +381,7 @@ static void check_handler(struct change *c, const struct at *at, const struct va
 		else if (i == 4 && (get_int(v, "seconds", 0) < 0 || get_int(v, "seconds", 0) > grace))
 			fault_invalid(
 			    c, here, get(v, "seconds"),
-			    detail_print(c,
-					 "must be non-negative and less than terminationGracePeriodSeconds (%lld). Set "
-					 "AllowSleepActionZeroValue feature gate to allow zero sleep.",
+			    detail_print(c, "must be non-negative and less than terminationGracePeriodSeconds (%lld)",
 					 (long long)grace));
 	}
 	if (count == 0)
@@ -678,8 +676,8 @@ static void check_host_network(struct change *c, const struct at *at, const stru
 			if (get_int(port, "hostPort", 0) &&
 			    get_int(port, "hostPort", 0) != get_int(port, "containerPort", 0))
 				fault_invalid(
-				    c, AT(AT_INDEX(AT(AT_INDEX(AT(at, "containers"), i), "ports"), k), "containerPort"),
-				    get(port, "containerPort"), "must match `hostPort` when `hostNetwork` is true");
+				    c, AT(AT_INDEX(AT(AT_INDEX(AT(at, "containers"), i), "ports"), k), "hostPort"),
+				    get(port, "hostPort"), "must match `containerPort` when `hostNetwork` is true");
 		}
 	}
 }

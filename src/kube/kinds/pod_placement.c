@@ -150,7 +150,8 @@ void pod_spread_check(struct change *c, const struct at *at, const struct value 
 		struct span key = get_text(one, "topologyKey"), action = get_text(one, "whenUnsatisfiable");
 		struct value zero = value_int(0);
 
-		check_positive(c, AT(here, "maxSkew"), skew ? skew : &zero);
+		if (get_int(one, "maxSkew", 0) <= 0)
+			fault_invalid(c, AT(here, "maxSkew"), skew ? skew : &zero, "must be greater than zero");
 		if (key.len == 0)
 			fault_required(c, AT(here, "topologyKey"), "can not be empty");
 		if (!text_is_one_of(action, actions))
@@ -161,7 +162,8 @@ void pod_spread_check(struct change *c, const struct at *at, const struct value 
 
 			fault_duplicate(c, AT(here, "{topologyKey, whenUnsatisfiable}"), &both);
 		}
-		check_positive(c, AT(here, "minDomains"), domains);
+		if (value_is(domains, VALUE_INT) && domains->integer <= 0)
+			fault_invalid(c, AT(here, "minDomains"), domains, "must be greater than zero");
 		if (domains && !span_equal(action, SPAN("DoNotSchedule")))
 			fault_invalid(
 			    c, AT(here, "minDomains"), domains,

@@ -68,6 +68,8 @@ static void container_defaults(struct change *c, struct value *container)
 {
 	struct value *lifecycle = get(container, "lifecycle");
 
+	round_resources(c, get(get(container, "resources"), "limits"));
+	round_resources(c, get(get(container, "resources"), "requests"));
 	ports_defaults(c, get(container, "ports"));
 	env_defaults(c, get(container, "env"));
 	probe_defaults(c, get(container, "livenessProbe"));

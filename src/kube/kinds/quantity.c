@@ -189,3 +189,43 @@ bool quantity_canonical(struct span s, struct arena *arena, struct span *ret)
 		(void)snprintf(exponent, sizeof(exponent), "e%d", power);
 	return print(n, is_negative, exponent, arena, ret);
 }
+
+void round_resources(struct change *c, struct value *list)
+{
+	for (uint32_t i = 0; value_is(list, VALUE_OBJECT) && i < list->object.count; i++) {
+		struct value *v = &list->object.members[i].value;
+		struct quantity q;
+		struct span text;
+		int64_t milli;
+
+		if (!parse(text_of(v), &q) || q.nano % 1000000 == 0 || !quantity_parse(text_of(v), &milli))
+			continue;
+		text = path_print(c, "%lldm", (long long)milli);
+		if (quantity_canonical(text, c->arena, &text))
+			*v = value_string(text);
+	}
+}
+
+void fault_quantity(struct change *c, const struct at *at, struct span s, const char *detail)
+{
+	static const char *const formats[] = { "DecimalSI", "BinarySI", "DecimalExponent" };
+	struct quantity q;
+	long long value;
+	int scale = -9;
+
+	if (!parse(s, &q)) {
+		fault_invalid_text(c, at, s, detail);
+		return;
+	}
+	while (scale < 0 && q.nano % 1000 == 0) {
+		q.nano /= 1000;
+		scale += 3;
+	}
+	value = (long long)q.nano;
+	fault_printed(c, at,
+		      path_print(c,
+				 "resource.Quantity{i:resource.int64Amount{value:%lld, scale:%d}, "
+				 "d:resource.infDecAmount{Dec:(*inf.Dec)(nil)}, s:\"" SPAN_FMT "\", Format:\"%s\"}",
+				 value, scale, SPAN_ARG(s), formats[q.form]),
+		      detail);
+}

@@ -47,9 +47,9 @@ static void check_order(struct change *c, const struct at *at, const struct valu
 
 		if (!quantity_compare(less, more, &order) || order <= 0)
 			continue;
-		fault_printed(c, AT_KEY(AT(at, tells_low ? low : high), m->key), tells_low ? less : more,
-			      detail_print(c, "%s value " SPAN_FMT " is greater than %s value " SPAN_FMT, named_low,
-					   SPAN_ARG(less), named_high, SPAN_ARG(more)));
+		fault_quantity(c, AT_KEY(AT(at, tells_low ? low : high), m->key), tells_low ? less : more,
+			       detail_print(c, "%s value " SPAN_FMT " is greater than %s value " SPAN_FMT, named_low,
+					    SPAN_ARG(less), named_high, SPAN_ARG(more)));
 	}
 }
 
@@ -164,13 +164,15 @@ static void check_hard(struct change *c, const struct at *at, const struct value
 	int64_t milli = 0;
 
 	if (wrong)
-		fault_invalid_text(c, at, m->key, wrong);
+		fault_printed(c, at, m->key, wrong);
 	else if (span_index(m->key, '/') == m->key.len && !text_is_one_of(m->key, quota_names) &&
-		 !span_starts(m->key, SPAN("requests.hugepages-")) && !span_starts(m->key, SPAN("hugepages-")))
-		fault_invalid_text(c, at, m->key, "must be a standard resource for quota");
+		 !span_starts(m->key, SPAN("requests.hugepages-")) && !span_starts(m->key, SPAN("hugepages-"))) {
+		fault_printed(c, at, m->key, "must be a standard resource type or fully qualified");
+		fault_printed(c, at, m->key, "must be a standard resource for quota");
+	}
 	check_quantity(c, at, &m->value);
 	if (quantity_parse(text_of(&m->value), &milli) && milli % 1000 && text_is_one_of(m->key, counted_names))
-		fault_printed(c, at, text_of(&m->value), "must be an integer");
+		fault_quantity(c, at, text_of(&m->value), "must be an integer");
 }
 
 static void quota_validate(struct change *c)
@@ -195,7 +197,8 @@ static void quota_validate(struct change *c)
 	}
 	for (uint32_t i = 0; i < count_of(list); i++) {
 		if (!text_is_one_of(text_of(value_item(list, i)), scopes))
-			fault_invalid(c, AT(at, "scopes"), list, "unsupported scope");
+			fault_typed_strings(c, AT(at, "scopes"), "[]core.ResourceQuotaScope", list,
+					    "unsupported scope");
 	}
 	if (c->old && (!is_same(get(get(c->old, "spec"), "scopes"), list) ||
 		       !is_same(get(get(c->old, "spec"), "scopeSelector"), get(spec, "scopeSelector"))))

@@ -96,7 +96,8 @@ static void check_strategy(struct change *c, const struct at *at, const struct v
 	} else {
 		static const char *const types[] = { "Recreate", "RollingUpdate", NULL };
 
-		fault_not_supported_struct(c, at, "apps.DeploymentStrategy", strategy, "apps.RollingUpdateDeployment", types);
+		fault_not_supported_struct(c, at, "apps.DeploymentStrategy", strategy, "apps.RollingUpdateDeployment",
+					   types);
 	}
 }
 

@@ -146,6 +146,7 @@ static void drop_dependent(struct value *spec, const struct value *old)
 		drop_same(spec, old, "clusterIP");
 		drop_same(spec, old, "ipFamilies");
 		drop_same(spec, old, "ipFamilyPolicy");
+		drop_same(spec, old, "internalTrafficPolicy");
 	}
 	for (uint32_t i = 0; needs_node_ports(old) && !needs_node_ports(spec) && i < count_of(get(spec, "ports"));
 	     i++) {
@@ -449,8 +450,12 @@ static void service_validate(struct change *c)
 	const struct at *at = AT(NULL, "spec");
 
 	check_metadata(c, name_check_1035);
-	if (change_is_status(c))
+	if (change_is_status(c)) {
+		if (count_of(value_find(c->object, "status.loadBalancer.ingress")) && !has_type(spec, "LoadBalancer"))
+			fault_forbidden(c, AT(AT(AT(NULL, "status"), "loadBalancer"), "ingress"),
+					"may only be used when `spec.type` is 'LoadBalancer'");
 		return;
+	}
 	if (c->old)
 		check_service_update(c, at, spec);
 	check_type(c, at, spec);
@@ -459,8 +464,13 @@ static void service_validate(struct change *c)
 	check_labels(c, AT(at, "selector"), get(spec, "selector"));
 	check_affinity(c, at, spec);
 	check_addresses(c, at, spec);
-	for (uint32_t i = 0; i < count_of(external); i++)
+	for (uint32_t i = 0; i < count_of(external); i++) {
+		size_t faults = c->cause_count;
+
 		check_ip(c, AT_INDEX(AT(at, "externalIPs"), i), value_item(external, i));
+		if (faults == c->cause_count)
+			check_far_ip(c, AT_INDEX(AT(at, "externalIPs"), i), value_item(external, i));
+	}
 	check_one_of(c, AT(at, "type"), get(spec, "type"), types);
 	check_repeats(c, AT(at, "ports"), spec);
 	if (get(spec, "allocateLoadBalancerNodePorts") && !has_type(spec, "LoadBalancer"))

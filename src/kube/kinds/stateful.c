@@ -77,7 +77,8 @@ static void check_stateful_strategy(struct change *c, const struct at *at, const
 		check_not_over_100_percent(c, AT(here, "maxUnavailable"), unavailable);
 	} else {
 		fault_printed(c, at,
-			      strategy_print(c, "apps.StatefulSetUpdateStrategy", strategy, "apps.RollingUpdateStatefulSetStrategy"),
+			      strategy_print(c, "apps.StatefulSetUpdateStrategy", strategy,
+					     "apps.RollingUpdateStatefulSetStrategy"),
 			      "must be 'RollingUpdate' or 'OnDelete'");
 	}
 }
@@ -190,7 +191,8 @@ static void check_daemon_strategy(struct change *c, const struct at *at, const s
 	const struct at *here = AT(at, "rollingUpdate");
 
 	if (!text_is_one_of(get_text(strategy, "type"), types))
-		fault_not_supported_struct(c, at, "apps.DaemonSetUpdateStrategy", strategy, "apps.RollingUpdateDaemonSet", types);
+		fault_not_supported_struct(c, at, "apps.DaemonSetUpdateStrategy", strategy,
+					   "apps.RollingUpdateDaemonSet", types);
 	if (!is_text(get(strategy, "type"), "RollingUpdate"))
 		return;
 	check_percent_or_int(c, AT(here, "maxUnavailable"), unavailable);
@@ -214,7 +216,8 @@ static void daemon_set_validate(struct change *c)
 	if (get(spec, "selector"))
 		check_workload_selector(c, at, spec, "daemonset");
 	else
-		fault_labels(c, AT(AT(AT(at, "template"), "metadata"), "labels"), value_find(spec, "template.metadata.labels"),
+		fault_labels(c, AT(AT(AT(at, "template"), "metadata"), "labels"),
+			     value_find(spec, "template.metadata.labels"),
 			     "`selector` does not match template `labels`");
 	pod_template_check(c, AT(at, "template"), get(spec, "template"));
 	pod_template_check_always(c, AT(at, "template"), get(spec, "template"), "DaemonSet");
@@ -298,9 +301,9 @@ const struct kind kind_daemon_set = {
 static void revision_validate(struct change *c)
 {
 	check_metadata(c, name_check_subdomain);
+	check_not_negative(c, AT(NULL, "revision"), get(c->object, "revision"));
 	if (!c->old && !get(c->object, "data"))
 		fault_required(c, AT(NULL, "data"), "data is mandatory");
-	check_not_negative(c, AT(NULL, "revision"), get(c->object, "revision"));
 	if (c->old)
 		check_same(c, AT(NULL, "data"), get(c->old, "data"), get(c->object, "data"));
 }

@@ -2,6 +2,9 @@
 /* volumes - PersistentVolume and PersistentVolumeClaim of core/v1, StorageClass of storage.k8s.io/v1: as far as claims need. */
 #include "kube/kinds/kinds.h"
 
+#include "base/clock.h"
+#include "kube/kube.h"
+
 static const char *const access_modes[] = { "ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod",
 					    NULL };
 static const char *const volume_modes[] = { "Block", "Filesystem", NULL };
@@ -192,8 +195,14 @@ static void volume_defaults(struct change *c)
 
 static void volume_prepare(struct change *c)
 {
+	struct span now = kube_now_text(c->kube ? kube_wall_ns(c->kube) : clock_wall_ns(), c->arena);
+	struct value *status;
+
 	prepare_status(c);
-	default_text(c, get(c->object, "status"), "phase", "Pending");
+	status = get(c->object, "status");
+	default_text(c, status, "phase", "Pending");
+	if (!c->old || !is_same(get(status, "phase"), get(get(c->old, "status"), "phase")))
+		set_text(c, status, "lastPhaseTransitionTime", now);
 }
 
 static bool has_source(const struct value *spec)
@@ -242,6 +251,9 @@ static void volume_validate(struct change *c)
 	check_modes(c, AT(at, "accessModes"), get(spec, "accessModes"));
 	if (!count_of(capacity))
 		fault_required(c, AT(at, "capacity"), "");
+	if (!count_of(capacity))
+		fault_not_supported_printed(c, AT(at, "capacity"), SPAN("core.ResourceList(nil)"),
+					    (const char *const[]){ "storage", NULL });
 	else if (!get(capacity, "storage") || count_of(capacity) > 1)
 		fault_not_supported(c, AT(at, "capacity"), capacity, (const char *const[]){ "storage", NULL });
 	check_one_of_or_absent(c, AT(at, "persistentVolumeReclaimPolicy"), get(spec, "persistentVolumeReclaimPolicy"),
@@ -328,16 +340,18 @@ static void class_validate(struct change *c)
 	static const char *const policies[] = { "Delete", "Retain", NULL }, *const modes[] = { "Immediate",
 											       "WaitForFirstConsumer",
 											       NULL };
-	static const char *const fixed[] = { "provisioner", "reclaimPolicy", "volumeBindingMode" };
+	static const char *const fixed[] = { "parameters", "provisioner", "reclaimPolicy" };
 	const struct value *provisioner = get(c->object, "provisioner");
 
 	check_metadata(c, name_check_subdomain);
-	if (c->old && !is_same(get(c->old, "parameters"), get(c->object, "parameters")))
-		fault_forbidden(c, AT(NULL, "parameters"), "updates to parameters are forbidden.");
-	if (c->old && !is_same(get(c->old, "provisioner"), provisioner))
-		fault_forbidden(c, AT(NULL, "provisioner"), "updates to provisioner are forbidden.");
-	for (size_t i = 1; c->old && i < ARRAY_LEN(fixed); i++)
-		check_same(c, AT(NULL, fixed[i]), get(c->old, fixed[i]), get(c->object, fixed[i]));
+	for (size_t i = 0; c->old && i < ARRAY_LEN(fixed); i++) {
+		if (!is_same(get(c->old, fixed[i]), get(c->object, fixed[i])))
+			fault_forbidden(c, AT(NULL, fixed[i]),
+					detail_print(c, "updates to %s are forbidden.", fixed[i]));
+	}
+	if (c->old)
+		check_same(c, AT(NULL, "volumeBindingMode"), get(c->old, "volumeBindingMode"),
+			   get(c->object, "volumeBindingMode"));
 	if (text_of(provisioner).len == 0)
 		fault_required(c, AT(NULL, "provisioner"), "");
 	else

@@ -91,7 +91,13 @@ static void check_rule(struct change *c, const struct at *at, const struct value
 
 	if (!count_of(list))
 		fault_required(c, AT(at, "operations"), "");
-	check_star(c, AT(at, "operations"), list, "if '*' is present, must not specify other operations");
+	for (uint32_t i = 0; count_of(list) > 1 && i < count_of(list); i++) {
+		if (!is_text(value_item(list, i), "*"))
+			continue;
+		fault_typed_strings(c, AT(at, "operations"), "[]admissionregistration.OperationType", list,
+				    "if '*' is present, must not specify other operations");
+		break;
+	}
 	for (uint32_t i = 0; i < count_of(list); i++) {
 		if (!text_is_one_of(text_of(value_item(list, i)), operations))
 			fault_not_supported(c, AT_INDEX(AT(at, "operations"), i), value_item(list, i), operations);
@@ -110,7 +116,7 @@ static void check_rule(struct change *c, const struct at *at, const struct value
 
 static void check_url(struct change *c, const struct at *at, struct span url)
 {
-	size_t colon = span_index(url, ':'), end;
+	size_t colon = span_index(url, ':'), end, user;
 	struct span scheme = colon < url.len ? span_first(url, colon) : SPAN(""), host = SPAN("");
 	bool has_host = colon + 3 <= url.len && span_starts(span_skip(url, colon), SPAN("://"));
 
@@ -122,10 +128,13 @@ static void check_url(struct change *c, const struct at *at, struct span url)
 	if (!span_equal(scheme, SPAN("https")))
 		fault_invalid_text(c, at, scheme,
 				   "'https' is the only allowed URL scheme; desired format: https://host[/path]");
+	user = span_index(host, '@');
+	if (user < host.len)
+		host = span_skip(host, user + 1);
 	if (host.len == 0)
 		fault_invalid_text(c, at, host, "host must be specified; desired format: https://host[/path]");
-	if (span_index(host, '@') < host.len)
-		fault_invalid_text(c, at, span_first(host, span_index(host, '@')),
+	if (has_host && user < span_index(span_skip(url, colon + 3), '/'))
+		fault_invalid_text(c, at, span_first(span_skip(url, colon + 3), user),
 				   "user information is not permitted in the URL");
 	if (span_index(url, '#') < url.len)
 		fault_invalid_text(c, at, span_skip(url, span_index(url, '#') + 1),
