@@ -4,8 +4,8 @@
  * structural - schemas of custom resources (apiextensions.k8s.io/v1 structural schemas), compiled from a CustomResourceDefinition.
  *
  * Threads: one; a compiled schema is immutable.
- * Errors:  causes at their path below spec.versions[i].schema.openAPIV3Schema when it is not structural; limits: nodes
- *          SCHEMA_NODES_MAX, depth VALUE_DEPTH_MAX, patterns are matched with a step limit (PCRE2 match limit).
+ * Errors:  causes at their path below spec.versions[i].schema.openAPIV3Schema; limits: nodes SCHEMA_NODES_MAX,
+ *          depth VALUE_DEPTH_MAX.
  */
 #include "kube/kind.h"
 
@@ -28,9 +28,5 @@ bool openapi_schema_is_atomic(const struct openapi_schema *s); /* x-kubernetes-m
 /* Drops what the schema does not name (but apiVersion, kind, metadata at the root), telling each path. */
 void openapi_schema_prune(const struct openapi_schema *s, struct value *v, const struct schema_report *report);
 bool openapi_schema_default(const struct openapi_schema *s, struct value *v, struct arena *arena, struct error *err);
-/* Adds causes to `c`: types, required, enum, ranges, patterns, formats, lists that are sets or maps, embedded resources; then, when the
- * rest holds, CEL rules (x-kubernetes-validations; with oldSelf for transition rules). */
-void openapi_schema_validate(const struct openapi_schema *s, struct change *c, const struct value *v,
-			     const struct value *old);
 /* The schema as JSON, for OpenAPI documents. */
 const struct value *openapi_schema_source(const struct openapi_schema *s);

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* structural - a tree of nodes beside the schema's own JSON: what is looked up for every object is read once. */
+#include "kube/crd/structural.h"
+
+#include <stdlib.h>
+
+enum { SCHEMA_BYTES_MAX = 8 * 1024 * 1024 };
+
+struct openapi_property {
+	struct span name;
+	struct openapi_schema *schema;
+};
+
+struct openapi_schema {
+	struct arena *arena;        /* the root's: all of the tree is cut from it */
+	const struct value *source; /* its JSON, in the arena */
+	struct openapi_property *properties;
+	size_t property_count;
+	struct openapi_schema *items;
+	struct openapi_schema *additional; /* of a map's values */
+	const struct value *otherwise;     /* default, or NULL */
+	enum list_kind list;
+	struct span list_keys[LIST_KEYS_MAX];
+	const char *list_defaults[LIST_KEYS_MAX];
+	size_t list_key_count;
+	bool is_atomic;
+	bool keeps_unknown; /* x-kubernetes-preserve-unknown-fields */
+	bool is_embedded;   /* x-kubernetes-embedded-resource: apiVersion, kind and metadata are its own */
+	bool takes_any;     /* additionalProperties: true */
+	bool is_nullable;
+};
+
+/* ---- compiling ---- */
+
+struct compiler {
+	struct change *change;
+	struct arena *arena;
+	size_t nodes;
+	unsigned depth;
+	struct error err;
+};
+
+static struct openapi_schema *node_new(struct compiler *c, const struct value *source, struct span path);
+
+static bool is_true(const struct value *source, struct span key)
+{
+	const struct value *v = value_get(source, key);
+
+	return value_is(v, VALUE_BOOL) && v->boolean;
+}
+
+static struct span text_of(const struct value *source, struct span key)
+{
+	const struct value *v = value_get(source, key);
+
+	return value_is(v, VALUE_STRING) ? v->string : SPAN("");
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct openapi_property *x = a, *y = b;
+	size_t n = MIN(x->name.len, y->name.len);
+	int order = n ? memcmp(x->name.ptr, y->name.ptr, n) : 0;
+
+	return order ? order : (x->name.len > y->name.len) - (x->name.len < y->name.len);
+}
+
+static bool properties_read(struct compiler *c, struct openapi_schema *s, struct span path)
+{
+	const struct value *all = value_get(s->source, SPAN("properties"));
+
+	if (!all)
+		return true;
+	if (all->type != VALUE_OBJECT) {
+		cause_invalid(c->change, path_print(c->change, SPAN_FMT ".properties", SPAN_ARG(path)), all,
+			      "must be an object");
+		return false;
+	}
+	s->properties = arena_calloc(c->arena, all->object.count + 1, sizeof(*s->properties), &c->err);
+	for (uint32_t i = 0; s->properties && i < all->object.count; i++) {
+		const struct value_member *m = &all->object.members[i];
+		struct openapi_schema *one = node_new(
+		    c, &m->value,
+		    path_print(c->change, SPAN_FMT ".properties[" SPAN_FMT "]", SPAN_ARG(path), SPAN_ARG(m->key)));
+
+		if (!one)
+			return false;
+		s->properties[s->property_count++] = (struct openapi_property){ m->key, one };
+	}
+	if (s->property_count)
+		qsort(s->properties, s->property_count, sizeof(*s->properties), by_name);
+	return s->properties != NULL;
+}
+
+static bool inner_read(struct compiler *c, struct openapi_schema *s, struct span path)
+{
+	const struct value *items = value_get(s->source, SPAN("items"));
+	const struct value *more = value_get(s->source, SPAN("additionalProperties"));
+
+	if (items && !(s->items = node_new(c, items, path_print(c->change, SPAN_FMT ".items", SPAN_ARG(path)))))
+		return false;
+	if (value_is(more, VALUE_BOOL))
+		s->takes_any = more->boolean;
+	else if (more)
+		s->additional =
+		    node_new(c, more, path_print(c->change, SPAN_FMT ".additionalProperties", SPAN_ARG(path)));
+	return !more || s->takes_any || s->additional || value_is(more, VALUE_BOOL);
+}
+
+/* The default of a key of a list of maps, as it is written in JSON, or NULL. */
+static const char *key_default(struct compiler *c, const struct openapi_schema *s, struct span key)
+{
+	const struct openapi_schema *one = s->items ? openapi_schema_member(s->items, key) : NULL;
+
+	return one && one->otherwise ? value_print(one->otherwise, c->arena, &c->err).ptr : NULL;
+}
+
+static bool list_read(struct compiler *c, struct openapi_schema *s, struct span path)
+{
+	struct span kind = text_of(s->source, SPAN("x-kubernetes-list-type"));
+	const struct value *keys = value_get(s->source, SPAN("x-kubernetes-list-map-keys"));
+
+	s->list = span_equal(kind, SPAN("set")) ? LIST_SET : span_equal(kind, SPAN("map")) ? LIST_MAP : LIST_ATOMIC;
+	if (s->list != LIST_MAP)
+		return true;
+	if (!value_is(keys, VALUE_ARRAY) || keys->array.count == 0) {
+		cause_required(c->change, path_print(c->change, SPAN_FMT ".x-kubernetes-list-map-keys", SPAN_ARG(path)),
+			       "must not be empty if x-kubernetes-list-type is map");
+		return false;
+	}
+	if (keys->array.count > LIST_KEYS_MAX) {
+		cause_too_many(c->change, path_print(c->change, SPAN_FMT ".x-kubernetes-list-map-keys", SPAN_ARG(path)),
+			       keys->array.count, LIST_KEYS_MAX);
+		return false;
+	}
+	for (uint32_t i = 0; i < keys->array.count; i++) {
+		const struct value *key = value_item(keys, i);
+
+		if (key->type != VALUE_STRING) {
+			cause_invalid(
+			    c->change,
+			    path_print(c->change, SPAN_FMT ".x-kubernetes-list-map-keys[%u]", SPAN_ARG(path), i), key,
+			    "must be a string");
+			return false;
+		}
+		s->list_defaults[s->list_key_count] = key_default(c, s, key->string);
+		s->list_keys[s->list_key_count++] = key->string;
+	}
+	return true;
+}
+
+static bool node_read(struct compiler *c, struct openapi_schema *s, struct span path)
+{
+	s->otherwise = value_get(s->source, SPAN("default"));
+	s->is_atomic = span_equal(text_of(s->source, SPAN("x-kubernetes-map-type")), SPAN("atomic"));
+	s->keeps_unknown = is_true(s->source, SPAN("x-kubernetes-preserve-unknown-fields"));
+	s->is_embedded = is_true(s->source, SPAN("x-kubernetes-embedded-resource"));
+	s->is_nullable = is_true(s->source, SPAN("nullable"));
+	return properties_read(c, s, path) && inner_read(c, s, path) && list_read(c, s, path);
+}
+
+static struct openapi_schema *node_new(struct compiler *c, const struct value *source, struct span path)
+{
+	struct openapi_schema *s;
+	bool ok;
+
+	if (source->type != VALUE_OBJECT) {
+		cause_invalid(c->change, path, source, "must be an object");
+		return NULL;
+	}
+	if (c->nodes++ >= SCHEMA_NODES_MAX) {
+		cause_too_many(c->change, path, c->nodes, SCHEMA_NODES_MAX);
+		return NULL;
+	}
+	s = ARENA_NEW(c->arena, struct openapi_schema, &c->err);
+	if (!s)
+		return NULL;
+	s->arena = c->arena;
+	s->source = source;
+	c->depth++; /* no deeper than the JSON is: VALUE_DEPTH_MAX */
+	ok = node_read(c, s, path);
+	c->depth--;
+	return ok ? s : NULL;
+}
+
+struct openapi_schema *openapi_schema_new(const struct value *schema, struct span path, struct change *change)
+{
+	struct arena *arena = base_calloc(1, sizeof(*arena));
+	struct compiler c = { .change = change, .arena = arena };
+	struct openapi_schema *s = NULL;
+	struct value *copy;
+
+	arena_init(arena, SCHEMA_BYTES_MAX);
+	copy = ARENA_NEW(arena, struct value, &c.err);
+	if (copy && value_copy(schema, arena, copy, &c.err))
+		s = node_new(&c, copy, path);
+	if (!s) {
+		if (c.err.code)
+			cause_too_long(change, path, SCHEMA_BYTES_MAX);
+		arena_done(arena);
+		free(arena);
+	}
+	return s;
+}
+
+void openapi_schema_free(struct openapi_schema *s)
+{
+	struct arena *arena = s ? s->arena : NULL;
+
+	if (!arena)
+		return;
+	arena_done(arena);
+	free(arena);
+}
+
+/* ---- asking ---- */
+
+static const struct openapi_schema *property_find(const struct openapi_schema *s, struct span name)
+{
+	struct openapi_property key = { name, NULL };
+	const struct openapi_property *found =
+	    s->property_count ? bsearch(&key, s->properties, s->property_count, sizeof(key), by_name) : NULL;
+
+	return found ? found->schema : NULL;
+}
+
+const struct openapi_schema *openapi_schema_member(const struct openapi_schema *s, struct span key)
+{
+	const struct openapi_schema *found = s ? property_find(s, key) : NULL;
+
+	return found || !s ? found : s->additional;
+}
+
+const struct openapi_schema *openapi_schema_item(const struct openapi_schema *s)
+{
+	return s ? s->items : NULL;
+}
+
+enum list_kind openapi_schema_list(const struct openapi_schema *s)
+{
+	return s->list;
+}
+
+size_t openapi_schema_list_keys(const struct openapi_schema *s, struct span ret[LIST_KEYS_MAX],
+				const char *ret_defaults[LIST_KEYS_MAX])
+{
+	memcpy(ret, s->list_keys, sizeof(s->list_keys));
+	memcpy(ret_defaults, s->list_defaults, sizeof(s->list_defaults));
+	return s->list_key_count;
+}
+
+bool openapi_schema_is_atomic(const struct openapi_schema *s)
+{
+	return s->is_atomic;
+}
+
+const struct value *openapi_schema_source(const struct openapi_schema *s)
+{
+	return s->source;
+}
+
+/* ---- pruning ---- */
+
+struct pruning {
+	const struct schema_report *report;
+	struct buffer path;
+};
+
+static bool is_of_every_object(struct span key)
+{
+	return span_equal(key, SPAN("apiVersion")) || span_equal(key, SPAN("kind")) ||
+	       span_equal(key, SPAN("metadata"));
+}
+
+static void prune(struct pruning *p, const struct openapi_schema *s, struct value *v, bool is_object);
+
+static void prune_members(struct pruning *p, const struct openapi_schema *s, struct value *v, bool is_object)
+{
+	for (uint32_t i = 0; i < v->object.count;) {
+		struct value_member *m = &v->object.members[i];
+		const struct openapi_schema *inner = openapi_schema_member(s, m->key);
+		size_t len = p->path.len;
+
+		if ((is_object || s->is_embedded) && is_of_every_object(m->key)) {
+			i++;
+			continue;
+		}
+		if (len)
+			buffer_byte(&p->path, '.');
+		buffer_append(&p->path, m->key);
+		if (inner) {
+			prune(p, inner, &m->value, false);
+			i++;
+		} else if (s->keeps_unknown || s->takes_any) {
+			i++;
+		} else {
+			if (p->report && p->report->unknown)
+				p->report->unknown(p->report->context, buffer_span(&p->path));
+			(void)value_remove(v, m->key);
+		}
+		p->path.len = len;
+	}
+}
+
+static void prune(struct pruning *p, const struct openapi_schema *s, struct value *v, bool is_object)
+{
+	if (v->type == VALUE_OBJECT) {
+		prune_members(p, s, v, is_object);
+	} else if (v->type == VALUE_ARRAY && s->items) {
+		for (uint32_t i = 0; i < v->array.count; i++) {
+			size_t len = p->path.len;
+
+			buffer_print(&p->path, "[%u]", i);
+			prune(p, s->items, value_item(v, i), false);
+			p->path.len = len;
+		}
+	}
+}
+
+void openapi_schema_prune(const struct openapi_schema *s, struct value *v, const struct schema_report *report)
+{
+	struct pruning p = { .report = report };
+
+	buffer_init(&p.path, KIB(64)); /* a longer path is cut */
+	prune(&p, s, v, true);
+	buffer_done(&p.path);
+}
+
+/* ---- defaults ---- */
+
+static bool default_members(const struct openapi_schema *s, struct value *v, struct arena *arena, struct error *err)
+{
+	for (size_t i = 0; i < s->property_count; i++) {
+		const struct openapi_schema *one = s->properties[i].schema;
+		struct value *at = value_get(v, s->properties[i].name), copy;
+
+		/* A null where none may be counts as absent. */
+		if (one->otherwise && (!at || (at->type == VALUE_NULL && !one->is_nullable))) {
+			if (!value_copy(one->otherwise, arena, &copy, err) ||
+			    !value_set(v, s->properties[i].name, copy, arena, err))
+				return false;
+		}
+	}
+	for (uint32_t i = 0; i < v->object.count; i++) {
+		const struct openapi_schema *one = openapi_schema_member(s, v->object.members[i].key);
+
+		if (one && !openapi_schema_default(one, &v->object.members[i].value, arena, err))
+			return false;
+	}
+	return true;
+}
+
+bool openapi_schema_default(const struct openapi_schema *s, struct value *v, struct arena *arena, struct error *err)
+{
+	if (v->type == VALUE_OBJECT)
+		return default_members(s, v, arena, err);
+	for (uint32_t i = 0; v->type == VALUE_ARRAY && s->items && i < v->array.count; i++)
+		if (!openapi_schema_default(s->items, value_item(v, i), arena, err))
+			return false;
+	return true;
+}
