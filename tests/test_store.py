@@ -138,6 +138,36 @@ def test_without_syncs_a_loss_of_power_does_lose_writes(tmp_path):
     assert content.revision < max(acknowledged)
 
 
+def test_a_restore_that_is_killed_leaves_the_old_store_or_the_new_one(tmp_path):
+    chance = random.Random(20260103)
+    first, folder, backup = tmp_path / "first", tmp_path / "data", tmp_path / "backup"
+    while not backup.exists():
+        write_until_killed(first, 1, 16, 0.2, backup)
+    before = Content(first).live
+    start = time.monotonic()
+    assert run("restore", backup, tmp_path / "copy").returncode == 0
+    takes = time.monotonic() - start
+    after = Content(tmp_path / "copy").live
+    assert before != after
+    kills = 0
+    for _ in range(max(12, KILLS // 3)):
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(first, folder)
+        process = subprocess.Popen([str(DRIVER), "restore", str(backup), str(folder)])
+        try:
+            process.wait(chance.uniform(0.3, 1.5) * takes)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        kills += process.wait() != 0
+        live = Content(folder).live
+        assert live in (before, after)
+        if live == after:  # what was replaced is kept beside it
+            (old,) = folder.glob("store.db.old-*")
+            old.rename(folder / "store.db")
+            assert Content(folder).live == before
+    assert kills
+
+
 def test_a_second_process_is_refused(tmp_path):
     folder = tmp_path / "data"
     process = subprocess.Popen([str(DRIVER), "write", str(folder), "1", "1"], stdout=subprocess.PIPE)

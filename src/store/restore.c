@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A backup put into a folder whose store does not run. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -108,17 +107,14 @@ static bool set_wal_aside(struct restore *r, struct error *err)
 /* `made` comes to `place`, what is there to `old`: there is no moment without the one or the other. */
 static bool exchange(const char *made, const char *place, const char *old, struct error *err)
 {
-	if (!folder_has(place)) {
-		if (rename(made, place) != 0)
-			return error_errno(err, errno, "cannot make '%s'", place);
-		return true;
-	}
-	if (renameat2(AT_FDCWD, made, AT_FDCWD, place, RENAME_EXCHANGE) != 0 ||
-	    renameat2(AT_FDCWD, made, AT_FDCWD, old, RENAME_NOREPLACE) != 0)
-		return error_errno(err, errno, "cannot replace '%s'", place);
+	if (folder_has(place) && link(place, old) != 0)
+		return error_errno(err, errno, "cannot keep '%s' as '%s'", place, old);
+	if (rename(made, place) != 0)
+		return error_errno(err, errno, "cannot make '%s'", place);
 	return true;
 }
 
+/* Cut off between the two, a store that was encrypted with another key does not open: to restore again completes it. */
 static bool put_in_place(struct restore *r, const char *folder, struct error *err)
 {
 	return set_wal_aside(r, err) && (!r->has_key || exchange(r->made_key, r->place_key, r->old_key, err)) &&
@@ -143,10 +139,8 @@ bool store_restore(const char *backup, const char *folder, struct error *err)
 		return false;
 	restore_init(&r, folder);
 	ok = prepare(&r, backup, image.revision, err) && put_in_place(&r, folder, err);
-	if (!ok && !folder_has(r.old)) {
-		(void)unlink(r.made);
-		(void)unlink(r.made_key);
-	}
+	(void)unlink(r.made); /* there only when it failed */
+	(void)unlink(r.made_key);
 	restore_done(&r);
 	return ok;
 }

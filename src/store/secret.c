@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A sealed text is: a byte 1 for this way of sealing, 12 bytes nonce, the text encrypted with AES-256-GCM, 16 bytes tag.
- * The nonce is random: under one key 2^32 texts may be sealed so (NIST SP 800-38D 8.3), and a restored backup, which
- * repeats revisions, repeats no nonce.
+ * A sealed text is: a byte 1 for this way of sealing, 12 bytes nonce, the text encrypted with AES-256-GCM, 16 bytes
+ * tag. The nonce is random: under one key 2^32 texts may be sealed so (NIST SP 800-38D 8.3), and a restored backup,
+ * which repeats revisions, repeats no nonce.
  */
 #include <assert.h>
 #include <errno.h>
