@@ -200,6 +200,10 @@ static void delete_admitted(void *context, const struct error *err)
 	}
 	if (!has_finalizers(c->object) && grace == 0 && !is_namespace_kept(call, c->object)) {
 		call->answers_status = !answers_object(c->kind);
+		if (value_get(metadata, SPAN("deletionTimestamp")) && !mark_ending(call, metadata, 0, &failure)) {
+			answer_error(call, &failure);
+			return;
+		}
 		if (!c->is_dry_run)
 			(void)change_store(call, true, 0);
 		else if (call->answers_status || call->finished)

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "kube/auth/pki.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { DELETES_OF_A_TURN = 500 };
@@ -22,7 +23,7 @@ struct work {
 	struct namespaces *set;
 	struct timer timer;
 	int64_t again_ns;
-	size_t under_way, found;
+	size_t under_way, found, told, deletes;
 	bool is_over;
 	uint32_t len;
 	char name[];
@@ -160,6 +161,16 @@ static void deleted(void *context, const struct value *object, const struct erro
 		loop_timer_set(w->set->kube->config.loop, &w->timer, loop_now(w->set->kube->config.loop), again);
 }
 
+/* What is left, for the conditions of the namespace's status. */
+enum { NAMES_MOST = 32, NAME_BYTES = 256 };
+struct left {
+	struct {
+		char name[NAME_BYTES];
+		size_t count;
+	} kinds[NAMES_MOST], finalizers[NAMES_MOST];
+	size_t kind_count, finalizer_count;
+};
+
 struct sweep {
 	struct work *work;
 	const struct kind *kind;
@@ -198,9 +209,151 @@ static void sweep_kind(struct work *w, const struct kind *kind, struct arena *ar
 					    .context = w };
 
 		w->under_way++;
+		w->deletes++;
 		kube_write(w->set->kube, &write, arena);
 		record_unref(s.records[i]);
 	}
+}
+
+/* ---- conditions ---- */
+
+static void finalizer_count(struct left *left, struct span name)
+{
+	for (size_t i = 0; i < left->finalizer_count; i++) {
+		if (span_equal(name, span_of(left->finalizers[i].name))) {
+			left->finalizers[i].count++;
+			return;
+		}
+	}
+	if (left->finalizer_count == NAMES_MOST || name.len >= NAME_BYTES)
+		return;
+	memcpy(left->finalizers[left->finalizer_count].name, name.ptr, name.len);
+	left->finalizers[left->finalizer_count++].count = 1;
+}
+
+struct counting {
+	struct left *left;
+	struct arena *arena;
+	size_t count;
+};
+
+static bool count_each(void *context, struct record *r)
+{
+	struct counting *c = context;
+	const struct value *list;
+	struct value v;
+	struct error ignored = { 0 };
+
+	c->count++;
+	list = value_parse(r->text, NULL, c->arena, &v, &ignored) ? value_find(&v, "metadata.finalizers") : NULL;
+	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+		if (value_is(value_item(list, i), VALUE_STRING))
+			finalizer_count(c->left, value_item(list, i)->string);
+	return true;
+}
+
+static void left_look(struct work *w, struct left *left, struct arena *arena)
+{
+	for (const struct kind *const *kind = kube_kinds(w->set->kube); *kind; kind++) {
+		struct counting c = { .left = left, .arena = arena };
+		struct error ignored = { 0 };
+
+		if (!(*kind)->is_namespaced || !((*kind)->verbs & KUBE_DELETE) || (*kind)->stored_as ||
+		    left->kind_count == NAMES_MOST)
+			continue;
+		(void)store_list(w->set->kube->config.store,
+				 kube_key(*kind, name_of(w), (struct span){ 0 }, arena), (struct span){ 0 }, 0,
+				 count_each, &c, &ignored);
+		if (!c.count)
+			continue;
+		(void)snprintf(left->kinds[left->kind_count].name, NAME_BYTES, "%s.%s", (*kind)->plural, (*kind)->group);
+		left->kinds[left->kind_count++].count = c.count;
+	}
+}
+
+static bool condition_add(struct value *list, const char *type, bool is_true, const char *reason, struct span message,
+			  struct span now, struct arena *arena, struct error *err)
+{
+	struct value *c = value_append(list, value_object(), arena, err);
+
+	return c && value_set(c, SPAN("type"), value_string(span_of(type)), arena, err) &&
+	       value_set(c, SPAN("status"), value_string(is_true ? SPAN("True") : SPAN("False")), arena, err) &&
+	       value_set(c, SPAN("lastTransitionTime"), value_string(now), arena, err) &&
+	       value_set(c, SPAN("reason"), value_string(span_of(reason)), arena, err) &&
+	       value_set(c, SPAN("message"), value_string(message), arena, err);
+}
+
+static struct span left_text(const struct left *left, struct arena *arena, struct error *err, bool of_finalizers)
+{
+	struct buffer text;
+	struct span kept;
+
+	buffer_init(&text, KIB(64));
+	if (of_finalizers) {
+		buffer_append(&text, SPAN("Some content in the namespace has finalizers remaining: "));
+		for (size_t i = 0; i < left->finalizer_count; i++)
+			buffer_print(&text, "%s%s in %zu resource instances", i ? ", " : "", left->finalizers[i].name,
+				     left->finalizers[i].count);
+	} else {
+		buffer_append(&text, SPAN("Some resources are remaining: "));
+		for (size_t i = 0; i < left->kind_count; i++)
+			buffer_print(&text, "%s%s has %zu resource instances", i ? ", " : "", left->kinds[i].name,
+				     left->kinds[i].count);
+	}
+	kept = arena_copy(arena, buffer_span(&text), err);
+	buffer_done(&text);
+	return kept;
+}
+
+static void told(void *context, const struct value *object, const struct error *err)
+{
+	struct work *w = context;
+
+	(void)object;
+	(void)err; /* the next look tells it again */
+	w->under_way--;
+	if (!w->under_way && w->is_over && !w->set->is_closing)
+		work_free(w);
+}
+
+/* Says in status.conditions what keeps the namespace. */
+static void tell(struct work *w, struct arena *arena)
+{
+	const struct kind *kind = kube_kind(w->set->kube, SPAN(""), SPAN("v1"), SPAN("namespaces"));
+	struct left *left = base_calloc(1, sizeof(*left));
+	struct span now = kube_now_text(kube_wall_ns(w->set->kube), arena);
+	struct value list = value_array(), *object, *status;
+	struct kube_write write = { .kind = kind,
+				    .verb = KUBE_UPDATE,
+				    .subresource = SPAN("status"),
+				    .name = name_of(w),
+				    .manager = SPAN("kube-controller-manager"),
+				    .done = told,
+				    .context = w };
+	struct error err = { 0 };
+
+	left_look(w, left, arena);
+	object = write.object =
+	    kind ? kube_object(w->set->kube, kind, (struct span){ 0 }, name_of(w), true, arena, &err) : NULL;
+	status = object ? value_ensure_object(object, SPAN("status"), arena, &err) : NULL;
+	if (status && left->kind_count &&
+	    condition_add(&list, "NamespaceDeletionDiscoveryFailure", false, "ResourcesDiscovered",
+			  SPAN("All resources successfully discovered"), now, arena, &err) &&
+	    condition_add(&list, "NamespaceDeletionGroupVersionParsingFailure", false, "ParsedGroupVersions",
+			  SPAN("All legacy kube types successfully parsed"), now, arena, &err) &&
+	    condition_add(&list, "NamespaceDeletionContentFailure", false, "ContentDeleted",
+			  SPAN("All content successfully deleted, may be waiting on finalization"), now, arena, &err) &&
+	    condition_add(&list, "NamespaceContentRemaining", true, "SomeResourcesRemain",
+			  left_text(left, arena, &err, false), now, arena, &err) &&
+	    (!left->finalizer_count ||
+	     condition_add(&list, "NamespaceFinalizersRemaining", true, "SomeFinalizersRemain",
+			   left_text(left, arena, &err, true), now, arena, &err)) &&
+	    left->kind_count + left->finalizer_count != w->told && value_set(status, SPAN("conditions"), list, arena, &err)) {
+		w->told = left->kind_count + left->finalizer_count;
+		w->under_way++;
+		kube_write(w->set->kube, &write, arena);
+	}
+	free(left);
 }
 
 /* Empty: the finalizer goes, and with it the namespace. */
@@ -236,13 +389,15 @@ static void end_step(struct work *w)
 	struct arena arena;
 
 	arena_init(&arena, MIB(64));
-	w->found = 0;
+	w->found = w->deletes = 0;
 	w->under_way++; /* so that deletes that end at once do not call us from inside */
 	for (const struct kind *const *kind = kube_kinds(set->kube); *kind; kind++)
 		if ((*kind)->is_namespaced && (*kind)->verbs & KUBE_DELETE && w->under_way < DELETES_OF_A_TURN)
 			sweep_kind(w, *kind, &arena);
 	if (!w->found)
 		finalize(w, &arena);
+	else if (!w->deletes)
+		tell(w, &arena);
 	w->under_way--;
 	arena_done(&arena);
 	if (w->is_over) {
@@ -251,7 +406,7 @@ static void end_step(struct work *w)
 		return;
 	}
 	/* What finalizers keep is looked at again now and then. */
-	w->again_ns = MIN(2 * w->again_ns, AGAIN_MOST_NS);
+	w->again_ns = w->deletes ? AGAIN_LEAST_NS : MIN(2 * w->again_ns, AGAIN_MOST_NS);
 	if (!timer_is_set(&w->timer))
 		loop_timer_set(set->kube->config.loop, &w->timer, loop_now(set->kube->config.loop) + w->again_ns, again);
 }
