@@ -12,7 +12,6 @@
 
 enum { PATH_SHOWN = 512, ANCHORS_MAX = 1024 };
 
-#define WHERE     "error converting YAML to JSON: yaml: "
 #define MERGE_KEY SPAN("<<")
 #define INT_TAG   "tag:yaml.org,2002:int"
 #define FLOAT_TAG "tag:yaml.org,2002:float"
@@ -48,7 +47,7 @@ struct reader {
 
 static bool fail_at(struct reader *r, yaml_mark_t mark, const char *what)
 {
-	return error_set(r->err, ERROR_INVALID, WHERE "line %zu, column %zu: %s", mark.line + 1, mark.column + 1, what);
+	return error_set(r->err, ERROR_INVALID, "line %zu, column %zu: %s", mark.line + 1, mark.column + 1, what);
 }
 
 /* In the words of Go's yaml, which names no line for the first one. */
@@ -60,8 +59,8 @@ static bool fail_parse(struct reader *r)
 
 	if (p->problem_mark.line && p->error == YAML_SCANNER_ERROR)
 		line++;
-	return line ? error_set(r->err, ERROR_INVALID, WHERE "line %zu: %s", line, problem)
-		    : error_set(r->err, ERROR_INVALID, WHERE "%s", problem);
+	return line ? error_set(r->err, ERROR_INVALID, "line %zu: %s", line, problem)
+		    : error_set(r->err, ERROR_INVALID, "%s", problem);
 }
 
 static bool event_next(struct reader *r)
@@ -297,11 +296,9 @@ static bool alias_read(struct reader *r, unsigned depth, struct value *ret)
 	const struct anchor *a = anchor_find(r, name);
 
 	if (!a)
-		return error_set(r->err, ERROR_INVALID, WHERE "unknown anchor '" SPAN_FMT "' referenced",
-				 SPAN_ARG(name));
+		return error_set(r->err, ERROR_INVALID, "unknown anchor '" SPAN_FMT "' referenced", SPAN_ARG(name));
 	if (!a->is_whole)
-		return error_set(r->err, ERROR_INVALID, WHERE "anchor '" SPAN_FMT "' value contains itself",
-				 SPAN_ARG(name));
+		return error_set(r->err, ERROR_INVALID, "anchor '" SPAN_FMT "' value contains itself", SPAN_ARG(name));
 	if (depth + depth_of(&a->value) > VALUE_DEPTH_MAX)
 		return fail_at(r, r->event.start_mark, "nested too deep");
 	return value_copy(&a->value, r->arena, ret, r->err);
