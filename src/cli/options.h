@@ -42,6 +42,14 @@ struct up_options {
 	bool quiet, as_json;
 };
 
+struct env_options {
+	const char *data_dir;
+};
+
+struct backup_options { /* of restore too */
+	const char *data_dir;
+};
+
 struct inspect_options {
 	struct model_flags model;
 	bool as_json;

@@ -2,6 +2,7 @@
 /* paths - what is no resource: version, health, OpenAPI, OpenID, and the list of paths. */
 #include "kube/kube_private.h"
 
+#include "kube/auth/auth.h"
 #include "kube/auth/pki.h"
 #include "kube/schema/openapi.h"
 
@@ -19,12 +20,13 @@ static void version_serve(struct call *call, struct span *segments, size_t count
 #else
 	const char *platform = "linux/amd64";
 #endif
-	buffer_print(&call->base.req->out,
-		     "{\"major\":\"1\",\"minor\":\"33\",\"emulationMajor\":\"1\",\"emulationMinor\":\"33\","
-		     "\"minCompatibilityMajor\":\"1\",\"minCompatibilityMinor\":\"32\",\"gitVersion\":\"v1.33.13+hythe\","
-		     "\"gitCommit\":\"\",\"gitTreeState\":\"clean\",\"buildDate\":\"\",\"goVersion\":\"\","
-		     "\"compiler\":\"cc\",\"platform\":\"%s\"}\n",
-		     platform);
+	buffer_print(
+	    &call->base.req->out,
+	    "{\"major\":\"1\",\"minor\":\"33\",\"emulationMajor\":\"1\",\"emulationMinor\":\"33\","
+	    "\"minCompatibilityMajor\":\"1\",\"minCompatibilityMinor\":\"32\",\"gitVersion\":\"v1.33.13+hythe\","
+	    "\"gitCommit\":\"\",\"gitTreeState\":\"clean\",\"buildDate\":\"\",\"goVersion\":\"\","
+	    "\"compiler\":\"cc\",\"platform\":\"%s\"}\n",
+	    platform);
 	answer_out(call, 200);
 }
 
@@ -37,7 +39,8 @@ static void health_serve(struct call *call, struct span *segments, size_t count)
 		struct error ignored = { 0 };
 
 		answer_plain(call, 200,
-			     arena_print(&call->arena, &ignored, "[+]ping ok\n[+]log ok\n[+]store ok\n" SPAN_FMT " check passed\n",
+			     arena_print(&call->arena, &ignored,
+					 "[+]ping ok\n[+]log ok\n[+]store ok\n" SPAN_FMT " check passed\n",
 					 SPAN_ARG(segments[0])));
 		return;
 	}
@@ -65,8 +68,8 @@ static bool tag_matches(struct call *call)
 {
 	struct request *req = call->base.req;
 	struct error ignored = { 0 };
-	struct span tag = arena_print(&req->arena, &ignored, "\"%016llX\"",
-				      (unsigned long long)span_hash(buffer_span(&req->out)));
+	struct span tag =
+	    arena_print(&req->arena, &ignored, "\"%016llX\"", (unsigned long long)span_hash(buffer_span(&req->out)));
 
 	request_set_header(req, SPAN("etag"), tag);
 	if (!span_equal(request_header(req, SPAN("if-none-match")), tag))
@@ -193,8 +196,9 @@ static void root_serve(struct call *call)
 		buffer_print(out, ",\"/apis/%s/%s\"", (*kind)->group, (*kind)->version);
 		last = *kind;
 	}
-	buffer_append(out, SPAN(",\"/healthz\",\"/livez\",\"/openapi/v2\",\"/openapi/v3\",\"/openid/v1/jwks\",\"/readyz\","
-				"\"/version\"]}\n"));
+	buffer_append(out,
+		      SPAN(",\"/healthz\",\"/livez\",\"/openapi/v2\",\"/openapi/v3\",\"/openid/v1/jwks\",\"/readyz\","
+			   "\"/version\"]}\n"));
 	answer_out(call, 200);
 }
 
@@ -223,6 +227,10 @@ void path_serve(struct call *call)
 	}
 	if (!count) {
 		root_serve(call);
+		return;
+	}
+	if (span_equal(segments[0], SPAN("hythe"))) {
+		backup_serve(call, segments, count);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
