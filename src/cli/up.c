@@ -195,9 +195,10 @@ static bool options_check(const struct up_options *o, struct error *err)
 		return error_set(err, ERROR_INVALID, "--listen-api is empty");
 	for (size_t i = 0; o->authorization == 1 && i < o->listen_api.count; i++)
 		if (!is_loopback(o->listen_api.items[i]))
-			return error_set(err, ERROR_INVALID,
-					 "--listen-api %s is reached from other machines: it needs --authorization rbac",
-					 o->listen_api.items[i]);
+			return error_set(
+			    err, ERROR_INVALID,
+			    "--listen-api %s is reached from other machines: it needs --authorization rbac",
+			    o->listen_api.items[i]);
 	return true;
 }
 

@@ -332,7 +332,8 @@ static void no_resource(struct call *call)
 static bool kind_find(struct call *call)
 {
 	struct kube_call *b = &call->base;
-	const struct kind *kind = call->version.len ? kube_kind(b->kube, call->group, call->version, call->plural) : NULL;
+	const struct kind *kind =
+	    call->version.len ? kube_kind(b->kube, call->group, call->version, call->plural) : NULL;
 	bool exists;
 
 	if (!kind || (!kind->is_namespaced && b->name_space.len)) {
@@ -400,7 +401,8 @@ void call_handle(struct request *req)
 		return;
 	}
 	if (request_query(req, SPAN("watch"), &watch))
-		call->options.is_watch = !span_equal(watch, SPAN("false")) && !span_equal(watch, SPAN("0")) && watch.len;
+		call->options.is_watch =
+		    !span_equal(watch, SPAN("false")) && !span_equal(watch, SPAN("0")) && watch.len;
 	call->is_resource = path_parse(call);
 	call->is_apply = is_apply_type(call->content_type);
 	if (!call->is_resource) {

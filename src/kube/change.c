@@ -107,8 +107,7 @@ static bool fill_created(struct call *call)
 	random_uuid(uid);
 	if (call->base.kind->has_generation && !set(call, metadata, "generation", value_int(1)))
 		return false;
-	return set(call, metadata, "uid",
-		   value_string(arena_copy(&call->arena, span_of(uid), &call->change_error))) &&
+	return set(call, metadata, "uid", value_string(arena_copy(&call->arena, span_of(uid), &call->change_error))) &&
 	       set(call, metadata, "creationTimestamp",
 		   value_string(kube_now_text(kube_wall_ns(call->base.kube), &call->arena)));
 }
@@ -194,7 +193,8 @@ static bool change_is_fine(struct call *call)
 	}
 	if (!c->cause_count)
 		return true;
-	answer_causes(call, span_of(call->base.kind->kind), span_of(call->base.kind->group), call->base.name, c->causes);
+	answer_causes(call, span_of(call->base.kind->kind), span_of(call->base.kind->group), call->base.name,
+		      c->causes);
 	return false;
 }
 
@@ -228,7 +228,8 @@ struct apply_manager manager_make(struct call *call)
 	return (struct apply_manager){ .name = arena_copy(&call->arena, manager_of(call), &ignored),
 				       .api_version = kind_api_version(call->base.kind, &call->arena, &ignored),
 				       .subresource = call->base.subresource,
-				       .reset = call->base.kind->is_custom && call->base.kind->subresources & SUB_STATUS &&
+				       .reset = call->base.kind->is_custom &&
+							call->base.kind->subresources & SUB_STATUS &&
 							!call->base.subresource.len
 						    ? status_only
 						    : NULL,
@@ -479,15 +480,16 @@ static struct span text_make(struct call *call, struct error *err)
 
 	if (call->is_removed && call->change.verb == KUBE_UPDATE && !kind->stored_as) {
 		if (!value_copy(call->change.old, &call->arena, &other, err) ||
-		    !object_set_version(&other, store_next_revision(call->base.kube->config.store), &call->arena, err) ||
+		    !object_set_version(&other, store_next_revision(call->base.kube->config.store), &call->arena,
+					err) ||
 		    !object_order(&other, &call->arena, err))
 			return (struct span){ 0 };
 		return value_print(&other, &call->arena, err);
 	}
 	if (!kind->stored_as || !kind->to_stored)
 		return value_print(call->change.object, &call->arena, err);
-	if (!value_copy(call->change.object, &call->arena, &other, err) || !kind->to_stored(&other, &call->arena, err) ||
-	    !object_order(&other, &call->arena, err))
+	if (!value_copy(call->change.object, &call->arena, &other, err) ||
+	    !kind->to_stored(&other, &call->arena, err) || !object_order(&other, &call->arena, err))
 		return (struct span){ 0 };
 	return value_print(&other, &call->arena, err);
 }
@@ -549,8 +551,7 @@ static void answer_dry_run(struct call *call)
 static bool is_last_finalizer_gone(const struct change *c)
 {
 	return c->old && value_find(c->old, "metadata.deletionTimestamp") && has_finalizers(c->old) &&
-	       !has_finalizers(c->object) &&
-	       value_find_int(c->object, "metadata.deletionGracePeriodSeconds", 0) == 0 &&
+	       !has_finalizers(c->object) && value_find_int(c->object, "metadata.deletionGracePeriodSeconds", 0) == 0 &&
 	       !(span_equal(span_of(c->kind->plural), SPAN("namespaces")) &&
 		 !value_is_empty(value_find(c->object, "spec.finalizers")));
 }
@@ -564,8 +565,7 @@ static bool is_namespace_finalized(const struct change *c)
 
 static bool is_event(const struct kind *kind)
 {
-	return strcmp(kind->plural, "events") == 0 &&
-	       (!kind->group[0] || strcmp(kind->group, "events.k8s.io") == 0);
+	return strcmp(kind->plural, "events") == 0 && (!kind->group[0] || strcmp(kind->group, "events.k8s.io") == 0);
 }
 
 static void change_validated(void *context, const struct error *err)

@@ -217,7 +217,8 @@ static struct span reference_key(struct collector *c, const struct value *refere
 		kind = kube_kind_named(c->kube, group, (struct span){ 0 }, get_string(reference, "kind"));
 	if (!kind || (kind->is_namespaced && !name_space.len))
 		return (struct span){ 0 };
-	return kube_key(kind, kind->is_namespaced ? name_space : (struct span){ 0 }, get_string(reference, "name"), arena);
+	return kube_key(kind, kind->is_namespaced ? name_space : (struct span){ 0 }, get_string(reference, "name"),
+			arena);
 }
 
 /* ---- writes ---- */
@@ -269,8 +270,8 @@ static void update(struct collector *c, const struct place_of_key *p, struct val
 	kube_write(c->kube, &w, NULL);
 }
 
-static void delete(struct collector *c, const struct place_of_key *p, struct span uid, enum propagation propagation,
-		   struct span again)
+static void delete (struct collector *c, const struct place_of_key *p, struct span uid, enum propagation propagation,
+		    struct span again)
 {
 	struct kube_write w = write_of(c, p, KUBE_DELETE, NULL, again);
 	struct error ignored = { 0 };
@@ -407,9 +408,9 @@ static void dependent_step(struct collector *c, const struct place_of_key *p, st
 	}
 	has_dependents = owner_find(c, notes->uid) != NULL;
 	delete (c, p, notes->uid,
-		notes->is_orphan                                            ? PROPAGATE_ORPHAN
+		notes->is_orphan                                           ? PROPAGATE_ORPHAN
 		: notes->is_foreground || (seen.waiting && has_dependents) ? PROPAGATE_FOREGROUND
-									    : PROPAGATE_BACKGROUND,
+									   : PROPAGATE_BACKGROUND,
 		key);
 }
 
@@ -450,7 +451,8 @@ static void run(struct collector *c)
 	}
 	if (c->first && !timer_is_set(&c->timer))
 		loop_timer_set(c->kube->config.loop, &c->timer,
-			       loop_now(c->kube->config.loop) + (c->under_way < UNDER_WAY_MOST ? 0 : NS_PER_MS), run_timed);
+			       loop_now(c->kube->config.loop) + (c->under_way < UNDER_WAY_MOST ? 0 : NS_PER_MS),
+			       run_timed);
 }
 
 /* ---- changes ---- */
@@ -467,7 +469,8 @@ static void enqueue_owners(struct collector *c, const struct record *r)
 	if (!n || !n->owner_count || !key_read(c, r->key, &p))
 		return;
 	arena_init(&arena, MIB(256));
-	list = value_parse(r->text, NULL, &arena, &object, &err) ? value_find(&object, "metadata.ownerReferences") : NULL;
+	list =
+	    value_parse(r->text, NULL, &arena, &object, &err) ? value_find(&object, "metadata.ownerReferences") : NULL;
 	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
 		struct span key = reference_key(c, value_item(list, i), p.name_space, &arena);
 

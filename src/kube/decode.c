@@ -156,7 +156,8 @@ static void refuse_unreadable(struct call *call, const struct expected *e, const
 {
 	struct span quoted = summary(call);
 
-	answer_message(call, 400, "BadRequest", "the object provided is unrecognized (must be of type " SPAN_FMT "): %s (%.*s)",
+	answer_message(call, 400, "BadRequest",
+		       "the object provided is unrecognized (must be of type " SPAN_FMT "): %s (%.*s)",
 		       SPAN_ARG(e->kind), why, (int)quoted.len, quoted.ptr);
 }
 
@@ -186,19 +187,18 @@ static void refuse_kind(struct call *call, const struct expected *e, struct span
 	else if (is_known)
 		answer_message(call, 400, "BadRequest",
 			       SPAN_FMT " in version \"" SPAN_FMT "\" cannot be handled as a " SPAN_FMT
-			       ": converting (" SPAN_FMT "." SPAN_FMT ") to (" SPAN_FMT "." SPAN_FMT
-			       "): unknown conversion",
+					": converting (" SPAN_FMT "." SPAN_FMT ") to (" SPAN_FMT "." SPAN_FMT
+					"): unknown conversion",
 			       SPAN_ARG(kind), SPAN_ARG(version_of(api)), SPAN_ARG(e->kind), SPAN_ARG(version_of(api)),
 			       SPAN_ARG(kind),
 			       SPAN_ARG(e->group.len ? span_first(e->group, span_index(e->group, '.')) : SPAN("core")),
 			       SPAN_ARG(e->kind));
 	else
-		answer_message(call, 400, "BadRequest",
-			       SPAN_FMT " in version \"" SPAN_FMT "\" cannot be handled as a " SPAN_FMT
-			       ": no kind \"" SPAN_FMT "\" is registered for version \"" SPAN_FMT
-			       "\" in scheme \"pkg/runtime/scheme.go:110\"",
-			       SPAN_ARG(kind), SPAN_ARG(version_of(api)), SPAN_ARG(e->kind), SPAN_ARG(kind),
-			       SPAN_ARG(api));
+		answer_message(
+		    call, 400, "BadRequest",
+		    SPAN_FMT " in version \"" SPAN_FMT "\" cannot be handled as a " SPAN_FMT ": no kind \"" SPAN_FMT
+			     "\" is registered for version \"" SPAN_FMT "\" in scheme \"pkg/runtime/scheme.go:110\"",
+		    SPAN_ARG(kind), SPAN_ARG(version_of(api)), SPAN_ARG(e->kind), SPAN_ARG(kind), SPAN_ARG(api));
 }
 
 static void refuse_content(struct call *call, const struct expected *e, struct span why)
@@ -229,13 +229,14 @@ static bool read_text(struct call *call, const struct expected *e, bool is_yaml,
 		    : value_parse(call->body, &reading, &call->arena, ret, &err)) {
 		if (value_is(ret, VALUE_OBJECT))
 			return true;
-		(void)snprintf(why, sizeof(why),
-			       "couldn't get version/kind; json parse error: json: cannot unmarshal %s into Go value of type "
-			       "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string "
-			       "\"json:\\\"kind,omitempty\\\"\" }",
-			       ret->type == VALUE_INT || ret->type == VALUE_DOUBLE ? "number"
-			       : ret->type == VALUE_BOOL                           ? "bool"
-										   : value_type_name(ret->type));
+		(void)snprintf(
+		    why, sizeof(why),
+		    "couldn't get version/kind; json parse error: json: cannot unmarshal %s into Go value of type "
+		    "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string "
+		    "\"json:\\\"kind,omitempty\\\"\" }",
+		    ret->type == VALUE_INT || ret->type == VALUE_DOUBLE ? "number"
+		    : ret->type == VALUE_BOOL                           ? "bool"
+									: value_type_name(ret->type));
 		refuse_unreadable(call, e, why);
 		return false;
 	}
@@ -369,7 +370,8 @@ bool decode_body(struct call *call, struct value *ret)
 		return true;
 	if (call->options.validation == VALIDATE_STRICT) {
 		struct span text = faults_text(&f);
-		struct span why = arena_print(&call->arena, &err, "strict decoding error: %.*s", (int)text.len, text.ptr);
+		struct span why =
+		    arena_print(&call->arena, &err, "strict decoding error: %.*s", (int)text.len, text.ptr);
 
 		refuse_content(call, &e, why);
 		return false;

@@ -20,9 +20,9 @@ static bool is_core(const struct kind *kind, const char *plural)
 static bool answers_object(const struct kind *kind)
 {
 	static const char *const plurals[] = {
-		"pods",           "services",     "persistentvolumeclaims", "persistentvolumes", "serviceaccounts",
-		"podtemplates",   "resourcequotas", "storageclasses",       "volumeattachments", "csidrivers",
-		"csinodes",       "namespaces",
+		"pods",         "services",       "persistentvolumeclaims", "persistentvolumes", "serviceaccounts",
+		"podtemplates", "resourcequotas", "storageclasses",         "volumeattachments", "csidrivers",
+		"csinodes",     "namespaces",
 	};
 
 	for (size_t i = 0; !kind->is_custom && i < ARRAY_LEN(plurals); i++)
@@ -45,7 +45,8 @@ static void answer_precondition(struct call *call, const char *what, struct span
 			    .kind = span_of(kind->kind) };
 
 	s.message = arena_print(&call->arena, &ignored,
-				"Operation cannot be fulfilled on %s%s%s \"" SPAN_FMT "\": the %s in the precondition (" SPAN_FMT
+				"Operation cannot be fulfilled on %s%s%s \"" SPAN_FMT
+				"\": the %s in the precondition (" SPAN_FMT
 				") does not match the %s in record (" SPAN_FMT "). The object might have been %s",
 				kind->kind, kind->group[0] ? "." : "", kind->group, SPAN_ARG(call->base.name), what,
 				SPAN_ARG(given), what, SPAN_ARG(is), why);
@@ -145,7 +146,8 @@ static bool mark_ending(struct call *call, struct value *metadata, int64_t grace
 		return false;
 	return set(call, metadata, "deletionTimestamp",
 		   value_string(kube_now_text(wall + grace * NS_PER_S, &call->arena)), err) &&
-	       (is_core(call->base.kind, "namespaces") || set(call, metadata, "deletionGracePeriodSeconds", value_int(grace), err));
+	       (is_core(call->base.kind, "namespaces") ||
+		set(call, metadata, "deletionGracePeriodSeconds", value_int(grace), err));
 }
 
 static bool is_namespace_kept(const struct call *call, const struct value *object)
@@ -316,10 +318,12 @@ static void sweep_end(struct sweep *s)
 	if (s->failed.code) {
 		answer_error(call, &s->failed);
 	} else if (call->base.req) {
-		struct span text = arena_print(
-		    &call->arena, &err, "{\"kind\":\"%sList\",\"apiVersion\":\"%s%s%s\",\"metadata\":{\"resourceVersion\":\"%lld\"},\"items\":[",
-		    call->base.kind->kind, call->base.kind->group, call->base.kind->group[0] ? "/" : "",
-		    call->base.kind->version, (long long)store_revision(call->base.kube->config.store));
+		struct span text =
+		    arena_print(&call->arena, &err,
+				"{\"kind\":\"%sList\",\"apiVersion\":\"%s%s%s\",\"metadata\":{\"resourceVersion\":\"%"
+				"lld\"},\"items\":[",
+				call->base.kind->kind, call->base.kind->group, call->base.kind->group[0] ? "/" : "",
+				call->base.kind->version, (long long)store_revision(call->base.kube->config.store));
 
 		buffer_append(&call->base.req->out, text);
 		buffer_append(&call->base.req->out, buffer_span(&s->items));

@@ -60,9 +60,11 @@ static void put_verbs(struct json_writer *w, unsigned verbs)
 	static const struct {
 		unsigned verb;
 		const char *name;
-	} rows[] = { { KUBE_CREATE, "create" }, { KUBE_DELETE, "delete" }, { KUBE_DELETE_COLLECTION, "deletecollection" },
-		     { KUBE_GET, "get" },       { KUBE_LIST, "list" },     { KUBE_PATCH, "patch" },
-		     { KUBE_UPDATE, "update" }, { KUBE_WATCH, "watch" } };
+	} rows[] = {
+		{ KUBE_CREATE, "create" }, { KUBE_DELETE, "delete" }, { KUBE_DELETE_COLLECTION, "deletecollection" },
+		{ KUBE_GET, "get" },       { KUBE_LIST, "list" },     { KUBE_PATCH, "patch" },
+		{ KUBE_UPDATE, "update" }, { KUBE_WATCH, "watch" }
+	};
 
 	json_key(w, SPAN("verbs"));
 	json_open_array(w);
@@ -236,7 +238,8 @@ static void subs_each(struct json_writer *w, const struct kind *kind,
 	}
 	if (kind->subresources & SUB_SCALE)
 		tell(w, kind,
-		     &(struct sub){ .name = "scale", .group = "autoscaling", .version = "v1", .kind = "Scale", .verbs = verbs });
+		     &(struct sub){
+			 .name = "scale", .group = "autoscaling", .version = "v1", .kind = "Scale", .verbs = verbs });
 	if (kind->subresources & SUB_STATUS)
 		tell(w, kind, &(struct sub){ .name = "status", .kind = kind->kind, .verbs = verbs });
 }

@@ -38,7 +38,8 @@ static struct span name_make(const struct value *object, const char *type, const
 }
 
 static bool event_fill(struct value *event, const struct value *object, const char *type, const char *reason,
-		       const char *component, struct span message, struct span now, struct arena *arena, struct error *err)
+		       const char *component, struct span message, struct span now, struct arena *arena,
+		       struct error *err)
 {
 	struct value *part = value_ensure_object(event, SPAN("involvedObject"), arena, err);
 
@@ -71,7 +72,8 @@ static void event_write(struct kube *k, const struct value *object, const char *
 	if (w.object) {
 		w.verb = KUBE_UPDATE;
 		(void)value_set(w.object, SPAN("lastTimestamp"), value_string(now), arena, &err);
-		(void)value_set(w.object, SPAN("count"), value_int(value_find_int(w.object, "count", 1) + 1), arena, &err);
+		(void)value_set(w.object, SPAN("count"), value_int(value_find_int(w.object, "count", 1) + 1), arena,
+				&err);
 	} else {
 		w.object = &fresh;
 		metadata = value_ensure_object(&fresh, SPAN("metadata"), arena, &err);
@@ -94,6 +96,7 @@ void kube_event(struct kube *k, const struct value *object, const char *type, co
 	len = vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	arena_init(&arena, MIB(4));
-	event_write(k, object, type, reason, component, span_from(text, MIN((size_t)MAX(len, 0), sizeof(text) - 1)), &arena);
+	event_write(k, object, type, reason, component, span_from(text, MIN((size_t)MAX(len, 0), sizeof(text) - 1)),
+		    &arena);
 	arena_done(&arena);
 }

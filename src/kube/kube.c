@@ -127,13 +127,14 @@ void kube_set_wall_ns(struct kube *k, int64_t wall_ns)
 
 /* ---- keys ---- */
 
-
 /* Without a name: the prefix of a namespace, or of all of them. */
 struct span kube_key(const struct kind *kind, struct span name_space, struct span name, struct arena *arena)
 {
 	const struct kind *stored = kind->stored_as ? kind->stored_as : kind;
-	struct span parts[] = { SPAN("/"), stored->group[0] ? span_of(stored->group) : SPAN("core"), SPAN("/"), span_of(stored->plural), SPAN("/"),
-				kind->is_namespaced ? name_space : SPAN("-"), SPAN("/"), name };
+	struct span parts[] = { SPAN("/"), stored->group[0] ? span_of(stored->group) : SPAN("core"),
+				SPAN("/"), span_of(stored->plural),
+				SPAN("/"), kind->is_namespaced ? name_space : SPAN("-"),
+				SPAN("/"), name };
 	size_t count = kind->is_namespaced && !name_space.len ? 5 : ARRAY_LEN(parts), len = 0;
 	struct error ignored = { 0 };
 	char *key;
@@ -153,11 +154,13 @@ struct span kube_key(const struct kind *kind, struct span name_space, struct spa
 	return span_from(key, len);
 }
 
-struct value *kube_object(struct kube *k, const struct kind *kind, struct span name_space, struct span name, bool is_latest,
-			  struct arena *arena, struct error *err)
+struct value *kube_object(struct kube *k, const struct kind *kind, struct span name_space, struct span name,
+			  bool is_latest, struct arena *arena, struct error *err)
 {
 	struct span key = kube_key(kind, name_space, name, arena);
-	struct record *r = !key.ptr ? NULL : is_latest ? store_latest(k->config.store, key) : store_get(k->config.store, key);
+	struct record *r = !key.ptr    ? NULL
+			   : is_latest ? store_latest(k->config.store, key)
+				       : store_get(k->config.store, key);
 
 	return r ? record_object(kind, r, arena, err) : NULL;
 }

@@ -56,7 +56,7 @@ struct requirement {
 	enum requirement_kind kind;
 	struct span *values;
 	uint32_t count;
-	int64_t number;            /* GREATER, LESS */
+	int64_t number;                 /* GREATER, LESS */
 	const struct selectable *field; /* of a field selector, beside name and namespace */
 };
 
@@ -86,7 +86,7 @@ struct notes {
 	struct span uid;
 	struct span list_text; /* the object without apiVersion and kind, as lists have it: what stands behind them */
 	uint32_t label_count, owner_count;
-	bool is_ending;   /* has a deletionTimestamp */
+	bool is_ending;                /* has a deletionTimestamp */
 	bool is_foreground, is_orphan; /* finalizers of the collector */
 	struct label *labels;
 	struct owner_note *owners;
@@ -158,9 +158,9 @@ struct call {
 	enum method method;
 	const char *verb_text; /* "get", "list", ..., "connect"; for paths the method */
 	enum form form;
-	bool is_yaml;      /* answers in YAML, of which JSON is a part */
-	bool is_resource;  /* the path names a kind */
-	bool is_internal;  /* a write of the server's own */
+	bool is_yaml;     /* answers in YAML, of which JSON is a part */
+	bool is_resource; /* the path names a kind */
+	bool is_internal; /* a write of the server's own */
 	bool is_answered, is_opened, has_seat, is_collection;
 	bool is_deprecated_watch;
 
@@ -169,13 +169,13 @@ struct call {
 	struct error change_error;
 	struct record *base_record; /* what the change is based on, referenced; NULL: none */
 	struct span old_text;
-	int64_t revision;           /* of base_record; 0 */
+	int64_t revision; /* of base_record; 0 */
 	unsigned tries;
 	bool is_patch, is_apply, is_created, is_removed, was_strict_told;
 	bool skips_admission;
 	bool answers_status; /* a delete that leaves nothing answers with a Status, not with the object */
 	struct span patch_text;
-	struct kube_write write; /* is_internal */
+	struct kube_write write;     /* is_internal */
 	const struct value *initial; /* is_internal: the object wanted */
 	struct error report_error;
 	struct value unknown; /* array of messages of the decoder */
@@ -207,10 +207,11 @@ void answer_text(struct call *call, int status, struct span text); /* an object 
 void answer_value(struct call *call, int status, const struct value *v);
 void answer_status(struct call *call, const struct status *s);
 void answer_error(struct call *call, const struct error *err); /* with details by the call's kind and name */
-void answer_causes(struct call *call, struct span kind, struct span group, struct span name, const struct cause *causes);
+void answer_causes(struct call *call, struct span kind, struct span group, struct span name,
+		   const struct cause *causes);
 void answer_plain(struct call *call, int status, struct span text);
-void answer_not_found(struct call *call);        /* the object */
-void answer_no_resource(struct call *call);      /* the path */
+void answer_not_found(struct call *call);   /* the object */
+void answer_no_resource(struct call *call); /* the path */
 void answer_no_method(struct call *call);
 void answer_message(struct call *call, int code, const char *reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -278,8 +279,8 @@ bool has_finalizers(const struct value *object);
 bool form_write(struct call *call, const struct kind *kind, struct span text, struct buffer *out, struct error *err);
 bool include_check(struct call *call); /* includeObject of tables. False: answered */
 /* The same; columns of a table are left out for the later events of a watch. */
-bool form_write_columns(struct call *call, const struct kind *kind, struct span text, struct buffer *out, bool has_columns,
-			struct error *err);
+bool form_write_columns(struct call *call, const struct kind *kind, struct span text, struct buffer *out,
+			bool has_columns, struct error *err);
 bool table_row(struct call *call, const struct kind *kind, const struct value *object, struct json_writer *w,
 	       struct arena *arena, struct error *err);
 void table_columns(const struct kind *kind, struct json_writer *w);
@@ -303,7 +304,7 @@ struct fair *fair_new(struct kube *k);
 void fair_free(struct fair *f);
 /* Runs call->run now or in its turn; true when it was run or queued, false when refused (answered). */
 void fair_submit(struct fair *f, struct call *call);
-void fair_done(struct fair *f, struct call *call); /* gives its seat back */
+void fair_done(struct fair *f, struct call *call);   /* gives its seat back */
 void fair_forget(struct fair *f, struct call *call); /* a waiting call's client went away */
 
 struct kube {

@@ -51,7 +51,8 @@ static void made(void *context, const struct value *object, const struct error *
 	(void)err; /* it is there already, or the namespace is ending: nothing is to be done */
 }
 
-static bool exists(struct namespaces *s, const char *plural, struct span name_space, const char *name, struct arena *arena)
+static bool exists(struct namespaces *s, const char *plural, struct span name_space, const char *name,
+		   struct arena *arena)
 {
 	const struct kind *kind = kube_kind(s->kube, SPAN(""), SPAN("v1"), span_of(plural));
 	struct span key = kind ? kube_key(kind, name_space, span_of(name), arena) : (struct span){ 0 };
@@ -100,8 +101,7 @@ static void give_root(struct namespaces *s, struct span name_space, struct arena
 	struct error ignored = { 0 };
 
 	part = object ? value_ensure_object(object, SPAN("data"), arena, &ignored) : NULL;
-	if (!part ||
-	    !value_set(part, SPAN("ca.crt"), value_string(pki_ca_pem(s->kube->config.pki)), arena, &ignored))
+	if (!part || !value_set(part, SPAN("ca.crt"), value_string(pki_ca_pem(s->kube->config.pki)), arena, &ignored))
 		return;
 	part = value_ensure_object(value_get(object, SPAN("metadata")), SPAN("annotations"), arena, &ignored);
 	if (part)
@@ -117,8 +117,8 @@ static void give(struct namespaces *s, struct span name_space)
 		return;
 	arena_init(&arena, MIB(1));
 	if (!exists(s, "serviceaccounts", name_space, "default", &arena))
-		create(s, "serviceaccounts", name_space, object_new("ServiceAccount", name_space, SPAN("default"), &arena),
-		       &arena);
+		create(s, "serviceaccounts", name_space,
+		       object_new("ServiceAccount", name_space, SPAN("default"), &arena), &arena);
 	if (s->kube->config.pki && !exists(s, "configmaps", name_space, "kube-root-ca.crt", &arena))
 		give_root(s, name_space, &arena);
 	arena_done(&arena);
@@ -261,12 +261,12 @@ static void left_look(struct work *w, struct left *left, struct arena *arena)
 		if (!(*kind)->is_namespaced || !((*kind)->verbs & KUBE_DELETE) || (*kind)->stored_as ||
 		    left->kind_count == NAMES_MOST)
 			continue;
-		(void)store_list(w->set->kube->config.store,
-				 kube_key(*kind, name_of(w), (struct span){ 0 }, arena), (struct span){ 0 }, 0,
-				 count_each, &c, &ignored);
+		(void)store_list(w->set->kube->config.store, kube_key(*kind, name_of(w), (struct span){ 0 }, arena),
+				 (struct span){ 0 }, 0, count_each, &c, &ignored);
 		if (!c.count)
 			continue;
-		(void)snprintf(left->kinds[left->kind_count].name, NAME_BYTES, "%s.%s", (*kind)->plural, (*kind)->group);
+		(void)snprintf(left->kinds[left->kind_count].name, NAME_BYTES, "%s.%s", (*kind)->plural,
+			       (*kind)->group);
 		left->kinds[left->kind_count++].count = c.count;
 	}
 }
@@ -348,7 +348,8 @@ static void tell(struct work *w, struct arena *arena)
 	    (!left->finalizer_count ||
 	     condition_add(&list, "NamespaceFinalizersRemaining", true, "SomeFinalizersRemain",
 			   left_text(left, arena, &err, true), now, arena, &err)) &&
-	    left->kind_count + left->finalizer_count != w->told && value_set(status, SPAN("conditions"), list, arena, &err)) {
+	    left->kind_count + left->finalizer_count != w->told &&
+	    value_set(status, SPAN("conditions"), list, arena, &err)) {
 		w->told = left->kind_count + left->finalizer_count;
 		w->under_way++;
 		kube_write(w->set->kube, &write, arena);
@@ -408,7 +409,8 @@ static void end_step(struct work *w)
 	/* What finalizers keep is looked at again now and then. */
 	w->again_ns = w->deletes ? AGAIN_LEAST_NS : MIN(2 * w->again_ns, AGAIN_MOST_NS);
 	if (!timer_is_set(&w->timer))
-		loop_timer_set(set->kube->config.loop, &w->timer, loop_now(set->kube->config.loop) + w->again_ns, again);
+		loop_timer_set(set->kube->config.loop, &w->timer, loop_now(set->kube->config.loop) + w->again_ns,
+			       again);
 }
 
 static void end_begin(struct namespaces *s, struct span name)

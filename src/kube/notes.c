@@ -204,7 +204,9 @@ static struct notes *notes_pack(struct reading *r, size_t *ret_size)
 void *notes_make(void *context, const struct record *r, size_t *ret_size)
 {
 	struct reading reading = { .text = r->text };
-	struct error ignored = { 0 }; /* a text that cannot be read has no labels; whoever reads it whole says what is wrong */
+	struct error ignored = {
+		0
+	}; /* a text that cannot be read has no labels; whoever reads it whole says what is wrong */
 	struct notes *n;
 
 	(void)context;

@@ -135,15 +135,17 @@ static const char *options_kind(const struct call *call)
 static void check_watch(struct call *call, const struct raw *raw, struct cause ***end)
 {
 	if (raw->has_match && !raw->has_initial_events)
-		cause_add(call, end, "FieldValueForbidden", SPAN("resourceVersionMatch"),
-			  "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+		cause_add(
+		    call, end, "FieldValueForbidden", SPAN("resourceVersionMatch"),
+		    "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
 	if (raw->has_match && !raw->has_initial_events && !span_equal(raw->match, SPAN("NotOlderThan")))
 		cause_add(call, end, "FieldValueNotSupported", SPAN("resourceVersionMatch"),
 			  "Unsupported value: \"" SPAN_FMT "\": supported values: \"NotOlderThan\"",
 			  SPAN_ARG(raw->match));
 	if (raw->has_initial_events)
-		cause_add(call, end, "FieldValueForbidden", SPAN("sendInitialEvents"),
-			  "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled");
+		cause_add(
+		    call, end, "FieldValueForbidden", SPAN("sendInitialEvents"),
+		    "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled");
 }
 
 static void check_match(struct call *call, const struct raw *raw, struct cause ***end)
@@ -268,8 +270,8 @@ static void check_manager(struct call *call, struct cause ***end)
 	struct span manager = call->options.field_manager;
 
 	if (manager.len > MANAGER_BYTES_MOST)
-		cause_add(call, end, "FieldValueTooLong", SPAN("fieldManager"), "Too long: may not be more than %d bytes",
-			  MANAGER_BYTES_MOST);
+		cause_add(call, end, "FieldValueTooLong", SPAN("fieldManager"),
+			  "Too long: may not be more than %d bytes", MANAGER_BYTES_MOST);
 	for (size_t i = 0; i < manager.len; i++) {
 		unsigned char c = (unsigned char)manager.ptr[i];
 
@@ -277,7 +279,12 @@ static void check_manager(struct call *call, struct cause ***end)
 			continue;
 		cause_add(call, end, "FieldValueInvalid", SPAN("fieldManager"),
 			  "Invalid value: \"%.*s\\%s%.*s\": invalid character U+%04X (at position %zu)", (int)i,
-			  manager.ptr, c == 7 ? "a" : c == '\n' ? "n" : c == '\t' ? "t" : c == '\r' ? "r" : "x",
+			  manager.ptr,
+			  c == 7      ? "a"
+			  : c == '\n' ? "n"
+			  : c == '\t' ? "t"
+			  : c == '\r' ? "r"
+				      : "x",
 			  (int)MIN(manager.len - i - 1, 128), manager.ptr + i + 1, c, i);
 		break;
 	}
@@ -316,7 +323,8 @@ static bool check_delete(struct call *call, const struct raw *raw)
 
 	if (raw->has_propagation && raw->has_orphan)
 		cause_add(call, &end, "FieldValueInvalid", SPAN("propagationPolicy"),
-			  "Invalid value: \"" SPAN_FMT "\": orphanDependents and deletionPropagation cannot be both set",
+			  "Invalid value: \"" SPAN_FMT
+			  "\": orphanDependents and deletionPropagation cannot be both set",
 			  SPAN_ARG(raw->propagation));
 	if (raw->has_propagation) {
 		for (size_t i = 0; i < ARRAY_LEN(rows); i++)

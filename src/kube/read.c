@@ -83,7 +83,8 @@ static bool is_not_of_the_future(struct call *call, int64_t version)
 		return true;
 	cause = ARENA_NEW(&call->arena, struct cause, &ignored);
 	if (cause)
-		*cause = (struct cause){ .reason = "ResourceVersionTooLarge", .message = SPAN("Too large resource version") };
+		*cause = (struct cause){ .reason = "ResourceVersionTooLarge",
+					 .message = SPAN("Too large resource version") };
 	s.causes = cause;
 	s.message = arena_print(&call->arena, &ignored, "Timeout: Too large resource version: %lld, current: %lld",
 				(long long)version, (long long)current);
@@ -249,8 +250,9 @@ static bool put_objects(struct listing *l, struct buffer *out, struct error *err
 	const struct kind *kind = l->call->base.kind;
 
 	(void)buffer_reserve(out, l->bytes + KIB(1));
-	buffer_print(out, "{\"kind\":\"%s%s\",\"apiVersion\":\"%s%s%s\",", kind->list_kind ? kind->list_kind : kind->kind,
-		     kind->list_kind ? "" : "List", kind->group, kind->group[0] ? "/" : "", kind->version);
+	buffer_print(out, "{\"kind\":\"%s%s\",\"apiVersion\":\"%s%s%s\",",
+		     kind->list_kind ? kind->list_kind : kind->kind, kind->list_kind ? "" : "List", kind->group,
+		     kind->group[0] ? "/" : "", kind->version);
 	put_metadata(l, out);
 	buffer_append(out, SPAN(",\"items\":["));
 	for (size_t i = 0; i < l->count; i++) {
@@ -341,9 +343,10 @@ static bool listing_place(struct listing *l)
 static void answer_compacted(struct call *call)
 {
 	if (call->options.continue_token.len)
-		answer_message(call, 410, "Expired",
-			       "The provided continue parameter is too old to display a consistent list result. You can start "
-			       "a new list without the continue parameter.");
+		answer_message(
+		    call, 410, "Expired",
+		    "The provided continue parameter is too old to display a consistent list result. You can start "
+		    "a new list without the continue parameter.");
 	else
 		answer_message(call, 410, "Expired", "The resourceVersion for the provided list is too old.");
 }

@@ -197,11 +197,11 @@ bool kube_kind_add(struct kube *k, struct kind *kind, void (*free_kind)(struct k
 {
 	struct registry *r = k->registry;
 	struct entry *e, **end = &r->entries;
-	struct entry *before =
-	    custom_find(r, span_of(kind->group), span_of(kind->version), span_of(kind->plural));
+	struct entry *before = custom_find(r, span_of(kind->group), span_of(kind->version), span_of(kind->plural));
 
 	for (size_t i = 0; kinds_table[i]; i++)
-		if (strcmp(kinds_table[i]->group, kind->group) == 0 && strcmp(kinds_table[i]->plural, kind->plural) == 0)
+		if (strcmp(kinds_table[i]->group, kind->group) == 0 &&
+		    strcmp(kinds_table[i]->plural, kind->plural) == 0)
 			return error_set(err, ERROR_ALREADY_EXISTS, "%s of group '%s' is built in", kind->plural,
 					 kind->group);
 	e = base_calloc(1, sizeof(*e));

@@ -66,8 +66,8 @@ static void answer_scale(struct call *call, int status, const struct value *obje
 void scale_get(struct call *call)
 {
 	struct error err = { 0 };
-	struct value *object = kube_object(call->base.kube, call->base.kind, call->base.name_space, call->base.name, false,
-					   &call->arena, &err);
+	struct value *object = kube_object(call->base.kube, call->base.kind, call->base.name_space, call->base.name,
+					   false, &call->arena, &err);
 
 	if (object)
 		answer_scale(call, 200, object);

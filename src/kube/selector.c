@@ -6,7 +6,21 @@
 
 enum { REQUIREMENTS_MOST = 1000, VALUES_MOST = 10000 };
 
-enum token { TOKEN_END, TOKEN_IDENTIFIER, TOKEN_COMMA, TOKEN_EQUAL, TOKEN_DOUBLE, TOKEN_NOT_EQUAL, TOKEN_NOT, TOKEN_OPEN, TOKEN_CLOSE, TOKEN_GREATER, TOKEN_LESS, TOKEN_IN, TOKEN_NOT_IN };
+enum token {
+	TOKEN_END,
+	TOKEN_IDENTIFIER,
+	TOKEN_COMMA,
+	TOKEN_EQUAL,
+	TOKEN_DOUBLE,
+	TOKEN_NOT_EQUAL,
+	TOKEN_NOT,
+	TOKEN_OPEN,
+	TOKEN_CLOSE,
+	TOKEN_GREATER,
+	TOKEN_LESS,
+	TOKEN_IN,
+	TOKEN_NOT_IN
+};
 
 struct lexer {
 	struct span rest;
@@ -32,9 +46,9 @@ static void look(struct lexer *l, bool is_value)
 	static const struct {
 		const char *text;
 		enum token token;
-	} symbols[] = { { "==", TOKEN_DOUBLE }, { "!=", TOKEN_NOT_EQUAL }, { "=", TOKEN_EQUAL }, { "!", TOKEN_NOT },
-			{ "(", TOKEN_OPEN },    { ")", TOKEN_CLOSE },      { ",", TOKEN_COMMA }, { ">", TOKEN_GREATER },
-			{ "<", TOKEN_LESS } };
+	} symbols[] = { { "==", TOKEN_DOUBLE }, { "!=", TOKEN_NOT_EQUAL }, { "=", TOKEN_EQUAL },
+			{ "!", TOKEN_NOT },     { "(", TOKEN_OPEN },       { ")", TOKEN_CLOSE },
+			{ ",", TOKEN_COMMA },   { ">", TOKEN_GREATER },    { "<", TOKEN_LESS } };
 	size_t len = 0;
 
 	while (l->rest.len && is_space(l->rest.ptr[0]))
@@ -77,7 +91,8 @@ static bool check_key(struct lexer *l, struct span key)
 {
 	const char *fault = name_check_qualified(key);
 
-	return !fault || error_set(l->err, ERROR_INVALID, "unable to parse requirement: <nil>: Invalid value: \"" SPAN_FMT "\": %s",
+	return !fault || error_set(l->err, ERROR_INVALID,
+				   "unable to parse requirement: <nil>: Invalid value: \"" SPAN_FMT "\": %s",
 				   SPAN_ARG(key), fault);
 }
 
@@ -85,10 +100,10 @@ static bool check_value(struct lexer *l, struct span key, struct span value, uin
 {
 	const char *fault = name_check_label_value(value);
 
-	return !fault || error_set(l->err, ERROR_INVALID,
-				   "unable to parse requirement: values[%u][" SPAN_FMT "]: Invalid value: \"" SPAN_FMT
-				   "\": %s",
-				   index, SPAN_ARG(key), SPAN_ARG(value), fault);
+	return !fault ||
+	       error_set(l->err, ERROR_INVALID,
+			 "unable to parse requirement: values[%u][" SPAN_FMT "]: Invalid value: \"" SPAN_FMT "\": %s",
+			 index, SPAN_ARG(key), SPAN_ARG(value), fault);
 }
 
 static bool add_value(struct lexer *l, struct requirement *r, struct span value, uint32_t *capacity)
@@ -117,8 +132,8 @@ static bool read_set(struct lexer *l, struct requirement *r)
 
 	look(l, true);
 	if (l->token != TOKEN_OPEN)
-		return error_set(l->err, ERROR_INVALID, "unable to parse requirement: found '" SPAN_FMT "' expected: '('",
-				 SPAN_ARG(l->text));
+		return error_set(l->err, ERROR_INVALID,
+				 "unable to parse requirement: found '" SPAN_FMT "' expected: '('", SPAN_ARG(l->text));
 	take(l);
 	for (;;) {
 		look(l, true);
@@ -218,7 +233,8 @@ static bool read_requirement(struct lexer *l, struct requirement *r)
 	return read_one(l, r);
 }
 
-static struct requirement *add_requirement(struct selector *s, uint32_t *capacity, struct arena *arena, struct error *err)
+static struct requirement *add_requirement(struct selector *s, uint32_t *capacity, struct arena *arena,
+					   struct error *err)
 {
 	if (s->count == REQUIREMENTS_MOST) {
 		error_set(err, ERROR_INVALID, "the selector has over %d requirements", REQUIREMENTS_MOST);
@@ -250,7 +266,8 @@ bool selector_parse_labels(struct span text, struct arena *arena, struct selecto
 		if (l.token == TOKEN_END)
 			break;
 		if (l.token != TOKEN_IDENTIFIER && l.token != TOKEN_NOT)
-			return error_set(err, ERROR_INVALID, "found '" SPAN_FMT "', expected: !, identifier, or 'end of string'",
+			return error_set(err, ERROR_INVALID,
+					 "found '" SPAN_FMT "', expected: !, identifier, or 'end of string'",
 					 SPAN_ARG(l.text));
 		r = add_requirement(&s, &capacity, arena, err);
 		if (!r || !read_requirement(&l, r))
@@ -319,11 +336,13 @@ static bool read_term(struct span term, const struct kind *kind, struct arena *a
 	size_t i = 0, width = 1;
 	struct span name, value;
 
-	while (i < term.len && term.ptr[i] != '=' && !(term.ptr[i] == '!' && i + 1 < term.len && term.ptr[i + 1] == '='))
+	while (i < term.len && term.ptr[i] != '=' &&
+	       !(term.ptr[i] == '!' && i + 1 < term.len && term.ptr[i + 1] == '='))
 		i += term.ptr[i] == '\\' ? 2 : 1;
 	if (i >= term.len)
-		return error_set(err, ERROR_INVALID, "invalid selector: '" SPAN_FMT "'; can't understand '" SPAN_FMT "'",
-				 SPAN_ARG(term), SPAN_ARG(term));
+		return error_set(err, ERROR_INVALID,
+				 "invalid selector: '" SPAN_FMT "'; can't understand '" SPAN_FMT "'", SPAN_ARG(term),
+				 SPAN_ARG(term));
 	name = span_first(term, i);
 	*r = (struct requirement){ .kind = term.ptr[i] == '!' ? REQUIRE_NOT_IN : REQUIRE_IN, .key = name, .count = 1 };
 	if (i + 1 < term.len && term.ptr[i + 1] == '=')
@@ -335,14 +354,16 @@ static bool read_term(struct span term, const struct kind *kind, struct arena *a
 	r->values[0] = value;
 	r->field = field_find(kind, name);
 	if (r->field || span_equal(name, SPAN("metadata.name")) ||
-	    (span_equal(name, SPAN("metadata.namespace")) && (kind->is_namespaced || kind->is_custom || !kind->selectable)))
+	    (span_equal(name, SPAN("metadata.namespace")) &&
+	     (kind->is_namespaced || kind->is_custom || !kind->selectable)))
 		return true;
 	if (kind->selectable && !kind->is_custom)
 		return error_set(err, ERROR_INVALID, "field label not supported: " SPAN_FMT, SPAN_ARG(name));
 	if (kind->is_custom)
 		return error_set(err, ERROR_INVALID, "field label not supported: " SPAN_FMT, SPAN_ARG(name));
 	return error_set(err, ERROR_INVALID,
-			 "\"" SPAN_FMT "\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+			 "\"" SPAN_FMT
+			 "\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
 			 SPAN_ARG(name));
 }
 
@@ -469,8 +490,8 @@ static bool fields_match(const struct selector *s, const struct record *r)
 		} else {
 			if (!is_parsed)
 				is_parsed = value_parse(r->text, NULL, &arena, &object, &ignored);
-			value = field_text(value_find(&object, q->field->path ? q->field->path : q->field->name), q->field,
-					   &arena);
+			value = field_text(value_find(&object, q->field->path ? q->field->path : q->field->name),
+					   q->field, &arena);
 		}
 		matches = holds(q, &value);
 	}

@@ -43,8 +43,9 @@ static void warnings_send(struct call *call)
 
 	for (uint32_t i = 0; list && i < list->array.count && i < WARNINGS_MOST; i++)
 		if (value_is(value_item(list, i), VALUE_STRING))
-			request_set_header(call->base.req, SPAN("warning"),
-					   warning_text(call, span_first(value_item(list, i)->string, WARNING_BYTES_MOST)));
+			request_set_header(
+			    call->base.req, SPAN("warning"),
+			    warning_text(call, span_first(value_item(list, i)->string, WARNING_BYTES_MOST)));
 }
 
 static bool answer_begin(struct call *call)
@@ -193,9 +194,10 @@ void answer_status(struct call *call, const struct status *s)
 
 	if (call->finished) {
 		if (!s->is_success)
-			error_set(&err, s->code == 409 && s->reason && strcmp(s->reason, "AlreadyExists") == 0
-					    ? ERROR_ALREADY_EXISTS
-					    : code_of_status(s->code),
+			error_set(&err,
+				  s->code == 409 && s->reason && strcmp(s->reason, "AlreadyExists") == 0
+				      ? ERROR_ALREADY_EXISTS
+				      : code_of_status(s->code),
 				  "%.*s", (int)MIN(s->message.len, sizeof(err.message) - 1), s->message.ptr);
 		if (answer_inside(call, s->is_success ? NULL : &err))
 			return;
@@ -405,8 +407,8 @@ void warn(struct call *call, const char *format, ...)
 		*call->change.warnings = value_array();
 	}
 	(void)value_append(call->change.warnings,
-			   value_string(arena_copy(&call->arena,
-						   span_from(text, MIN((size_t)MAX(len, 0), sizeof(text) - 1)), &ignored)),
+			   value_string(arena_copy(
+			       &call->arena, span_from(text, MIN((size_t)MAX(len, 0), sizeof(text) - 1)), &ignored)),
 			   &call->arena, &ignored);
 }
 
@@ -445,7 +447,9 @@ void kube_fail_causes(struct kube_call *base, const struct error *err, const str
 
 void fail_as_status(struct request *req, const struct error *err)
 {
-	struct status s = { .code = error_http(err->code), .reason = error_reason(err->code), .message = error_span(err) };
+	struct status s = { .code = error_http(err->code),
+			    .reason = error_reason(err->code),
+			    .message = error_span(err) };
 	struct json_writer w = json_writer(&req->out);
 
 	if (err->code == ERROR_TOO_LARGE) {

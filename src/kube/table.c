@@ -118,8 +118,8 @@ static bool table_of_one(struct call *call, const struct kind *kind, const struc
 	return true;
 }
 
-bool form_write_columns(struct call *call, const struct kind *kind, struct span text, struct buffer *out, bool has_columns,
-			struct error *err)
+bool form_write_columns(struct call *call, const struct kind *kind, struct span text, struct buffer *out,
+			bool has_columns, struct error *err)
 {
 	struct value v;
 	struct json_writer w;

@@ -38,7 +38,7 @@ struct watch_set {
 	struct kube *kube;
 	struct watching *first;
 	size_t count;
-	struct buffer line; /* of the event being told */
+	struct buffer line;   /* of the event being told */
 	struct arena scratch; /* for making it */
 	/* The same change goes to many: its line is made once. */
 	const struct record *shared;
@@ -241,11 +241,11 @@ static void bookmark_write(struct watching *w)
 	struct error ignored = { 0 };
 	struct call *call = w->call;
 	const struct kind *kind = w->kind;
-	struct span text = arena_print(&call->arena, &ignored,
-				       "{\"kind\":\"%s\",\"apiVersion\":\"%s%s%s\",\"metadata\":{\"resourceVersion\":\"%lld\","
-				       "\"creationTimestamp\":null}}",
-				       kind->kind, kind->group, kind->group[0] ? "/" : "", kind->version,
-				       (long long)w->told);
+	struct span text =
+	    arena_print(&call->arena, &ignored,
+			"{\"kind\":\"%s\",\"apiVersion\":\"%s%s%s\",\"metadata\":{\"resourceVersion\":\"%lld\","
+			"\"creationTimestamp\":null}}",
+			kind->kind, kind->group, kind->group[0] ? "/" : "", kind->version, (long long)w->told);
 
 	buffer_clear(&w->set->line);
 	w->set->shared = NULL;
@@ -427,10 +427,9 @@ static void timers_set(struct watching *w)
 	loop_timer_set(loop, &w->end, loop_now(loop) + life * NS_PER_S, end_fired);
 	if (w->call->options.has_bookmarks)
 		loop_timer_set(loop, &w->bookmark,
-			       loop_now(loop) +
-				   (life * NS_PER_S > 2 * BOOKMARK_LAST_NS
-					? MIN(BOOKMARK_NS, life * NS_PER_S - BOOKMARK_LAST_NS)
-					: BOOKMARK_NS),
+			       loop_now(loop) + (life * NS_PER_S > 2 * BOOKMARK_LAST_NS
+						     ? MIN(BOOKMARK_NS, life * NS_PER_S - BOOKMARK_LAST_NS)
+						     : BOOKMARK_NS),
 			       bookmark_fired);
 }
 

@@ -63,8 +63,8 @@ static bool create_name(struct call *call, struct value *metadata)
 
 		cause_add(call, &end, "FieldValueRequired", SPAN("metadata.name"),
 			  "Required value: name or generateName is required");
-		answer_causes(call, span_of(call->base.kind->kind), span_of(call->base.kind->group),
-			      (struct span){ 0 }, causes);
+		answer_causes(call, span_of(call->base.kind->kind), span_of(call->base.kind->group), (struct span){ 0 },
+			      causes);
 		return false;
 	}
 	if (value_set(metadata, SPAN("name"), value_string(call->base.name), &call->arena, &err))
@@ -168,9 +168,10 @@ static bool patch_form_find(struct call *call, enum patch_form *ret)
 		*ret = rows[i].form;
 		if (*ret != PATCH_STRATEGIC || !call->base.kind->is_custom)
 			return true;
-		answer_message(call, 415, "UnsupportedMediaType",
-			       "the body of the request was in an unknown format - accepted media types include: "
-			       "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
+		answer_message(
+		    call, 415, "UnsupportedMediaType",
+		    "the body of the request was in an unknown format - accepted media types include: "
+		    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
 		return false;
 	}
 	answer_message(call, 415, "UnsupportedMediaType", "415: Unsupported Media Type");
@@ -180,7 +181,7 @@ static bool patch_form_find(struct call *call, enum patch_form *ret)
 static const char *json_words(const struct error *err)
 {
 	return strstr(err->message, "end of") || strstr(err->message, "ends") ? "unexpected end of JSON input"
-									       : err->message;
+									      : err->message;
 }
 
 static const char *go_type(const struct value *v)
@@ -285,7 +286,8 @@ static void answer_conflicts(struct call *call, const struct apply_conflict *con
 	struct error err = { 0 };
 
 	for (const struct apply_conflict *c = conflicts; c; c = c->next)
-		cause_add(call, &end, "FieldManagerConflict", c->field, "conflict with " SPAN_FMT, SPAN_ARG(c->manager));
+		cause_add(call, &end, "FieldManagerConflict", c->field, "conflict with " SPAN_FMT,
+			  SPAN_ARG(c->manager));
 	s.message = apply_conflicts_print(conflicts, &call->arena, &err);
 	s.causes = causes;
 	if (s.message.ptr)
@@ -305,8 +307,9 @@ static bool apply_check(struct call *call, struct value *config)
 	if (span_index(api, '/') < api.len)
 		group = span_cut(&version, '/');
 	if (!api.len || !name.len) {
-		answer_message(call, 400, "BadRequest", "invalid object type: " SPAN_FMT "/" SPAN_FMT ", Kind=" SPAN_FMT,
-			       SPAN_ARG(group), SPAN_ARG(version), SPAN_ARG(name));
+		answer_message(call, 400, "BadRequest",
+			       "invalid object type: " SPAN_FMT "/" SPAN_FMT ", Kind=" SPAN_FMT, SPAN_ARG(group),
+			       SPAN_ARG(version), SPAN_ARG(name));
 		return false;
 	}
 	if (!span_equal(group, span_of(kind->group)) || !span_equal(version, span_of(kind->version)) ||
@@ -410,7 +413,8 @@ static bool name_check(struct call *call, struct value *metadata)
 	}
 	if (!span_equal(name, call->base.name)) {
 		answer_message(call, 400, "BadRequest",
-			       "the name of the object (" SPAN_FMT ") does not match the name on the URL (" SPAN_FMT ")",
+			       "the name of the object (" SPAN_FMT ") does not match the name on the URL (" SPAN_FMT
+			       ")",
 			       SPAN_ARG(name), SPAN_ARG(call->base.name));
 		return false;
 	}
@@ -435,14 +439,15 @@ static void answer_other_uid(struct call *call, struct span given, struct span i
 					", and no existing object was found",
 					SPAN_ARG(resource), SPAN_ARG(call->base.name), SPAN_ARG(given));
 	else
-		s.message = arena_print(&call->arena, &ignored,
-					"Operation cannot be fulfilled on " SPAN_FMT " \"" SPAN_FMT
-					"\": StorageError: invalid object, Code: 4, Key: /registry/%s%s" SPAN_FMT
-					"/" SPAN_FMT ", ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in "
-					"precondition: " SPAN_FMT ", UID in object meta: " SPAN_FMT,
-					SPAN_ARG(resource), SPAN_ARG(call->base.name), call->base.kind->plural,
-					call->base.name_space.len ? "/" : "", SPAN_ARG(call->base.name_space),
-					SPAN_ARG(call->base.name), SPAN_ARG(given), SPAN_ARG(is));
+		s.message =
+		    arena_print(&call->arena, &ignored,
+				"Operation cannot be fulfilled on " SPAN_FMT " \"" SPAN_FMT
+				"\": StorageError: invalid object, Code: 4, Key: /registry/%s%s" SPAN_FMT "/" SPAN_FMT
+				", ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in "
+				"precondition: " SPAN_FMT ", UID in object meta: " SPAN_FMT,
+				SPAN_ARG(resource), SPAN_ARG(call->base.name), call->base.kind->plural,
+				call->base.name_space.len ? "/" : "", SPAN_ARG(call->base.name_space),
+				SPAN_ARG(call->base.name), SPAN_ARG(given), SPAN_ARG(is));
 	answer_status(call, &s);
 }
 
@@ -456,7 +461,8 @@ static bool version_check(struct call *call, struct value *metadata)
 	if (!call->is_patch)
 		call->options.resource_version = given;
 	else
-		call->options.resource_version = span_equal(given, old) && call->tries == 0 ? (struct span){ 0 } : given;
+		call->options.resource_version =
+		    span_equal(given, old) && call->tries == 0 ? (struct span){ 0 } : given;
 	if (call->is_patch && span_equal(given, old))
 		call->options.resource_version = (struct span){ 0 };
 	if (!call->is_patch && !given.len && call->base.kind->is_custom && !call->is_internal) {
