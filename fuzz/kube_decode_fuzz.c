@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	const struct type *t = len ? type_find(span_of(types[data[0] % ARRAY_LEN(types)])) : NULL;
 	size_t unknown = 0;
-	struct schema_report report = { ignore, &unknown };
+	struct schema_report report = { .unknown = ignore, .context = &unknown };
 	struct error err = { 0 };
 	struct arena arena;
 	struct value v, copy;

@@ -38,7 +38,7 @@ static void note(void *context, struct span path)
 
 static bool decode(const char *type, const char *text, struct value *ret)
 {
-	static const struct schema_report report = { note, NULL };
+	static const struct schema_report report = { .unknown = note };
 	const struct type *t = type_find(span_of(type));
 
 	assert_non_null(t);
@@ -154,6 +154,18 @@ static void unknown_members_are_told_with_their_paths_and_dropped(void **state)
 			"\"volumes\":[{\"name\":\"v\",\"emptyDir\":{}}]}}");
 }
 
+static void a_member_decoded_alone_is_told_with_its_place(void **state)
+{
+	static const struct schema_report report = { .unknown = note, .prefix = SPAN_INIT("metadata") };
+	struct value v;
+
+	(void)state;
+	assert_true(value_parse(SPAN("{\"a\":1,\"ownerReferences\":[{\"b\":1}]}"), NULL, &arena, &v, &err));
+	assert_true(schema_decode(type_find(SPAN("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")), &v, &report,
+				  &arena, &err));
+	assert_string_equal(unknown, "metadata.a metadata.ownerReferences[0].b");
+}
+
 static void nulls_are_dropped_and_become_zeros_in_lists_and_maps(void **state)
 {
 	struct value v;
@@ -230,6 +242,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 		TEST(values_of_a_wrong_type_are_refused_in_the_real_servers_words),
 		TEST(unknown_members_are_told_with_their_paths_and_dropped),
+		TEST(a_member_decoded_alone_is_told_with_its_place),
 		TEST(nulls_are_dropped_and_become_zeros_in_lists_and_maps),
 		TEST(scalars_get_their_canonical_form),
 		TEST(schemas_stand_where_lists_and_booleans_may),
