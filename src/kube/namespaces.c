@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * namespaces - what each namespace gets (the service account "default", the ConfigMap kube-root-ca.crt), and its end: everything in it
+ * namespaces - what each namespace has (the service account "default", the ConfigMap kube-root-ca.crt), and its end: everything in it
  * is deleted, then its finalizer "kubernetes" is taken away.
  */
 #include "kube/kube_private.h"

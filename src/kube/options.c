@@ -444,7 +444,7 @@ bool options_read(struct call *call)
 	case KUBE_DELETE_COLLECTION:
 		if (!check_list(call, &raw))
 			return false;
-		/* fall through */
+		__attribute__((fallthrough));
 	case KUBE_DELETE:
 		if (call->body.len && !body_read(call, &raw))
 			return false;
