@@ -31,7 +31,7 @@ void text_add(struct text *t, struct span s)
 	t->len += s.len;
 }
 
-static void text_addv(struct text *t, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0))) text_addv(struct text *t, const char *format, va_list args)
 {
 	va_list again;
 	char small[256];
