@@ -236,7 +236,7 @@ def test_a_port_that_is_taken_is_told(tmp_path):
         s.listen()
         with pytest.raises(RuntimeError, match="hythe up ended with [1-9]") as e:
             Up(tmp_path, port=s.getsockname()[1])
-    assert "in use" in str(e.value).lower() or str(s) in str(e.value)
+    assert "taken" in str(e.value) or "in use" in str(e.value)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="a folder that may not be written needs another user, so root and setpriv")

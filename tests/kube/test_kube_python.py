@@ -23,6 +23,10 @@ def namespace(api):
     name = "python-" + "".join(random.choices(string.ascii_lowercase, k=6))
     core = client.CoreV1Api(api)
     core.create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=name)))
+    watched = watch.Watch()
+    for event in watched.stream(core.list_namespaced_config_map, name, timeout_seconds=20):  # what every namespace gets by itself
+        if event["object"].metadata.name == "kube-root-ca.crt":
+            watched.stop()
     yield name
     core.delete_collection_namespaced_pod(name, grace_period_seconds=0)
     core.delete_namespace(name)
