@@ -422,6 +422,15 @@ static const struct flag predict_flags[] = {
 	MODEL_ROWS(predict_options),
 };
 
+#define DATA_ROW(options)                                                                                              \
+	{                                                                                                              \
+		.name = "data-dir", .type = FLAG_PATH, .offset = AT(options, data_dir), .value = "FOLDER",             \
+		.help = "where `hythe up` keeps its data; without it $XDG_DATA_HOME/hythe or ~/.local/share/hythe"     \
+	}
+
+static const struct flag env_flags[] = { DATA_ROW(env_options) };
+static const struct flag backup_flags[] = { DATA_ROW(backup_options) };
+
 static const struct flag help_flags[] = {
 	{ .name = "man", .type = FLAG_SWITCH, .offset = AT(help_options, man), .help = "print the man page (troff)" },
 	{ .name = "markdown",
@@ -478,12 +487,13 @@ const struct command cli_commands[] = {
 	{ .name = "up",
 	  .arguments = "",
 	  .summary = "serve a Kubernetes API, in one process on one folder",
-	  .description = "Starts an API server that kubectl and every Kubernetes client take for a cluster. It keeps its "
-			 "objects, keys and certificates in a folder, and writes a kubeconfig for you there.\n"
-			 "SIGTERM and SIGINT drain: watches end, what was accepted is answered; a second one ends at once. "
-			 "Nothing that was answered is lost, however it ends.\n"
-			 "  hythe up\n"
-			 "  hythe up --data-dir /var/lib/hythe --listen-api 127.0.0.1:6443",
+	  .description =
+	      "Starts an API server that kubectl and every Kubernetes client take for a cluster. It keeps its "
+	      "objects, keys and certificates in a folder, and writes a kubeconfig for you there.\n"
+	      "SIGTERM and SIGINT drain: watches end, what was accepted is answered; a second one ends at once. "
+	      "Nothing that was answered is lost, however it ends.\n"
+	      "  hythe up\n"
+	      "  hythe up --data-dir /var/lib/hythe --listen-api 127.0.0.1:6443",
 	  FLAGS(up_flags),
 	  .options_size = sizeof(struct up_options),
 	  .run = up_run },
@@ -534,6 +544,43 @@ const struct command cli_commands[] = {
 	  .least = 1,
 	  .most = ANY_NUMBER,
 	  .run = inspect_run },
+	{ .name = "env",
+	  .arguments = "",
+	  .summary = "print what clients need in their environment",
+	  .description = "Prints exports for a shell, so that kubectl and other clients talk to the `hythe up` of this "
+			 "machine.\n"
+			 "  eval \"$(hythe env)\"\n"
+			 "  eval \"$(hythe env --data-dir /var/lib/hythe)\"",
+	  FLAGS(env_flags),
+	  .options_size = sizeof(struct env_options),
+	  .run = env_run },
+	{ .name = "backup",
+	  .arguments = "FILE",
+	  .summary = "copy all objects into a file",
+	  .description = "Writes a consistent copy of all objects into a file, while `hythe up` goes on or when it is "
+			 "stopped. The key that secrets are encrypted with is put beside it, as FILE.key: keep both, "
+			 "and keep the key from others. Certificates and keys in the folder pki are not in it.\n"
+			 "  hythe backup /var/backups/hythe.db",
+	  FLAGS(backup_flags),
+	  .options_size = sizeof(struct backup_options),
+	  .positional = POSITIONAL_FILE,
+	  .least = 1,
+	  .most = 1,
+	  .run = backup_run },
+	{ .name = "restore",
+	  .arguments = "FILE",
+	  .summary = "make the objects those of a backup",
+	  .description =
+	      "Puts the content of a backup in place of what is there. A running `hythe up` goes on: what differs "
+	      "is written or deleted, and those who watch see it as changes. When it is stopped, the old store "
+	      "stays beside the new one under another name.\n"
+	      "  hythe restore /var/backups/hythe.db",
+	  FLAGS(backup_flags),
+	  .options_size = sizeof(struct backup_options),
+	  .positional = POSITIONAL_FILE,
+	  .least = 1,
+	  .most = 1,
+	  .run = restore_run },
 	{ .name = "help",
 	  .arguments = "[COMMAND|TOPIC]",
 	  .summary = "explain a command or a topic",

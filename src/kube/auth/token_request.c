@@ -14,6 +14,7 @@ struct token_call {
 	struct kube_call *call;
 	const struct value *account, *bound; /* bound: its object, or NULL */
 	const char *bound_as;                /* "pod", "secret", "node" */
+	const char *bound_plural;
 	struct value audiences;
 	int64_t seconds, now;
 	struct error *err;
@@ -103,6 +104,7 @@ static bool bound_read(struct token_call *t)
 		if (!span_equal(kind, rows[i].kind))
 			continue;
 		t->bound_as = rows[i].name;
+		t->bound_plural = rows[i].plural;
 		t->bound = object_find(t, rows[i].plural, rows[i].is_cluster ? (struct span){ 0 } : t->call->name_space,
 				       value_find_string(ref, "name"));
 		return t->bound && bound_check(t, ref);
@@ -204,6 +206,19 @@ static bool answer_make(struct token_call *t, struct span token, struct value *r
 	       set(t, ret, "metadata", metadata) && set(t, ret, "spec", spec) && set(t, ret, "status", status);
 }
 
+/* The details of a failure are of the object that is missing, which may be the one to be bound to. */
+static void refuse(struct token_call *t)
+{
+	struct call *call = call_of(t->call);
+	struct status s = status_of_error(call, t->err);
+
+	if (t->err->code == ERROR_NOT_FOUND && t->bound_plural) {
+		s.kind = span_of(t->bound_plural);
+		s.name = value_find_string(t->call->body, "spec.boundObjectRef.name");
+	}
+	answer_status(call, &s);
+}
+
 static void token_create(struct kube_call *call)
 {
 	struct error err = { 0 };
@@ -220,7 +235,7 @@ static void token_create(struct kube_call *call)
 	    answer_make(&t, token, &answer))
 		kube_answer(call, 201, &answer);
 	else
-		kube_fail(call, &err);
+		refuse(&t);
 }
 
 const struct subresource service_account_others[] = {
