@@ -3,6 +3,7 @@
 #include "kube/kube_private.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "wire/yaml.h"
 
@@ -383,12 +384,35 @@ bool decode_body(struct call *call, struct value *ret)
 
 /* ---- patched objects ---- */
 
+static int member_order(const void *a, const void *b)
+{
+	const struct value_member *x = a, *y = b;
+	int order = memcmp(x->key.ptr, y->key.ptr, MIN(x->key.len, y->key.len));
+
+	return order ? order : (x->key.len > y->key.len) - (x->key.len < y->key.len);
+}
+
+/* The patched object as it is quoted: its own members by name, what is below as it was. */
+static struct span quoted_text(const struct value *v, struct arena *arena, struct error *err)
+{
+	struct value sorted = *v;
+	uint32_t count = v->object.count;
+
+	sorted.object.slots = NULL;
+	sorted.object.members = ARENA_ARRAY(arena, struct value_member, count + 1, err);
+	if (!sorted.object.members)
+		return (struct span){ 0 };
+	memcpy(sorted.object.members, v->object.members, count * sizeof(*sorted.object.members));
+	qsort(sorted.object.members, count, sizeof(*sorted.object.members), member_order);
+	return value_print(&sorted, arena, err);
+}
+
 /* ` "" is invalid: patch: Invalid value: "...": why` */
 static void refuse_patched(struct call *call, const struct value *v, struct span why)
 {
 	struct error err = { 0 };
 	struct cause *cause = ARENA_NEW(&call->arena, struct cause, &err);
-	struct span text = value_print(v, &call->arena, &err), quoted;
+	struct span text = quoted_text(v, &call->arena, &err), quoted;
 	struct buffer out;
 	struct json_writer w;
 

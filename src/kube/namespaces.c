@@ -15,7 +15,8 @@ enum { DELETES_OF_A_TURN = 500 };
 #define AGAIN_LEAST_NS (20 * NS_PER_MS)
 #define AGAIN_MOST_NS  (2 * NS_PER_S)
 
-#define NAMESPACES "/core/namespaces/-/"
+#define NAMESPACES      "/core/namespaces/-/"
+#define SERVICE_ADDRESS "127.96.0.1" /* the first of the cluster's addresses; also in the certificate */
 
 /* A namespace on its way out, or in want of what each one gets. */
 struct work {
@@ -109,6 +110,30 @@ static void give_root(struct namespaces *s, struct span name_space, struct arena
 	create(s, "configmaps", name_space, object, arena);
 }
 
+/* What clients inside the cluster reach the API server by. */
+static void give_service(struct namespaces *s, struct span name_space, struct arena *arena)
+{
+	static const char spec[] =
+	    "{\"clusterIP\":\"" SERVICE_ADDRESS "\",\"ports\":[{\"name\":\"https\",\"port\":443,\"protocol\":\"TCP\","
+	    "\"targetPort\":%lld}],\"type\":\"ClusterIP\",\"sessionAffinity\":\"None\"}";
+	static const char labels[] = "{\"component\":\"apiserver\",\"provider\":\"kubernetes\"}";
+	struct value *object = object_new("Service", name_space, SPAN("kubernetes"), arena), v;
+	struct span address = span_of(s->kube->config.server_address);
+	struct error ignored = { 0 };
+	int64_t port = 0;
+	size_t at = address.len;
+
+	while (at && address.ptr[at - 1] != ':')
+		at--;
+	if (!object || !number_parse_int64(span_skip(address, at), &port) ||
+	    !value_parse(arena_print(arena, &ignored, spec, (long long)port), NULL, arena, &v, &ignored) ||
+	    !value_set(object, SPAN("spec"), v, arena, &ignored) ||
+	    !value_parse(SPAN(labels), NULL, arena, &v, &ignored) ||
+	    !value_set(value_get(object, SPAN("metadata")), SPAN("labels"), v, arena, &ignored))
+		return;
+	create(s, "services", name_space, object, arena);
+}
+
 static void give(struct namespaces *s, struct span name_space)
 {
 	struct arena arena;
@@ -121,6 +146,9 @@ static void give(struct namespaces *s, struct span name_space)
 		       object_new("ServiceAccount", name_space, SPAN("default"), &arena), &arena);
 	if (s->kube->config.pki && !exists(s, "configmaps", name_space, "kube-root-ca.crt", &arena))
 		give_root(s, name_space, &arena);
+	if (span_equal(name_space, SPAN("default")) && s->kube->config.server_address &&
+	    !exists(s, "services", name_space, "kubernetes", &arena))
+		give_service(s, name_space, &arena);
 	arena_done(&arena);
 }
 

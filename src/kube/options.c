@@ -360,7 +360,8 @@ static bool body_parse(struct call *call, struct value *v)
 	if (span_equal(type, SPAN("application/yaml")) ? yaml_parse(call->body, NULL, &call->arena, v, &err)
 						       : value_parse(call->body, NULL, &call->arena, v, &err))
 		return true;
-	answer_message(call, 500, NULL, "couldn't get version/kind; json parse error: %s", err.message);
+	answer_message(call, 500, NULL, "couldn't get version/kind; json parse error: %s",
+		       strstr(err.message, "the end of the text") ? "unexpected end of JSON input" : err.message);
 	return false;
 }
 

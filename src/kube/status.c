@@ -235,6 +235,31 @@ static void details_of_object(struct call *call, struct status *s)
 	s->kind = call->base.kind ? span_of(call->base.kind->plural) : call->plural;
 }
 
+/* `namespaces "x" not found` may be about another object than the one asked for. */
+static void details_of_message(struct status *s)
+{
+	struct span rest = s->message, resource = span_cut(&rest, ' ');
+
+	if (!span_starts(rest, SPAN("\"")) || !span_ends(rest, SPAN("\" not found")))
+		return;
+	s->name = span_first(span_skip(rest, 1), rest.len - strlen("\"\" not found"));
+	s->kind = span_cut(&resource, '.');
+	s->group = resource;
+}
+
+/* Creating something in a namespace that ends has a cause that controllers look for. */
+static void cause_of_ending(struct call *call, struct status *s)
+{
+	static const char why[] = "because it is being terminated";
+	struct cause *causes = NULL, **end = &causes;
+
+	if (!span_ends(s->message, SPAN(why)))
+		return;
+	cause_add(call, &end, "NamespaceTerminating", SPAN("metadata.namespace"),
+		  "namespace " SPAN_FMT " is being terminated", SPAN_ARG(call->base.name_space));
+	s->causes = causes;
+}
+
 struct status status_of_error(struct call *call, const struct error *err)
 {
 	struct error ignored = { 0 };
@@ -251,6 +276,10 @@ struct status status_of_error(struct call *call, const struct error *err)
 	case ERROR_ALREADY_EXISTS:
 	case ERROR_CONFLICT:
 		details_of_object(call, &s);
+		if (err->code == ERROR_NOT_FOUND)
+			details_of_message(&s);
+		else if (err->code == ERROR_FORBIDDEN)
+			cause_of_ending(call, &s);
 		break;
 	case ERROR_EXHAUSTED:
 		s.has_details = true;
