@@ -18,6 +18,7 @@ PATTERNS = [
     (re.compile(r"(resourceVersion\\*\":\\*\")\d+"), r"\1<rv>"),
     (re.compile(r"\(\*(\w+)\)\(0x[0-9a-f]+\)"), r"(*\1)(<pointer>)"),
     (re.compile(r"Invalid value: ((\[\]|map\[\w+\])?\*?[a-z]\w*\.\w+|map\[string\]interface \{\})?\{.*\}(?=: )", re.S), "Invalid value: <value>"),
+    (re.compile(r"\n[\s\u00a0]*core\..*", re.S), ""),  # what differs, as Go prints values
     (re.compile(r"kube-api-access-[a-z0-9]{5}\b"), "kube-api-access-<random>"),
     (re.compile(r"\b(\d+):3[0-2]\d{3}/(TCP|UDP|SCTP)"), r"\1:<node-port>/\2"),
     (re.compile(r"-----BEGIN CERTIFICATE-----[\w+/=\s-]+-----END CERTIFICATE-----\n?"), "<certificate>"),

@@ -250,7 +250,7 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can be mounted by root only")
-def test_a_full_disk_is_told_and_got_over(tmp_path):
+def test_a_full_disk_is_told_and_the_next_start_with_room_goes_on(tmp_path):
     disk = tmp_path / "data"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)], capture_output=True).returncode:
@@ -269,17 +269,16 @@ def test_a_full_disk_is_told_and_got_over(tmp_path):
             assert refused.json["kind"] == "Status" and refused.json["message"]
             assert up.cluster.ask("GET", f"{PATH}/{kept[0]}").status == 200  # reads go on
             assert up.cluster.ask("GET", f"{PATH}/big{len(kept)}").status == 404
+            later = up.cluster.ask("POST", PATH, {"metadata": {"name": "small"}})
+            assert later.status == 503 and "full" in later.json["message"]  # until the next start: see store.h
             subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
-            end = time.monotonic() + 20
-            while up.cluster.ask("POST", PATH, {"metadata": {"name": "later"}}).status != 201:
-                assert time.monotonic() < end, "no write came through after the disk had room again"
-                time.sleep(0.1)
         finally:
             up.stop(signal.SIGKILL)
         up = Up(tmp_path)
         try:
             names = {i["metadata"]["name"] for i in up.cluster.ask("GET", PATH).json["items"]}
-            assert set(kept) <= names and "later" in names
+            assert set(kept) <= names and "small" not in names
+            assert up.cluster.ask("POST", PATH, {"metadata": {"name": "later"}}).status == 201
         finally:
             up.stop()
     finally:
