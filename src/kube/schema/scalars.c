@@ -144,8 +144,8 @@ static bool time_canonical(struct span text, bool is_micro, struct arena *arena,
 				 SPAN_ARG(text), SPAN_ARG(rest));
 	if (parts[DAY] > month_days(parts[YEAR], parts[MONTH]))
 		return time_out_of_range(text, "day", err);
-	seconds = days_from_civil(parts[YEAR], parts[MONTH], parts[DAY]) * 86400 + parts[HOUR] * 3600 +
-		  parts[MINUTE] * 60 + parts[SECOND] - zone;
+	seconds = days_from_civil(parts[YEAR], parts[MONTH], parts[DAY]) * 86400 + (int64_t)parts[HOUR] * 3600 +
+		  (int64_t)parts[MINUTE] * 60 + parts[SECOND] - zone;
 	*ret = scalar_time(seconds, nanoseconds, is_micro, arena, err);
 	return ret->ptr != NULL;
 }
