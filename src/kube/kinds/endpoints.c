@@ -172,7 +172,8 @@ static void check_endpoint_address(struct change *c, const struct at *at, uint32
 		else if (is_text(type, "IPv6") && !is_six)
 			fault_invalid(c, at, v, "must be an IPv6 address");
 	}
-	check_far_ip(c, AT_INDEX(at, index), v);
+	if (is_four || is_six)
+		check_far_ip(c, AT_INDEX(at, index), v);
 }
 
 static void check_endpoints(struct change *c, const struct at *at, const struct value *type, const struct value *list)
@@ -229,8 +230,8 @@ static void slice_validate(struct change *c)
 
 	check_metadata(c, name_check_subdomain);
 	check_one_of(c, AT(NULL, "addressType"), type, types);
-	check_endpoints(c, AT(NULL, "endpoints"), type, get(c->object, "endpoints"));
 	check_slice_ports(c, AT(NULL, "ports"), get(c->object, "ports"));
+	check_endpoints(c, AT(NULL, "endpoints"), type, get(c->object, "endpoints"));
 	if (c->old)
 		check_same(c, AT(NULL, "addressType"), get(c->old, "addressType"), type);
 }

@@ -140,7 +140,7 @@ static void check_url(struct change *c, const struct at *at, struct span url)
 		fault_invalid_text(c, at, span_skip(url, span_index(url, '#') + 1),
 				   "fragments are not permitted in the URL");
 	if (span_index(url, '?') < span_index(url, '#'))
-		fault_invalid_text(c, at, span_skip(url, span_index(url, '?') + 1),
+		fault_invalid_text(c, at, span_skip(span_first(url, span_index(url, '#')), span_index(url, '?') + 1),
 				   "query parameters are not permitted in the URL");
 }
 
