@@ -34,6 +34,8 @@ void call_free(struct call *call)
 {
 	struct kube *k = call->base.kube;
 
+	if (call->was_freed)
+		*call->was_freed = true;
 	if (call->has_seat)
 		fair_done(k->fair, call);
 	record_unref(call->base_record);
@@ -236,6 +238,7 @@ static void subresource_run(struct call *call)
 	const struct subresource *s = subresource_find(call->base.kind, call->base.subresource);
 	struct value *body;
 	struct error err = { 0 };
+	bool was_freed = false;
 
 	call->base.is_dry_run = call->options.is_dry_run;
 	if (s->type_name && (call->base.verb == KUBE_CREATE || call->base.verb == KUBE_UPDATE)) {
@@ -248,7 +251,14 @@ static void subresource_run(struct call *call)
 			return;
 		call->base.body = body;
 	}
+	/* One that has not answered yet does so later, unless it has opened the request for itself. */
+	call->was_freed = &was_freed;
 	s->handle(&call->base);
+	if (was_freed)
+		return;
+	call->was_freed = NULL;
+	if (call->base.req && !request_owner(call->base.req))
+		call_open(call);
 }
 
 static void (*verb_run(enum kube_verb verb))(struct call *)

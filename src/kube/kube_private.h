@@ -187,6 +187,7 @@ struct call {
 	struct fair_client *client;
 	struct call *next;
 	void (*run)(struct call *call);
+	bool *was_freed; /* told when the call ends inside a handler; or NULL */
 	void (*finished)(struct call *call, const struct error *err); /* parts of a collection */
 	void *finished_context;
 };
