@@ -8,6 +8,7 @@ import subprocess
 
 import gomodules
 import pytest
+from fixtures import kube, kubeconfig  # noqa: F401
 
 CHECKS = ["typed clients", "typed clients in protobuf", "dynamic client", "discovery and mapper", "pages", "informer", "informer over a cut watch", "metadata informer", "leader election", "server-side apply",
           "retry on conflict", "events", "controller"]

@@ -6,6 +6,7 @@ import string
 import threading
 
 import pytest
+from fixtures import kubeconfig  # noqa: F401
 
 kubernetes = pytest.importorskip("kubernetes", reason="the Python package kubernetes is not installed")
 from kubernetes import client, config, dynamic, utils, watch  # noqa: E402

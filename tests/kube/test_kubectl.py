@@ -11,6 +11,7 @@ import textwrap
 
 import kubectls
 import pytest
+from fixtures import kubeconfig  # noqa: F401
 
 ASKED = os.environ.get("KUBECTL_BUILD", str(kubectls.BUILT_IN_CI) if os.environ.get("CI") else "")  # minors to build: "33", "28,30", "all"
 MACHINE = kubectls.on_this_machine()

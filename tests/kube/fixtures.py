@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the Kubernetes suites: one `hythe up` for all that change nothing but their own namespaces."""
+"""Fixtures that the Kubernetes suites import: one `hythe up` for each file, whose tests change nothing but their own namespaces."""
 import os
-import pathlib
 import signal
-import sys
 
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from client import Cluster  # noqa: E402
-from cluster import Up  # noqa: E402
+from client import Cluster
+from cluster import Up
 
 
 @pytest.fixture(scope="session")
