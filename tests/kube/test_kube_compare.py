@@ -2,6 +2,7 @@
 """hythe is asked every request of scenarios/; its answers are those that the real Kubernetes API server gave (recorded/), but for differences.py."""
 import json
 import os
+import pathlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +19,9 @@ RECORDED = record.load_recorded()
 ONLY = os.environ.get("KUBE_SCENARIOS", "")  # a prefix: for who works on one of them
 STEPS = [(name, title) for name, steps in RECORDED.items() if name.startswith(ONLY) for title, _ in steps]
 SHOWN = 12  # places of one answer that are told
+# Answers that are not the real server's yet, "name: title" in each line. UNLIKE=write pytest tests/kube/test_kube_compare.py writes the list anew.
+UNLIKE = pathlib.Path(__file__).with_name("unlike.txt")
+KNOWN = set(UNLIKE.read_text().splitlines()) if os.environ.get("UNLIKE") != "write" and UNLIKE.exists() else set()
 
 
 class Answers:
@@ -76,12 +80,29 @@ def test_the_page_of_differences_is_the_table():
     assert differences.PAGE.read_text() == differences.page(), "run python3 tests/kube/differences.py"
 
 
-@pytest.mark.parametrize("name,title", STEPS, ids=[f"{name}: {title}" for name, title in STEPS])
-def test_answer_is_that_of_the_real_server(answers, name, title):
+def step(name, title):
+    text = f"{name}: {title}"
+    return pytest.param(name, title, id=text, marks=[pytest.mark.xfail(reason="not as the real server yet", strict=False)] if text in KNOWN else [])
+
+
+@pytest.fixture(scope="module")
+def unlike():
+    found = []
+    yield found
+    if os.environ.get("UNLIKE") == "write":
+        UNLIKE.write_text("".join(f"{text}\n" for text in sorted(found)))
+
+
+@pytest.mark.parametrize("name,title", [step(*one) for one in STEPS])
+def test_answer_is_that_of_the_real_server(answers, unlike, name, title):
     real = dict(map(tuple, RECORDED[name]))[title]
     steps, why = answers.of(name)
+    if title not in steps:
+        unlike.append(f"{name}: {title}")
     assert title in steps, f"not asked: {why}"
     found = [d for d in compare(real, steps[title]) if not differences.is_intended(name, title, *d)]
+    if found:
+        unlike.append(f"{name}: {title}")
     assert not found, "\n" + "\n".join(f"{path}: {str(theirs)[:300]}  <- real; hythe -> {str(ours)[:300]}" for path, theirs, ours in found[:SHOWN])
 
 
