@@ -30,19 +30,20 @@ bool patch_refuse(struct error *err, bool *ret_is_unprocessable)
 
 unsigned patch_depth(const struct value *v)
 {
+	bool is_object = v->type == VALUE_OBJECT;
+	uint32_t count = is_object ? v->object.count : v->type == VALUE_ARRAY ? v->array.count : 0;
 	unsigned deepest = 0;
 
-	if (v->type == VALUE_ARRAY) {
-		for (uint32_t i = 0; i < v->array.count; i++)
-			deepest = MAX(deepest, patch_depth(&v->array.items[i]));
-		return deepest + 1;
+	if (!is_object && v->type != VALUE_ARRAY)
+		return 0;
+	for (uint32_t i = 0; i < count; i++) {
+		/* no MAX(): it would walk twice at each level */
+		unsigned depth = patch_depth(is_object ? &v->object.members[i].value : &v->array.items[i]);
+
+		if (depth > deepest)
+			deepest = depth;
 	}
-	if (v->type == VALUE_OBJECT) {
-		for (uint32_t i = 0; i < v->object.count; i++)
-			deepest = MAX(deepest, patch_depth(&v->object.members[i].value));
-		return deepest + 1;
-	}
-	return 0;
+	return deepest + 1;
 }
 
 /* About the bytes of its JSON text. */

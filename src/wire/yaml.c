@@ -277,16 +277,19 @@ static bool anchor_begin(struct reader *r, const yaml_char_t *name, uint32_t *re
 
 static unsigned depth_of(const struct value *v)
 {
+	bool is_object = v->type == VALUE_OBJECT;
+	uint32_t count = is_object ? v->object.count : v->type == VALUE_ARRAY ? v->array.count : 0;
 	unsigned deepest = 0;
 
-	if (v->type == VALUE_ARRAY)
-		for (uint32_t i = 0; i < v->array.count; i++)
-			deepest = MAX(deepest, depth_of(&v->array.items[i]));
-	else if (v->type == VALUE_OBJECT)
-		for (uint32_t i = 0; i < v->object.count; i++)
-			deepest = MAX(deepest, depth_of(&v->object.members[i].value));
-	else
+	if (!is_object && v->type != VALUE_ARRAY)
 		return 0;
+	for (uint32_t i = 0; i < count; i++) {
+		/* no MAX(): it would walk twice at each level */
+		unsigned depth = depth_of(is_object ? &v->object.members[i].value : &v->array.items[i]);
+
+		if (depth > deepest)
+			deepest = depth;
+	}
 	return deepest + 1;
 }
 
