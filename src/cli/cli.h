@@ -139,7 +139,6 @@ void flag_groups(const struct command *command,
 /* What the program prints for people about failures: "hythe serve: ...". */
 void cli_complain(const struct command *command, const struct error *err);
 
-int up_run(const struct cli_call *call);
 int serve_run(const struct cli_call *call);
 int up_run(const struct cli_call *call);
 int convert_run(const struct cli_call *call);

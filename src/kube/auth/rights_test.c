@@ -28,7 +28,7 @@ static int arena_free(void **state)
 static struct rule *rules_of(const char *json, size_t *ret_count)
 {
 	struct error err = { 0 };
-	struct rule *rules;
+	struct rule *rules = NULL;
 	struct value v;
 
 	if (!value_parse(span_of(json), NULL, &arena, &v, &err) || !rules_read(&v, &arena, &rules, ret_count, &err))
