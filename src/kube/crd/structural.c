@@ -1,34 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* structural - a tree of nodes beside the schema's own JSON: what is looked up for every object is read once. */
-#include "kube/crd/structural.h"
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "kube/crd/structural_private.h"
 
+#include <pcre2.h>
 #include <stdlib.h>
 
 enum { SCHEMA_BYTES_MAX = 8 * 1024 * 1024 };
-
-struct openapi_property {
-	struct span name;
-	struct openapi_schema *schema;
-};
-
-struct openapi_schema {
-	struct arena *arena;        /* the root's: all of the tree is cut from it */
-	const struct value *source; /* its JSON, in the arena */
-	struct openapi_property *properties;
-	size_t property_count;
-	struct openapi_schema *items;
-	struct openapi_schema *additional; /* of a map's values */
-	const struct value *otherwise;     /* default, or NULL */
-	enum list_kind list;
-	struct span list_keys[LIST_KEYS_MAX];
-	const char *list_defaults[LIST_KEYS_MAX];
-	size_t list_key_count;
-	bool is_atomic;
-	bool keeps_unknown; /* x-kubernetes-preserve-unknown-fields */
-	bool is_embedded;   /* x-kubernetes-embedded-resource: apiVersion, kind and metadata are its own */
-	bool takes_any;     /* additionalProperties: true */
-	bool is_nullable;
-};
 
 /* ---- compiling ---- */
 
@@ -37,6 +15,7 @@ struct compiler {
 	struct arena *arena;
 	size_t nodes;
 	unsigned depth;
+	struct openapi_schema *patterns;
 	struct error err;
 };
 
@@ -149,6 +128,69 @@ static bool list_read(struct compiler *c, struct openapi_schema *s, struct span 
 	return true;
 }
 
+/* A schema, or a list of them, that a value must fit too: NULL in *ret when there is none. */
+static bool schemas_read(struct compiler *c, const struct value *source, const char *name, struct span path,
+			 struct openapi_schema ***ret)
+{
+	const struct value *all = value_get(source, span_of(name));
+
+	if (!all || all->type == VALUE_NULL)
+		return true;
+	if (all->type != VALUE_ARRAY) {
+		cause_invalid(c->change, path_print(c->change, SPAN_FMT ".%s", SPAN_ARG(path), name), all,
+			      "must be an array");
+		return false;
+	}
+	*ret = arena_calloc(c->arena, all->array.count + 1, sizeof(**ret), &c->err);
+	for (uint32_t i = 0; *ret && i < all->array.count; i++) {
+		(*ret)[i] =
+		    node_new(c, value_item(all, i), path_print(c->change, SPAN_FMT ".%s[%u]", SPAN_ARG(path), name, i));
+		if (!(*ret)[i])
+			return false;
+	}
+	return *ret != NULL;
+}
+
+static bool pattern_read(struct compiler *c, struct openapi_schema *s, struct span path)
+{
+	const struct value *pattern = value_get(s->source, SPAN("pattern"));
+	PCRE2_SIZE where;
+	PCRE2_UCHAR words[160] = "";
+	int fault;
+
+	if (!value_is(pattern, VALUE_STRING) || !pattern->string.len)
+		return true;
+	s->pattern = pcre2_compile((PCRE2_SPTR)pattern->string.ptr, pattern->string.len,
+				   PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY, &fault, &where, NULL);
+	if (!s->pattern) {
+		(void)pcre2_get_error_message(fault, words, sizeof(words));
+		cause_invalid(c->change, path_print(c->change, SPAN_FMT ".pattern", SPAN_ARG(path)), pattern,
+			      path_print(c->change, "must be a valid regular expression, but isn't: %s at %zu",
+					 (const char *)words, (size_t)where)
+				  .ptr);
+		return false;
+	}
+	s->next_pattern = c->patterns;
+	c->patterns = s;
+	return true;
+}
+
+static bool checks_read(struct compiler *c, struct openapi_schema *s, struct span path)
+{
+	const struct value *none = value_get(s->source, SPAN("not"));
+	const struct value *required = value_get(s->source, SPAN("required"));
+	const struct value *enums = value_get(s->source, SPAN("enum"));
+
+	s->required = value_is(required, VALUE_ARRAY) ? required : NULL;
+	s->enums = value_is(enums, VALUE_ARRAY) ? enums : NULL;
+	s->is_int_or_string = is_true(s->source, SPAN("x-kubernetes-int-or-string"));
+	if (none && !(s->none_of = node_new(c, none, path_print(c->change, SPAN_FMT ".not", SPAN_ARG(path)))))
+		return false;
+	return schemas_read(c, s->source, "allOf", path, &s->all_of) &&
+	       schemas_read(c, s->source, "anyOf", path, &s->any_of) &&
+	       schemas_read(c, s->source, "oneOf", path, &s->one_of) && pattern_read(c, s, path);
+}
+
 static bool node_read(struct compiler *c, struct openapi_schema *s, struct span path)
 {
 	s->otherwise = value_get(s->source, SPAN("default"));
@@ -156,7 +198,8 @@ static bool node_read(struct compiler *c, struct openapi_schema *s, struct span 
 	s->keeps_unknown = is_true(s->source, SPAN("x-kubernetes-preserve-unknown-fields"));
 	s->is_embedded = is_true(s->source, SPAN("x-kubernetes-embedded-resource"));
 	s->is_nullable = is_true(s->source, SPAN("nullable"));
-	return properties_read(c, s, path) && inner_read(c, s, path) && list_read(c, s, path);
+	return properties_read(c, s, path) && inner_read(c, s, path) && list_read(c, s, path) &&
+	       checks_read(c, s, path);
 }
 
 static struct openapi_schema *node_new(struct compiler *c, const struct value *source, struct span path)
@@ -183,6 +226,12 @@ static struct openapi_schema *node_new(struct compiler *c, const struct value *s
 	return ok ? s : NULL;
 }
 
+static void patterns_free(struct openapi_schema *first)
+{
+	for (struct openapi_schema *s = first; s; s = s->next_pattern)
+		pcre2_code_free(s->pattern);
+}
+
 struct openapi_schema *openapi_schema_new(const struct value *schema, struct span path, struct change *change)
 {
 	struct arena *arena = base_calloc(1, sizeof(*arena));
@@ -197,9 +246,12 @@ struct openapi_schema *openapi_schema_new(const struct value *schema, struct spa
 	if (!s) {
 		if (c.err.code)
 			cause_too_long(change, path, SCHEMA_BYTES_MAX);
+		patterns_free(c.patterns);
 		arena_done(arena);
 		free(arena);
+		return NULL;
 	}
+	s->patterns = c.patterns;
 	return s;
 }
 
@@ -209,6 +261,7 @@ void openapi_schema_free(struct openapi_schema *s)
 
 	if (!arena)
 		return;
+	patterns_free(s->patterns);
 	arena_done(arena);
 	free(arena);
 }
@@ -339,6 +392,8 @@ static bool default_members(const struct openapi_schema *s, struct value *v, str
 			if (!value_copy(one->otherwise, arena, &copy, err) ||
 			    !value_set(v, s->properties[i].name, copy, arena, err))
 				return false;
+		} else if (at && at->type == VALUE_NULL && !one->is_nullable) {
+			(void)value_remove(v, s->properties[i].name);
 		}
 	}
 	for (uint32_t i = 0; i < v->object.count; i++) {

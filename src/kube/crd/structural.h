@@ -28,5 +28,7 @@ bool openapi_schema_is_atomic(const struct openapi_schema *s); /* x-kubernetes-m
 /* Drops what the schema does not name (but apiVersion, kind, metadata at the root), telling each path. */
 void openapi_schema_prune(const struct openapi_schema *s, struct value *v, const struct schema_report *report);
 bool openapi_schema_default(const struct openapi_schema *s, struct value *v, struct arena *arena, struct error *err);
+/* Adds a cause for each fault of `v`; `path` is where it stands, empty for a whole object. */
+void openapi_schema_validate(const struct openapi_schema *s, const struct value *v, struct span path, struct change *c);
 /* The schema as JSON, for OpenAPI documents. */
 const struct value *openapi_schema_source(const struct openapi_schema *s);
