@@ -132,10 +132,12 @@ def test_a_loss_of_power_loses_nothing_acknowledged(tmp_path):
 
 def test_without_syncs_a_loss_of_power_does_lose_writes(tmp_path):
     """The test above sees what it is for: buffered writes outlive the process, not the power; what is left is whole."""
-    folder = tmp_path / "data"
-    acknowledged = write_until_killed(folder, 7, 16, 0.1, mode="unsynced")
-    content = Content(folder)
-    assert content.revision < max(acknowledged)
+    lost = []
+    for seconds in (0.1, 0.3, 1, 3):  # on a busy machine the first may end before anything was acknowledged
+        folder = tmp_path / str(seconds)
+        acknowledged = write_until_killed(folder, 7, 16, seconds, mode="unsynced")
+        lost.append(bool(acknowledged) and Content(folder).revision < max(acknowledged))
+    assert any(lost)
 
 
 def test_a_restore_that_is_killed_leaves_the_old_store_or_the_new_one(tmp_path):
