@@ -14,6 +14,9 @@ SUITES = ["lint", "unit", "fuzz", "whole", "san", "tsan"]
 TSAN_TESTS = [
     "loop_test",
     "pool_test",
+    "keep_test",
+    "store_test",
+    "watch_test",
     "client_test",
     "open_test",
     "open_http2_test",
