@@ -139,6 +139,9 @@ static void fate_words(const struct client_stream *s, struct error *err)
 	case ERROR_UNAVAILABLE:
 		error_set(err, ERROR_UNAVAILABLE, "%s", s->client->why.message);
 		break;
+	case ERROR_BAD_GATEWAY:
+		error_set(err, ERROR_INTERNAL, "the status of the answer is below 100");
+		break;
 	default:
 		error_set(err, ERROR_INTERNAL, "the headers of the answer are over the limit of %d bytes or %d fields",
 			  CLIENT_HEADER_BYTES, CLIENT_HEADERS_MOST);
@@ -519,6 +522,10 @@ int client_on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 		/* nghttp2 has checked that it is :status, and three digits. */
 		for (size_t i = 0; i < value_len; i++)
 			c->status = c->status * 10 + (value_ptr[i] - '0');
+		if (c->status < 100) { /* RFC 9110 15: no such class */
+			stream_cancel(s);
+			stream_end_later(s, ERROR_BAD_GATEWAY);
+		}
 		return 0;
 	}
 	c->field_bytes += name_len + value_len + 32; /* RFC 9113 6.5.2 counts so */

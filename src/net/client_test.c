@@ -891,6 +891,23 @@ static void an_answer_with_too_many_headers_is_refused(void **state)
 	bench_free(b);
 }
 
+static void an_answer_with_a_status_of_no_class_is_refused(void **state)
+{
+	static const uint8_t block[] = { 0x08, 3, '0', '5', '1' }; /* RFC 7541 6.2.2: the name is :status, by its index */
+	struct bench *b = scripted_started();
+
+	(void)state;
+	get(b, 0, "/");
+	turns(b);
+	say_frame(b, HEADERS, WHOLE, 1, block, sizeof(block));
+	turns(b);
+	assert_failed(&b->calls[0], ERROR_INTERNAL);
+	assert_int_equal(b->calls[0].heads, 0);
+	assert_non_null(heard(b, RST, 1).ptr);
+	assert_int_equal(b->lost, 0);
+	bench_free(b);
+}
+
 static void a_server_of_something_else_is_named(void **state)
 {
 	struct bench *b = bench_scripted();
@@ -977,6 +994,7 @@ int main(void)
 		cmocka_unit_test(websockets_wait_for_the_servers_word),
 		cmocka_unit_test(what_waits_can_be_reset),
 		cmocka_unit_test(an_answer_with_too_many_headers_is_refused),
+		cmocka_unit_test(an_answer_with_a_status_of_no_class_is_refused),
 		cmocka_unit_test(a_server_of_something_else_is_named),
 		cmocka_unit_test(the_client_may_be_freed_in_any_callback),
 		cmocka_unit_test(freeing_ends_what_is_open),
