@@ -7,10 +7,10 @@ import pathlib
 import re
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SUITES = ["lint", "unit", "fuzz", "whole", "san", "tsan"]
 TSAN_TESTS = [
     "loop_test",
     "pool_test",
@@ -97,7 +97,7 @@ def pytest(totals, title, env=None, select=()):
     totals.add(title, count("passed"), failed, count("skipped"), time.monotonic() - start)
 
 
-def lint(totals):
+def lint(totals, args):
     start = time.monotonic()
     failed = sum(run([sys.executable, f"tools/{name}.py"]).returncode != 0 for name in ("check_rooms", "check_words"))
     totals.add("lint: rooms, words", 2 - failed, failed, 0, time.monotonic() - start)
@@ -107,54 +107,78 @@ SAN_ENV = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99:detect_s
            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=98", "HYTHE_SANITIZED": "1"}
 
 
+def unit_suite(totals, args):
+    meson_tests(totals, "unit", "build", args.jobs, ["unit", "fuzz"])
+
+
+def fuzz_suite(totals, args):
+    start = time.monotonic()
+    configure("build-fuzz", {"CC": "clang-14"}, "-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false",
+              "-Dbuildtype=debugoptimized")
+    if not ninja("build-fuzz", args.jobs):
+        totals.add("build: clang -Werror", 0, 1)
+        return
+    totals.add("build: clang -Werror", 1, 0, 0, time.monotonic() - start)
+    start = time.monotonic()
+    done = run([sys.executable, "tools/fuzz.py", "--seconds", args.fuzz_seconds, "--jobs", args.jobs], stdout=subprocess.PIPE, text=True)
+    print(done.stdout, flush=True)
+    found = re.search(r"fuzz: (\d+) passed, (\d+) failed", done.stdout)
+    totals.add(f"fuzz, {args.fuzz_seconds} s each", int(found[1]) if found else 0, int(found[2]) if found else 1, 0, time.monotonic() - start)
+
+
+def whole_suite(totals, args):
+    pytest(totals, "whole program")
+
+
+def san_suite(totals, args):
+    # gcc warns falsely about code that the sanitizers have rewritten; the other builds hold warnings to be errors.
+    configure("build-san", None, "-Dpython=disabled", "-Db_sanitize=address,undefined", "-Dbuildtype=debugoptimized", "-Dwerror=false")
+    if not ninja("build-san", args.jobs):
+        totals.add("build: ASan + UBSan", 0, 1)
+        return
+    meson_tests(totals, "unit, ASan + UBSan", "build-san", args.jobs, ["unit", "fuzz"], env=SAN_ENV)
+    pytest(totals, "whole, ASan + UBSan", {**SAN_ENV, "HYTHE": str(ROOT / "build-san" / "hythe")})
+
+
+def tsan_suite(totals, args):
+    configure("build-tsan", None, "-Dpython=disabled", "-Db_sanitize=thread", "-Dbuildtype=debugoptimized", "-Dwerror=false")
+    listed = subprocess.run(["meson", "test", "-C", "build-tsan", "--list"], cwd=ROOT, capture_output=True, text=True).stdout
+    names = [name for name in TSAN_TESTS if name in listed]
+    if ninja("build-tsan", args.jobs):
+        meson_tests(totals, "threads, TSan", "build-tsan", args.jobs, [], names, {"TSAN_OPTIONS": "halt_on_error=1:exitcode=97"})
+    else:
+        totals.add("build: TSan", 0, 1)
+
+
+SUITES = {"lint": lint, "unit": unit_suite, "fuzz": fuzz_suite, "whole": whole_suite, "san": san_suite, "tsan": tsan_suite}
+# What runs beside what: whole-program tests mostly wait, and two of them at once keep two cores busy.
+LANES = [["lint", "unit", "fuzz", "whole"], ["san", "tsan"]]
+
+
+def lane_run(names, totals, args):
+    for name in names:
+        try:
+            SUITES[name](totals, args)
+        except Exception as e:  # the other lane's results are still told
+            print(f"{name}: {type(e).__name__}: {e}", flush=True)
+            totals.add(name, 0, 1)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("suites", nargs="*", help=" ".join(SUITES))
     parser.add_argument("--jobs", default="2")
     parser.add_argument("--fuzz-seconds", type=int, default=10)
     args = parser.parse_args()
-    suites = args.suites or SUITES
-    unknown = set(suites) - set(SUITES)
-    if unknown:
+    asked = args.suites or list(SUITES)
+    if unknown := set(asked) - set(SUITES):
         sys.exit(f"unknown suite: {' '.join(unknown)}; known: {' '.join(SUITES)}")
     totals = Totals()
-    jobs = args.jobs
-    if "lint" in suites:
-        lint(totals)
-    if "unit" in suites:
-        meson_tests(totals, "unit", "build", jobs, ["unit", "fuzz"])
-    if "fuzz" in suites:
-        start = time.monotonic()
-        configure("build-fuzz", {"CC": "clang-14"}, "-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false",
-                  "-Dbuildtype=debugoptimized")
-        if ninja("build-fuzz", jobs):
-            totals.add("build: clang -Werror", 1, 0, 0, time.monotonic() - start)
-            start = time.monotonic()
-            done = run([sys.executable, "tools/fuzz.py", "--seconds", args.fuzz_seconds, "--jobs", jobs], stdout=subprocess.PIPE, text=True)
-            print(done.stdout, flush=True)
-            found = re.search(r"fuzz: (\d+) passed, (\d+) failed", done.stdout)
-            totals.add(f"fuzz, {args.fuzz_seconds} s each", int(found[1]) if found else 0, int(found[2]) if found else 1, 0,
-                       time.monotonic() - start)
-        else:
-            totals.add("build: clang -Werror", 0, 1)
-    if "whole" in suites:
-        pytest(totals, "whole program")
-    if "san" in suites:
-        # gcc warns falsely about code that the sanitizers have rewritten; the other builds hold warnings to be errors.
-        configure("build-san", None, "-Dpython=disabled", "-Db_sanitize=address,undefined", "-Dbuildtype=debugoptimized", "-Dwerror=false")
-        if ninja("build-san", jobs):
-            meson_tests(totals, "unit, ASan + UBSan", "build-san", jobs, ["unit", "fuzz"], env=SAN_ENV)
-            pytest(totals, "whole, ASan + UBSan", {**SAN_ENV, "HYTHE": str(ROOT / "build-san" / "hythe")})
-        else:
-            totals.add("build: ASan + UBSan", 0, 1)
-    if "tsan" in suites:
-        configure("build-tsan", None, "-Dpython=disabled", "-Db_sanitize=thread", "-Dbuildtype=debugoptimized", "-Dwerror=false")
-        listed = subprocess.run(["meson", "test", "-C", "build-tsan", "--list"], cwd=ROOT, capture_output=True, text=True).stdout
-        names = [name for name in TSAN_TESTS if name in listed]
-        if ninja("build-tsan", jobs):
-            meson_tests(totals, "threads, TSan", "build-tsan", jobs, [], names, {"TSAN_OPTIONS": "halt_on_error=1:exitcode=97"})
-        else:
-            totals.add("build: TSan", 0, 1)
+    lanes = [threading.Thread(target=lane_run, args=([name for name in lane if name in asked], totals, args)) for lane in LANES]
+    for lane in lanes:
+        lane.start()
+    for lane in lanes:
+        lane.join()
     print()
     for line in totals.lines:
         print(line)

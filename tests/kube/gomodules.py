@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import pytest
+from building import alone
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "hythe-go-clients"
@@ -20,13 +21,13 @@ def program(module, package="."):
     sources = sorted(p for p in folder.rglob("*") if p.suffix in (".go", ".mod", ".sum"))
     key = hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()[:12]
     path = CACHE / f"{module}-{package.strip('./') or 'main'}-{key}"
-    if not path.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-        new = path.with_suffix(f".{os.getpid()}")
-        done = subprocess.run(["go", "build", "-p", "2", "-trimpath", "-ldflags", "-s -w", "-o", str(new), package], cwd=folder, env=env, capture_output=True, text=True)
-        if done.returncode and ("dial tcp" in done.stderr or "requires go >=" in done.stderr or "i/o timeout" in done.stderr):
-            pytest.skip(f"{module}: its Go modules cannot be had here: {done.stderr[-300:]}")
-        assert done.returncode == 0, done.stderr[-3000:]
-        new.rename(path)
+    with alone(CACHE):
+        if not path.exists():
+            env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
+            new = path.with_suffix(".new")
+            done = subprocess.run(["go", "build", "-p", "2", "-trimpath", "-ldflags", "-s -w", "-o", str(new), package], cwd=folder, env=env, capture_output=True, text=True)
+            if done.returncode and ("dial tcp" in done.stderr or "requires go >=" in done.stderr or "i/o timeout" in done.stderr):
+                pytest.skip(f"{module}: its Go modules cannot be had here: {done.stderr[-300:]}")
+            assert done.returncode == 0, done.stderr[-3000:]
+            new.rename(path)
     return str(path)

@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 
+from building import alone
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "hythe-kubectl"
 MINORS = range(27, 34)
@@ -54,17 +56,17 @@ def build(minor):
         raise RuntimeError("no Go")
     folder = CACHE / f"1.{minor}.{PATCHES[minor]}"
     program = folder / "kubectl"
-    if program.exists():
-        return str(program)
-    folder.mkdir(parents=True, exist_ok=True)
-    version = f"v0.{minor}.{PATCHES[minor]}"
-    (folder / "main.go").write_text(MAIN)
-    (folder / "go.mod").write_text(f"module kubectl\n\ngo 1.21\n\nrequire (\n\tk8s.io/component-base {version}\n\tk8s.io/kubectl {version}\n)\n")
-    (folder / "go.sum").unlink(missing_ok=True)
-    env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"}
-    named = f"-X k8s.io/component-base/version.gitVersion=v1.{minor}.{PATCHES[minor]} -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor={minor}"
-    done = subprocess.run(["go", "build", "-p", "2", "-trimpath", "-ldflags", "-s -w " + named, "-o", "kubectl.new", "."], cwd=folder, env=env, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"go build kubectl {version}: {done.stderr[-600:]}")
-    (folder / "kubectl.new").rename(program)
+    with alone(folder):
+        if program.exists():
+            return str(program)
+        version = f"v0.{minor}.{PATCHES[minor]}"
+        (folder / "main.go").write_text(MAIN)
+        (folder / "go.mod").write_text(f"module kubectl\n\ngo 1.21\n\nrequire (\n\tk8s.io/component-base {version}\n\tk8s.io/kubectl {version}\n)\n")
+        (folder / "go.sum").unlink(missing_ok=True)
+        env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"}
+        named = f"-X k8s.io/component-base/version.gitVersion=v1.{minor}.{PATCHES[minor]} -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor={minor}"
+        done = subprocess.run(["go", "build", "-p", "2", "-trimpath", "-ldflags", "-s -w " + named, "-o", "kubectl.new", "."], cwd=folder, env=env, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"go build kubectl {version}: {done.stderr[-600:]}")
+        (folder / "kubectl.new").rename(program)
     return str(program)
