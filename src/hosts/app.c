@@ -310,10 +310,36 @@ static void order_run(struct loop_message *m)
 	exchange_drop(x);
 }
 
+/* The same on the thread that drives; the caller is one of the holders. */
+static void order_here(hythe_exchange *x)
+{
+	struct order o;
+
+	if (!x->req)
+		return;
+	loop_now_update(x->app->loop);
+	order_take(x, &o);
+	order_do(x, &o);
+	free(o.reason);
+	free(o.headers);
+	buffer_done(&o.out);
+	loop_settle(x->app->loop);
+	if (!x->req)
+		return;
+	pthread_mutex_lock(&x->lock);
+	x->unsent = request_unsent(x->req);
+	pthread_mutex_unlock(&x->lock);
+}
+
 void exchange_post(hythe_exchange *x)
 {
 	bool is_needed = !x->is_posted && !x->is_over;
 
+	if (app_is_here(x->app)) {
+		pthread_mutex_unlock(&x->lock);
+		order_here(x);
+		return;
+	}
 	if (is_needed) {
 		x->is_posted = true;
 		atomic_fetch_add(&x->holders, 1);
@@ -391,6 +417,31 @@ void exchange_add(hythe_exchange *x, const void *bytes, size_t size)
 	buffer_append(&x->out, span_from(bytes, size));
 }
 
+enum { FIELDS_HERE = 64 };
+
+void exchange_answer_here(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers,
+			  size_t count, const void *bytes, size_t size)
+{
+	struct header few[FIELDS_HERE], *fields = count <= FIELDS_HERE ? few : base_calloc(count, sizeof(*fields));
+	struct order o = { .status = status, .reason = (char *)(uintptr_t)reason, .headers = fields, .count = count };
+
+	for (size_t i = 0; i < count; i++)
+		fields[i] = (struct header){ span_from(headers[i].name.data, headers[i].name.size),
+					     span_from(headers[i].value.data, headers[i].value.size) };
+	x->has_head = x->is_ended = true;
+	if (x->req) {
+		loop_now_update(x->app->loop);
+		order_head(x, &o);
+		if (x->req && size)
+			request_write(x->req, span_from(bytes, size));
+		if (x->req)
+			exchange_done(x, false);
+		loop_settle(x->app->loop);
+	}
+	if (fields != few)
+		free(fields);
+}
+
 /* ---- the question ---- */
 
 #define ACCESSOR(name)                                                                                                 \
@@ -432,11 +483,12 @@ struct app_host *app_new(struct hythe_host *h)
 
 	a->host = h;
 	a->last = &a->first;
+	a->turn.run = blocking_turn;
 	a->events_last = &a->events;
 	a->events_fd = -1;
 	if (!h->app.message_limit)
 		h->app.message_limit = APP_MESSAGE_LIMIT;
-	if (!h->app.serve) {
+	if (!h->app.serve && !h->is_driven) {
 		a->events_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		ASSERT(a->events_fd >= 0);
 	}

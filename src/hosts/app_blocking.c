@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* app_blocking - threads that serve exchanges, and read and write as long as they like. */
+/* app_blocking - exchanges served by functions that read and write as long as they like: on threads, or on the one that drives. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +17,11 @@ static void queue_add(hythe_exchange *x)
 	x->next_waiting = NULL;
 	*a->last = x;
 	a->last = &x->next_waiting;
-	pthread_cond_signal(&a->filled);
+	if (!a->host->is_driven)
+		pthread_cond_signal(&a->filled);
 	pthread_mutex_unlock(&a->lock);
+	if (a->host->is_driven && !a->turn.is_queued)
+		loop_job(a->loop, &a->turn);
 }
 
 /* A small body is gathered first: a slow client holds no thread with it. */
@@ -102,20 +105,34 @@ static void close_open_end(hythe_exchange *x)
 	hythe_exchange_answer(x, 500, NULL, &type, 1, sorry, sizeof(sorry) - 1);
 }
 
+static void exchange_serve(hythe_exchange *x)
+{
+	const struct hythe_app *app = &x->app->host->app;
+
+	if (!is_gone(x)) {
+		app->serve(app->context, x);
+		close_open_end(x);
+	}
+	exchange_drop(x);
+}
+
 static void *thread_main(void *argument)
 {
-	struct app_host *a = argument;
-	const struct hythe_app *app = &a->host->app;
 	hythe_exchange *x;
 
-	while ((x = queue_take(a))) {
-		if (!is_gone(x)) {
-			app->serve(app->context, x);
-			close_open_end(x);
-		}
-		exchange_drop(x);
-	}
+	while ((x = queue_take(argument)))
+		exchange_serve(x);
 	return NULL;
+}
+
+void blocking_turn(struct loop_task *t)
+{
+	struct app_host *a = CONTAINER_OF(t, struct app_host, turn);
+	hythe_exchange *x = queue_take(a);
+
+	if (a->first)
+		loop_job(a->loop, t);
+	exchange_serve(x);
 }
 
 bool blocking_start(struct app_host *a, struct error *err)
@@ -145,13 +162,25 @@ void blocking_join(struct app_host *a)
 
 /* ---- B ---- */
 
+/* With its lock held: until something about it changes, or sooner. The thread that drives runs the loop meanwhile. */
+static void exchange_await(hythe_exchange *x)
+{
+	if (!app_is_here(x->app)) {
+		pthread_cond_wait(&x->changed, &x->lock);
+		return;
+	}
+	pthread_mutex_unlock(&x->lock);
+	loop_turn(x->app->loop, true);
+	pthread_mutex_lock(&x->lock);
+}
+
 int64_t hythe_exchange_read(hythe_exchange *x, void *to, size_t size)
 {
 	size_t n;
 
 	pthread_mutex_lock(&x->lock);
 	while (x->in_at == x->in.len && !x->has_all && !x->is_over)
-		pthread_cond_wait(&x->changed, &x->lock);
+		exchange_await(x);
 	n = MIN(size, x->in.len - x->in_at);
 	if (n == 0) {
 		int64_t end = x->is_gone && !x->has_all && size ? -1 : 0;
@@ -190,9 +219,14 @@ int hythe_exchange_write(hythe_exchange *x, const void *bytes, size_t size)
 	pthread_mutex_lock(&x->lock);
 	exchange_add(x, bytes, size);
 	exchange_post(x);
+	if (app_is_here(x->app))
+		loop_turn(x->app->loop, false); /* the others, and this client's going away */
 	pthread_mutex_lock(&x->lock);
-	while (x->out.len + x->unsent >= APP_WINDOW && !x->is_over && !x->is_ended)
-		pthread_cond_wait(&x->changed, &x->lock);
+	while (x->out.len + x->unsent >= APP_WINDOW && !x->is_over && !x->is_ended) {
+		exchange_await(x);
+		if (x->req && app_is_here(x->app))
+			x->unsent = request_unsent(x->req);
+	}
 	gone = x->is_gone;
 	pthread_mutex_unlock(&x->lock);
 	return !gone;
@@ -249,11 +283,20 @@ void hythe_exchange_answer(hythe_exchange *x, int status, const char *reason, co
 	char text[24];
 	bool ok;
 
+	if (x->has_head) {
+		free(all);
+		return;
+	}
 	if (count)
 		memcpy(all, headers, count * sizeof(*all));
 	if (has_known_length(x, status, headers, count))
 		all[count++] = (struct hythe_header){ { "content-length", 14 },
 						      { text, (size_t)snprintf(text, sizeof(text), "%zu", size) } };
+	if (app_is_here(x->app)) {
+		exchange_answer_here(x, status, reason, all, count, bytes, size);
+		free(all);
+		return;
+	}
 	ok = exchange_head(x, status, reason, all, count);
 	free(all);
 	if (!ok)

@@ -23,14 +23,20 @@ void event_push(struct app_host *a, hythe_exchange *x, int kind, struct span byt
 	*a->events_last = n;
 	a->events_last = &n->next;
 	pthread_mutex_unlock(&a->lock);
-	if (was_empty)
+	if (!was_empty)
+		return;
+	if (!a->host->is_driven)
 		(void)!write(a->events_fd, &one, sizeof(one)); /* full: it is readable anyway */
+	else if (!loop_current())
+		loop_nudge(a->loop); /* between turns: the next one comes at once */
 }
 
 /* ---- the user's thread ---- */
 
 int hythe_events_fd(hythe_host *h)
 {
+	if (h->is_driven)
+		return hythe_host_fd(h);
 	return h->app_host ? h->app_host->events_fd : -1;
 }
 
@@ -57,7 +63,7 @@ static struct event_node *event_take(struct app_host *a)
 			a->events_last = &a->events;
 	}
 	/* Emptied under the lock: whoever pushes next finds the queue empty, and writes. */
-	if (!a->events)
+	if (!a->events && a->events_fd >= 0)
 		(void)!read(a->events_fd, &count, sizeof(count));
 	pthread_mutex_unlock(&a->lock);
 	return n;
@@ -110,7 +116,7 @@ void hythe_exchange_start(hythe_exchange *x, int status, const struct hythe_head
  * What the user has ended is not waited for: no HYTHE_EVENT_WRITABLE would come. Where the client has, a full window is told,
  * so that one who writes without end takes the event that says so.
  */
-static size_t post_and_tell(hythe_exchange *x)
+static size_t unsent_tell(hythe_exchange *x)
 {
 	size_t unsent = x->out.len + x->unsent;
 
@@ -119,7 +125,23 @@ static size_t post_and_tell(hythe_exchange *x)
 	else if (x->is_over)
 		unsent = APP_WINDOW;
 	x->owes_writable |= unsent >= APP_WINDOW;
+	return unsent;
+}
+
+/* With its lock held, which it gives back. */
+static size_t post_and_tell(hythe_exchange *x)
+{
+	size_t unsent;
+
+	if (!app_is_here(x->app)) {
+		unsent = unsent_tell(x);
+		exchange_post(x);
+		return unsent;
+	}
 	exchange_post(x);
+	pthread_mutex_lock(&x->lock);
+	unsent = unsent_tell(x);
+	pthread_mutex_unlock(&x->lock);
 	return unsent;
 }
 

@@ -9,7 +9,8 @@
  * app_websocket.c  messages of a WebSocket, on the loop
  *
  * An exchange has two holders, the loop and the user, and a third while a message to the loop is under way. What the user
- * wants is gathered in it under `lock`, and one message takes all of it to the loop.
+ * wants is gathered in it under `lock`, and one message takes all of it to the loop. Where the user's thread drives the host it does
+ * that itself, at once: app_is_here().
  */
 #include "hosts/host_private.h"
 #include "net/websocket.h"
@@ -96,13 +97,23 @@ struct app_host {
 	pthread_t *threads;
 	unsigned thread_count;
 	bool is_over;
+	struct loop_task turn; /* driven: serves the next */
 	struct event_node *events, **events_last;
 	struct event_node *taken; /* by hythe_events_next(), until the next one */
 	int events_fd;
 };
 
+/* This thread drives the host: what is asked is done at once. */
+static inline bool app_is_here(const struct app_host *a)
+{
+	return host_is_here(a->host);
+}
+
 void exchange_drop(hythe_exchange *x);
 void exchange_post(hythe_exchange *x);              /* with its lock held, which it gives back */
+/* On the thread that drives, and unlocked: a whole answer without a copy of it. */
+void exchange_answer_here(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers, size_t count,
+			  const void *bytes, size_t size);
 void exchange_done(hythe_exchange *x, bool is_cut); /* on the loop: ends the answer, and lets go */
 bool exchange_head(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers, size_t count);
 void exchange_add(hythe_exchange *x, const void *bytes, size_t size); /* with its lock held */
@@ -112,6 +123,7 @@ void blocking_gone(hythe_exchange *x);
 void blocking_receive(hythe_exchange *x, struct span bytes, bool is_last);
 bool blocking_start(struct app_host *a, struct error *err) MUST_CHECK;
 void blocking_join(struct app_host *a);
+void blocking_turn(struct loop_task *t); /* driven: serves one exchange, on the loop */
 
 void event_push(struct app_host *a, hythe_exchange *x, int kind, struct span bytes, bool is_last, int code);
 

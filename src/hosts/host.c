@@ -78,6 +78,9 @@ static bool config_check(const struct hythe_host_config *config, struct error *e
 				 config->call ? "not both" : "has neither");
 	if (config->threads > THREADS_MAX)
 		return error_set(err, ERROR_INVALID, "%u threads: at most %d", config->threads, THREADS_MAX);
+	if (config->is_driven && config->threads > 1)
+		return error_set(err, ERROR_INVALID, "%u threads: a driven host has one, the caller's",
+				 config->threads);
 	return true;
 }
 
@@ -95,8 +98,12 @@ static bool config_take(struct hythe_host *h, const struct hythe_host_config *co
 	h->config.workers = 1;
 	h->config.compute_threads = h->threads;
 	/* Behind a front that sends one call after the other a second thread would only cost the way to it and back. */
-	h->config.compute_on_loop =
-	    config->adopt_fd > 0 && config->address_count == 0 && h->threads == 1 && config->call;
+	h->config.compute_on_loop = config->call && h->threads == 1 &&
+				    (config->is_driven || (config->adopt_fd > 0 && config->address_count == 0));
+	h->is_driven = h->config.is_driven = config->is_driven;
+	h->waits = config->waits;
+	h->resumes = config->resumes;
+	h->wait_context = config->context;
 	h->config.metrics = h->metrics;
 	h->config.adopted_closed = adopted_closed;
 	if (config->adopt_fd > 0)
@@ -155,7 +162,7 @@ hythe_host *hythe_host_new(const struct hythe_host_config *config, char *why)
 	memcpy(&known, config, MIN(config->size, sizeof(known))); /* an older caller's is shorter */
 	arena_init(&h->arena, MIB(64));
 	h->metrics = metrics_new();
-	h->adopt_fd = h->ended_fd = -1;
+	h->adopt_fd = h->ended_fd = h->signal_fds[0] = h->signal_fds[1] = -1;
 	h->log_level = LOG_INFO;
 	if (host_open(h, &known, &err))
 		return h;
@@ -220,6 +227,8 @@ static bool host_start(struct hythe_host *h, struct error *err)
 		server_adopt(h->server, h->adopt_fd);
 		h->adopt_fd = -1;
 	}
+	if (h->is_driven)
+		return drive_start(h, err);
 	return (!h->app_host || app_start(h, err)) && ender_start(h, err);
 }
 
@@ -265,7 +274,7 @@ int hythe_host_wait_for(hythe_host *h, int milliseconds)
 
 void hythe_host_wait(hythe_host *h)
 {
-	while (h->has_ender && !hythe_host_wait_for(h, -1))
+	while ((h->has_ender || (h->is_driven && h->is_started)) && !hythe_host_wait_for(h, -1))
 		;
 }
 
@@ -282,6 +291,8 @@ void hythe_host_free(hythe_host *h)
 	if (h->has_ender) {
 		hythe_host_stop(h);
 		pthread_join(h->ender, NULL);
+	} else if (h->is_driven && h->is_started) {
+		drive_end(h);
 	} else if (h->server) {
 		server_drain(h->server);
 		server_wait(h->server);
@@ -294,6 +305,8 @@ void hythe_host_free(hythe_host *h)
 	metrics_free(h->metrics);
 	close_fd(h->adopt_fd);
 	close_fd(h->ended_fd);
+	close_fd(h->signal_fds[0]);
+	close_fd(h->signal_fds[1]);
 	arena_done(&h->arena);
 	free(h);
 }

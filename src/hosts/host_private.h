@@ -6,7 +6,8 @@
  * Life: hythe_host_new() copies the config and binds; an application is made by app_new() there. hythe_host_start() starts
  * the server and then app_start(). hythe_host_stop() may come at any time and on any thread: on the loop it becomes
  * app_stop() and server_drain(). When the loop has ended a thread of the host calls app_join(), and hythe_host_wait()
- * returns. hythe_host_free() frees the server and then calls app_free().
+ * returns. hythe_host_free() frees the server and then calls app_free(). A driven host has no such thread: the one that drives it
+ * does that.
  *
  * The server has one loop. request.context is the host for an application's routes, and the inference for models'.
  */
@@ -52,13 +53,33 @@ struct hythe_host {
 	pthread_t ender; /* waits for the loop's end, then tells it by ended_fd, an eventfd that stays readable */
 	int ended_fd;
 	bool has_ender;
+
+	/* host_drive.c: no thread of the library runs the loop, but the one that calls hythe_host_run() or hythe_host_turn(). */
+	bool is_driven, is_entered, is_over, is_interrupted, has_signal;
+	pthread_t driver; /* the last that did */
+	void (*waits)(void *context);
+	int (*resumes)(void *context);
+	void *wait_context;
+	int signal_fds[2];
+	struct watch signals;
 };
+
+/* This thread runs the host's loop: it needs no message to it. */
+static inline bool host_is_here(const struct hythe_host *h)
+{
+	return h->is_driven && pthread_equal(h->driver, pthread_self());
+}
 
 /* ---- call.c ---- */
 
 /* The component that calls config->call; cut from the host's arena. */
 bool host_component_new(struct hythe_host *h, const struct hythe_host_config *config, struct error *err) MUST_CHECK;
 bool host_component_add(struct hythe_host *h, struct error *err) MUST_CHECK; /* to h->inference */
+
+/* ---- host_drive.c ---- */
+
+bool drive_start(struct hythe_host *h, struct error *err) MUST_CHECK;
+void drive_end(struct hythe_host *h); /* it was started: stops it, and runs it to its end here */
 
 /* ---- settings.c ---- */
 

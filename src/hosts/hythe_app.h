@@ -11,6 +11,9 @@
  * Events (ASGI): `serve` is NULL; your own event loop watches hythe_events_fd() and takes events by hythe_events_next().
  * Functions marked E never block. All of them, and hythe_events_next(), from one thread.
  *
+ * Driven hosts (hythe_host_config.is_driven): `serve` runs on the thread that drives, and B functions that wait run the host meanwhile.
+ * hythe_events_fd() is hythe_host_fd(): hythe_host_turn() first, then hythe_events_next() until there is none.
+ *
  * Back-pressure: nothing is read ahead of what was asked for (or, B, a window of 64 KiB); B writes wait while more than
  * that is unsent, E writers wait for HYTHE_EVENT_WRITABLE.
  * Ownership: accessors' bytes live until the exchange has ended: B, `serve` returned; E, hythe_exchange_release().

@@ -178,6 +178,19 @@ struct hythe_host_config {
 	void *context;
 	void (*call)(void *context, hythe_call *c); /* NULL: no models here, see hythe_app.h */
 	const struct hythe_app *app;                /* NULL: no HTTP application */
+	/*
+	 * 1: no thread of the library runs the host. One of yours does, by hythe_host_run(), or from an event loop by
+	 * hythe_host_fd() and hythe_host_turn(); `call` and an application's `serve` are called on it, one after the other, and
+	 * `threads` is 1. What it costs a call to change threads is saved; in return nothing else is done while one lasts, but where
+	 * the application waits inside the library.
+	 */
+	int is_driven;
+	/*
+	 * Called with `context` by hythe_host_run() before it sleeps and after: for a lock that your calls need, as an interpreter's.
+	 * Both or none. When `resumes` returns other than 0 hythe_host_run() returns too.
+	 */
+	void (*waits)(void *context);
+	int (*resumes)(void *context);
 };
 
 hythe_host *hythe_host_new(const struct hythe_host_config *config, char *why); /* binds */
@@ -187,6 +200,14 @@ void hythe_host_stop(hythe_host *h); /* what was accepted is answered, then hyth
 void hythe_host_wait(hythe_host *h);
 /* The same for so many milliseconds at most. 1: it has ended; 0: not yet, or a signal came. Any thread. */
 int hythe_host_wait_for(hythe_host *h, int milliseconds);
+
+/* Driven hosts, after hythe_host_start(), and all from one thread at a time. The same thread may wait only by these. */
+int hythe_host_run(hythe_host *h); /* 1: it has ended. 0: `resumes` said so, and it may be called again */
+/* Readable when hythe_host_turn() has something to do. It never waits. 0: the host has ended. */
+int hythe_host_fd(hythe_host *h);
+int hythe_host_turn(hythe_host *h);
+/* For signal handlers: a byte written here ends the sleep of hythe_host_run(); the number of SIGTERM or SIGINT stops the host. */
+int hythe_host_signal_fd(const hythe_host *h);
 void hythe_host_free(hythe_host *h); /* NULL is allowed */
 
 #ifdef __cplusplus

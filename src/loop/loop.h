@@ -45,8 +45,32 @@ void loop_free(struct loop *l); /* after loop_run() returned */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 
+/*
+ * For who drives a loop turn by turn. loop_turn() delivers what is there; `may_wait`: else it sleeps until something comes or the next
+ * timer is due. Inside a job it runs everything but other jobs. loop_settle() runs what is deferred now and not at the end of a turn:
+ * for one that has touched watches' owners between turns, or inside a job.
+ */
+void loop_turn(struct loop *l, bool may_wait);
+void loop_settle(struct loop *l);
+bool loop_is_stopping(const struct loop *l); /* loop_stop() was called, and loop_run() has not yet returned */
+/*
+ * A descriptor that is readable when loop_turn() has something to do, timers too: for an event loop of somebody else's. From the
+ * first call on the loop keeps a clock of the kernel's for that.
+ */
+int loop_fd(struct loop *l);
+void loop_nudge(struct loop *l); /* makes it readable, or ends the loop's sleep. Any thread */
+
+/* Called by loop_run() before it sleeps and after, on its thread, in no job; both or none. A lock that is held for the loop. */
+struct loop_waits {
+	void (*before)(void *context);
+	void (*after)(void *context);
+	void *context;
+};
+void loop_on_wait(struct loop *l, const struct loop_waits *waits); /* copied */
+
 /* Time as of the last wake-up: cheap, and the same for everything done in one turn. */
 int64_t loop_now(const struct loop *l);
+void loop_now_update(struct loop *l); /* after something that took long, or between turns */
 
 /* The loop the calling thread runs, or NULL. */
 struct loop *loop_current(void);
@@ -80,6 +104,14 @@ struct loop_task {
 };
 void loop_defer(struct loop *l, struct loop_task *t);
 void loop_undefer(struct loop *l, struct loop_task *t); /* takes it back; one that is not queued is left alone */
+
+/*
+ * The same for what may take long, or sleeps by loop_turn(): jobs run behind the tasks of a turn, one after the other, with nothing of
+ * the loop's on the stack. What a job defers is run before the next one. After LOOP_JOBS_NS the loop looks at its descriptors before it
+ * goes on with them.
+ */
+void loop_job(struct loop *l, struct loop_task *t);
+#define LOOP_JOBS_NS INT64_C(1000000)
 
 /* Signals, taken through a signalfd on this loop; the caller has blocked them in every thread (loop_signals_block). */
 void loop_signals_block(const int *signals, size_t count);

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -41,6 +42,13 @@ struct loop {
 	size_t timer_count, timer_cap;
 	struct loop_task *tasks, **tasks_tail;
 	struct loop_task *running; /* of this turn, still to run */
+	struct loop_task *jobs, **jobs_tail;
+	bool is_in_job;
+	struct loop_waits waits;
+	/* loop_fd(): a timerfd, and what it is set to; INT64_MAX: not set. */
+	struct watch clock;
+	int clock_fd;
+	int64_t clock_ns;
 	struct signal_source *signals;
 	int event_count, event_next; /* of `events`, while a turn delivers them */
 	struct epoll_event events[EVENTS_PER_TURN];
@@ -56,6 +64,11 @@ struct loop *loop_current(void)
 int64_t loop_now(const struct loop *l)
 {
 	return l->now_ns;
+}
+
+void loop_now_update(struct loop *l)
+{
+	l->now_ns = clock_monotonic_ns();
 }
 
 /* ---- descriptors ---- */
@@ -205,7 +218,7 @@ static int sleep_ms(const struct loop *l)
 {
 	int64_t left;
 
-	if (l->tasks)
+	if (l->tasks || (l->jobs && !l->is_in_job))
 		return 0;
 	if (!l->timer_count)
 		return -1;
@@ -214,6 +227,41 @@ static int sleep_ms(const struct loop *l)
 		return 0;
 	left = (left + NS_PER_MS - 1) / NS_PER_MS; /* up: waking early would only mean one more turn */
 	return (int)MIN(left, SLEEP_MAX_MS);
+}
+
+/* ---- the clock of loop_fd() ---- */
+
+static void clock_rang(struct watch *w, unsigned events)
+{
+	struct loop *l = CONTAINER_OF(w, struct loop, clock);
+
+	(void)events; /* edge-triggered, as the eventfd is */
+	l->clock_ns = INT64_MAX;
+}
+
+/* Set too early it costs a turn, which sets it again: it is only ever moved when a timer comes before it. */
+static void clock_update(struct loop *l)
+{
+	int64_t at_ns = l->timer_count ? MAX(l->heap[1].at_ns, 1) : INT64_MAX;
+	struct itimerspec when = { .it_value = { at_ns / NS_PER_S, at_ns % NS_PER_S } };
+
+	if (l->clock_fd < 0 || at_ns >= l->clock_ns)
+		return;
+	l->clock_ns = at_ns;
+	ASSERT(timerfd_settime(l->clock_fd, TFD_TIMER_ABSTIME, &when, NULL) == 0);
+}
+
+int loop_fd(struct loop *l)
+{
+	LOOP_ASSERT(l);
+	if (l->clock_fd < 0) {
+		l->clock_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+		ASSERT(l->clock_fd >= 0);
+		l->clock = (struct watch){ .ready = clock_rang, .fd = l->clock_fd };
+		control(l, EPOLL_CTL_ADD, &l->clock, (uint32_t)EPOLLIN | (uint32_t)EPOLLET);
+		clock_update(l);
+	}
+	return l->epoll_fd;
 }
 
 /* ---- tasks and messages ---- */
@@ -262,11 +310,59 @@ static void run_tasks(struct loop *l)
 	}
 }
 
+void loop_settle(struct loop *l)
+{
+	LOOP_ASSERT(l);
+	ASSERT(!l->running && l->event_next == l->event_count);
+	if (l->tasks)
+		run_tasks(l);
+	if (current != l)
+		clock_update(l);
+	if (l->tasks && current != l)
+		loop_nudge(l);
+}
+
+void loop_job(struct loop *l, struct loop_task *t)
+{
+	LOOP_ASSERT(l);
+	ASSERT(!t->is_queued);
+	t->is_queued = true;
+	t->next = NULL;
+	*l->jobs_tail = t;
+	l->jobs_tail = &t->next;
+}
+
+static void run_jobs(struct loop *l)
+{
+	int64_t began_ns = l->now_ns;
+
+	while (l->jobs) {
+		struct loop_task *t = l->jobs;
+
+		l->jobs = t->next;
+		if (!l->jobs)
+			l->jobs_tail = &l->jobs;
+		t->is_queued = false;
+		l->is_in_job = true;
+		t->run(t);
+		l->is_in_job = false;
+		loop_now_update(l);
+		run_tasks(l);
+		if (l->now_ns - began_ns >= LOOP_JOBS_NS)
+			break;
+	}
+}
+
 static void wake(struct loop *l)
 {
 	uint64_t one = 1;
 
 	(void)!write(l->wake_fd, &one, sizeof(one)); /* fails only when the counter is full: then it is awake */
+}
+
+void loop_nudge(struct loop *l)
+{
+	wake(l);
 }
 
 void loop_send(struct loop *l, struct loop_message *m)
@@ -364,6 +460,9 @@ struct loop *loop_new(void)
 	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ASSERT(l->epoll_fd >= 0 && l->wake_fd >= 0);
 	l->tasks_tail = &l->tasks;
+	l->jobs_tail = &l->jobs;
+	l->clock_fd = -1;
+	l->clock_ns = INT64_MAX;
 	l->now_ns = clock_monotonic_ns();
 	l->wake = (struct watch){ .ready = woken, .fd = l->wake_fd };
 	control(l, EPOLL_CTL_ADD, &l->wake, (uint32_t)EPOLLIN | (uint32_t)EPOLLET);
@@ -381,6 +480,8 @@ void loop_free(struct loop *l)
 		close(source->watch.fd);
 		free(source);
 	}
+	if (l->clock_fd >= 0)
+		close(l->clock_fd);
 	close(l->wake_fd);
 	close(l->epoll_fd);
 	free(l->heap);
@@ -393,21 +494,74 @@ void loop_stop(struct loop *l)
 	wake(l);
 }
 
+bool loop_is_stopping(const struct loop *l)
+{
+	return atomic_load_explicit(&l->is_stopping, memory_order_acquire);
+}
+
+void loop_on_wait(struct loop *l, const struct loop_waits *waits)
+{
+	l->waits = *waits;
+}
+
+static int look(struct loop *l, int timeout_ms)
+{
+	int count = epoll_wait(l->epoll_fd, l->events, EVENTS_PER_TURN, timeout_ms);
+
+	ASSERT(count >= 0 || errno == EINTR);
+	return MAX(count, 0);
+}
+
+static int look_and_wait(struct loop *l)
+{
+	int timeout_ms = sleep_ms(l), count;
+
+	if (!l->waits.before || l->is_in_job || timeout_ms == 0)
+		return look(l, timeout_ms);
+	l->waits.before(l->waits.context);
+	count = look(l, timeout_ms);
+	l->waits.after(l->waits.context);
+	return count;
+}
+
+static void turn(struct loop *l, bool may_wait)
+{
+	int count = may_wait ? look_and_wait(l) : look(l, 0);
+
+	loop_now_update(l);
+	deliver(l, count);
+	run_messages(l);
+	fire_timers(l);
+	run_tasks(l);
+	if (!l->is_in_job)
+		run_jobs(l);
+}
+
+void loop_turn(struct loop *l, bool may_wait)
+{
+	struct loop *outer = current;
+
+	LOOP_ASSERT(l);
+	ASSERT(!l->running && l->event_next == l->event_count); /* called by nothing that a turn calls, but a job */
+	current = l;
+	turn(l, may_wait);
+	if (!may_wait && !outer) {
+		if (l->tasks)
+			run_tasks(l);
+		clock_update(l);
+		if (l->tasks || l->jobs)
+			wake(l);
+	}
+	current = outer;
+}
+
 void loop_run(struct loop *l)
 {
 	struct loop *outer = current;
 
 	current = l;
-	while (!atomic_load_explicit(&l->is_stopping, memory_order_acquire)) {
-		int count = epoll_wait(l->epoll_fd, l->events, EVENTS_PER_TURN, sleep_ms(l));
-
-		ASSERT(count >= 0 || errno == EINTR);
-		l->now_ns = clock_monotonic_ns();
-		deliver(l, MAX(count, 0));
-		run_messages(l);
-		fire_timers(l);
-		run_tasks(l);
-	}
+	while (!loop_is_stopping(l))
+		turn(l, true);
 	run_messages(l); /* sent before the stop: answered, not lost */
 	run_tasks(l);
 	atomic_store_explicit(&l->is_stopping, false, memory_order_relaxed);

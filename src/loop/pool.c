@@ -81,12 +81,13 @@ static void turn_run(struct loop_task *t)
 
 	job->run(job);
 
+	loop_now_update(loop_current());
 	pthread_mutex_lock(&p->lock);
 	p->running--;
 	pthread_mutex_unlock(&p->lock);
 	job->done(job);
-	if (p->waiting)
-		loop_defer(loop_current(), t);
+	if (p->waiting && !t->is_queued)
+		loop_job(loop_current(), t);
 }
 
 struct pool *pool_new(unsigned threads, size_t queue_limit)
@@ -151,8 +152,8 @@ bool pool_submit(struct pool *p, struct pool_job *job, struct error *err)
 		p->waiting++;
 		if (p->limit)
 			pthread_cond_signal(&p->work);
-		else
-			loop_defer(job->loop, &p->turn);
+		else if (!p->turn.is_queued)
+			loop_job(job->loop, &p->turn);
 	}
 	pthread_mutex_unlock(&p->lock);
 	return accepted ||

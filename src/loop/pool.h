@@ -3,8 +3,8 @@
 /*
  * pool - compute threads: work too long for a loop. As many run at once as there are threads; the rest wait in order.
  *
- * A pool of no threads runs its jobs on the loop they come from, one in each turn: what a job has written goes out before the next
- * begins, and nothing else is done on that loop meanwhile. For a process that has no more to do than this work.
+ * A pool of no threads runs its jobs on the loop they come from (loop_job()): what a job has written goes out before the next begins,
+ * and nothing else is done on that loop meanwhile. For a process that has no more to do than this work.
  *
  * Threads: pool_submit() from any (with no threads: from one loop); `run` is called on a compute thread, then `done` on the loop it came from.
  * Ownership: the job is embedded in the caller's struct and must live until `done`.

@@ -213,9 +213,8 @@ static void worker_done(struct worker_thread *thread)
 	free(thread->more.acceptors);
 }
 
-static void *worker_main(void *argument)
+static void worker_enter(struct worker_thread *thread)
 {
-	struct worker_thread *thread = argument;
 	struct worker *w = &thread->worker;
 	struct server *s = w->server;
 
@@ -225,10 +224,33 @@ static void *worker_main(void *argument)
 		s->config.worker_started(s->config.context, w->index, w->loop);
 	for (size_t i = 0; i < s->listener_count; i++)
 		acceptor_open(&thread->more.acceptors[i], w, &s->listeners[i]);
-	loop_run(w->loop);
+}
+
+static void worker_leave(struct worker *w)
+{
 	connection_pool_done(w);
 	worker_requests_done(w);
+}
+
+static void *worker_main(void *argument)
+{
+	struct worker_thread *thread = argument;
+
+	worker_enter(thread);
+	loop_run(thread->worker.loop);
+	worker_leave(&thread->worker);
 	return NULL;
+}
+
+void server_enter(struct server *s)
+{
+	ASSERT(s->config.is_driven && s->started == 1);
+	worker_enter(&s->workers[0]);
+}
+
+void server_leave(struct server *s)
+{
+	worker_leave(&s->workers[0].worker);
 }
 
 static bool worker_start(struct server *s, struct error *err)
@@ -320,6 +342,10 @@ void server_set_context(struct server *s, void *context)
 
 bool server_start(struct server *s, struct error *err)
 {
+	if (s->config.is_driven) {
+		ASSERT(s->worker_count == 1);
+		s->started = 1;
+	}
 	while (s->started < s->worker_count) {
 		if (!worker_start(s, err)) {
 			server_drain(s);
@@ -334,7 +360,7 @@ void server_wait(struct server *s)
 {
 	if (s->is_joined)
 		return;
-	for (unsigned i = 0; i < s->started; i++)
+	for (unsigned i = 0; i < s->started && !s->config.is_driven; i++)
 		pthread_join(s->workers[i].thread, NULL);
 	s->is_joined = true;
 }

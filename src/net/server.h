@@ -43,6 +43,7 @@ struct server_config {
 	unsigned workers;                  /* 0: one a core this process may use */
 	unsigned compute_threads;          /* 0: as many as cores */
 	bool compute_on_loop;              /* instead: on the loop, one after the other (one worker): see pool.h */
+	bool is_driven; /* the only worker has no thread of its own: see server_enter() */
 	struct server_limits limits;
 	struct metrics *metrics;
 	const char *cors_origin;    /* Access-Control-Allow-Origin, or NULL: CORS off */
@@ -60,6 +61,13 @@ struct server *server_new(const struct server_config *config, struct error *err)
 /* Before server_start(): a context that could only be made when the loops were there. */
 void server_set_context(struct server *s, void *context);
 bool server_start(struct server *s, struct error *err);
+
+/*
+ * config.is_driven: the thread that calls this after server_start() is the worker until server_leave(). In between it runs
+ * server_worker_loop(s, 0), by loop_run() or loop_turn(), until that one is stopping; server_leave() must come before server_wait().
+ */
+void server_enter(struct server *s);
+void server_leave(struct server *s);
 
 /* The address really bound, as text for people and tests ("127.0.0.1:41233", "unix:/tmp/x"). */
 const char *server_address(const struct server *s, size_t index);
