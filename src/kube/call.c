@@ -38,6 +38,7 @@ void call_free(struct call *call)
 		*call->was_freed = true;
 	if (call->has_seat)
 		fair_done(k->fair, call);
+	admission_end(&call->change, false);
 	record_unref(call->base_record);
 	call->base_record = NULL;
 	kind_release(k, call->base.kind);

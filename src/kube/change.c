@@ -167,6 +167,7 @@ void change_begin(struct call *call, enum kube_verb verb)
 	struct change *c = &call->change;
 
 	call->change_error = (struct error){ 0 };
+	admission_end(c, false);
 	*c = (struct change){ .kube = call->base.kube,
 			      .kind = call->base.kind,
 			      .arena = &call->arena,
@@ -321,7 +322,7 @@ static void change_admitted(void *context, const struct error *err)
 	struct change *c = &call->change;
 
 	if (err && err->code) {
-		answer_error(call, err);
+		admission_answer(call, err);
 		return;
 	}
 	if (c->kind->prepare)
@@ -419,6 +420,7 @@ static void stored(void *context, struct record *r, const struct error *err)
 	struct call *call = context;
 	struct change *c = &call->change;
 
+	admission_end(c, !err || !err->code);
 	if (err && err->code) {
 		answer_error(call, err);
 		return;
@@ -574,7 +576,7 @@ static void change_validated(void *context, const struct error *err)
 	struct change *c = &call->change;
 
 	if (err && err->code) {
-		answer_error(call, err);
+		admission_answer(call, err);
 		return;
 	}
 	if (c->is_dry_run) {

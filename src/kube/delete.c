@@ -191,7 +191,7 @@ static void delete_admitted(void *context, const struct error *err)
 	int64_t grace;
 
 	if (err && err->code) {
-		answer_error(call, err);
+		admission_answer(call, err);
 		return;
 	}
 	metadata = object_metadata(c->object, &call->arena, &failure);
@@ -231,7 +231,7 @@ static void delete_validate(void *context, const struct error *err)
 	struct call *call = context;
 
 	if (err && err->code)
-		answer_error(call, err);
+		admission_answer(call, err);
 	else
 		admission_run(&call->change, true, delete_admitted, call);
 }

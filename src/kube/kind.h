@@ -50,6 +50,7 @@ struct change {
 	size_t cause_count;
 	struct value *warnings; /* array of strings, for Warning headers */
 	struct error *err;      /* set when memory ended: then the change is given up */
+	struct admission *admission; /* private to admission/ */
 };
 
 #define CAUSES_MAX 100 /* more faults of one object are counted, not told */

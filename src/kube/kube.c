@@ -3,6 +3,7 @@
 #include "kube/kube_private.h"
 
 #include "base/clock.h"
+#include "kube/admission/quota.h"
 #include "kube/auth/auth.h"
 
 #include <stdlib.h>
@@ -39,7 +40,8 @@ struct kube *kube_new(const struct kube_config *config, struct error *err)
 	k->discovery = discovery_new(k);
 	k->collector = collector_new(k, err);
 	k->namespaces = k->collector ? namespaces_new(k, err) : NULL;
-	k->auth = k->namespaces ? auth_new(k, config, err) : NULL;
+	k->quotas = k->namespaces ? quotas_new(k, err) : NULL;
+	k->auth = k->quotas ? auth_new(k, config, err) : NULL;
 	if (k->auth) {
 		auth_bootstrap(k->auth);
 		return k;
@@ -54,6 +56,7 @@ void kube_stop(struct kube *k)
 		return;
 	k->is_closing = true;
 	auth_free(k->auth);
+	quotas_stop(k->quotas);
 	namespaces_stop(k->namespaces);
 	collector_stop(k->collector);
 	watch_set_free(k->watches);
@@ -66,6 +69,7 @@ void kube_free(struct kube *k)
 	if (!k)
 		return;
 	kube_stop(k);
+	quotas_free(k->quotas);
 	namespaces_free(k->namespaces);
 	collector_free(k->collector);
 	discovery_free(k->discovery);

@@ -315,6 +315,7 @@ struct kube {
 	struct watch_set *watches;
 	struct collector *collector;
 	struct namespaces *namespaces;
+	struct quotas *quotas; /* admission/quota.h */
 	struct discovery *discovery;
 	struct auth *auth;
 	struct call *free_calls;

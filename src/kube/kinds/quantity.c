@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* quantity - amounts of resources as Kubernetes writes them: "100m", "1Gi", "1e3". Facts: k8s.io/apimachinery api/resource. */
+#include "kube/kinds/quantity.h"
+
 #include "kube/kinds/kinds.h"
 
 #include <stdio.h>
 
-/* Amounts are kept in billionths; the real server caps them at 2^63 - 1 whole ones, which fits well. */
-typedef __int128 amount;
-#define NANO      INT64_C(1000000000)
+typedef quantity_amount amount;
+#define NANO      QUANTITY_NANO
 #define WHOLE_MAX ((amount)INT64_MAX * NANO)
-
-enum quantity_form { FORM_DECIMAL, FORM_BINARY, FORM_EXPONENT };
-
-struct quantity {
-	amount nano;
-	enum quantity_form form;
-};
 
 /* The exponent of 10 or the power of 1024 that a suffix stands for. */
 static bool suffix_parse(struct span s, enum quantity_form *ret_form, int *ret_power)
@@ -72,7 +66,7 @@ static amount scale_decimal(amount n, int power)
 	return n > WHOLE_MAX ? WHOLE_MAX : n;
 }
 
-static bool parse(struct span s, struct quantity *ret)
+bool quantity_read(struct span s, struct quantity *ret)
 {
 	bool is_negative = s.len && s.ptr[0] == '-', has_digit = false, has_point = false;
 	size_t i = s.len && (s.ptr[0] == '-' || s.ptr[0] == '+') ? 1 : 0;
@@ -113,7 +107,7 @@ bool quantity_parse(struct span s, int64_t *ret_milli)
 	struct quantity q;
 	amount milli;
 
-	if (!parse(s, &q))
+	if (!quantity_read(s, &q))
 		return false;
 	milli = q.nano / 1000000;
 	if (q.nano > 0 && q.nano % 1000000) /* parts of a thousandth count as one, as in MilliValue() */
@@ -126,7 +120,7 @@ bool quantity_compare(struct span a, struct span b, int *ret)
 {
 	struct quantity qa, qb;
 
-	if (!parse(a, &qa) || !parse(b, &qb))
+	if (!quantity_read(a, &qa) || !quantity_read(b, &qb))
 		return false;
 	*ret = qa.nano < qb.nano ? -1 : qa.nano > qb.nano;
 	return true;
@@ -161,33 +155,54 @@ static bool print_binary(amount n, bool is_negative, struct arena *arena, struct
 	return print(n, is_negative, suffixes[power], arena, ret);
 }
 
-bool quantity_canonical(struct span s, struct arena *arena, struct span *ret)
+bool quantity_print(const struct quantity *q, struct arena *arena, struct span *ret)
 {
 	static const char *const suffixes[] = { "n", "u", "m", "", "k", "M", "G", "T", "P", "E" };
-	struct quantity q;
-	amount n;
+	bool is_negative = q->nano < 0;
+	amount n = is_negative ? -q->nano : q->nano;
 	int power = -9;
-	bool is_negative;
 	char exponent[8] = "";
 
-	if (!parse(s, &q))
-		return false;
-	is_negative = q.nano < 0;
-	n = is_negative ? -q.nano : q.nano;
 	if (n == 0)
 		return print(0, false, "", arena, ret);
 	/* Less than 1Ki is written in decimal; parts of a whole are rounded up. */
-	if (q.form == FORM_BINARY && n >= (amount)1024 * NANO)
+	if (q->form == FORM_BINARY && n >= (amount)1024 * NANO)
 		return print_binary((n + NANO - 1) / NANO, is_negative, arena, ret);
 	while (n % 1000 == 0 && power < 18) {
 		n /= 1000;
 		power += 3;
 	}
-	if (q.form != FORM_EXPONENT)
+	if (q->form != FORM_EXPONENT)
 		return print(n, is_negative, suffixes[(power + 9) / 3], arena, ret);
 	if (power)
 		(void)snprintf(exponent, sizeof(exponent), "e%d", power);
 	return print(n, is_negative, exponent, arena, ret);
+}
+
+bool quantity_canonical(struct span s, struct arena *arena, struct span *ret)
+{
+	struct quantity q;
+
+	return quantity_read(s, &q) && quantity_print(&q, arena, ret);
+}
+
+static amount cap(amount n)
+{
+	return n > WHOLE_MAX ? WHOLE_MAX : n < -WHOLE_MAX ? -WHOLE_MAX : n;
+}
+
+void quantity_add(struct quantity *to, const struct quantity *q)
+{
+	if (to->nano == 0)
+		to->form = q->form;
+	to->nano = cap(to->nano + q->nano);
+}
+
+void quantity_subtract(struct quantity *from, const struct quantity *q)
+{
+	if (from->nano == 0)
+		from->form = q->form;
+	from->nano = cap(from->nano - q->nano);
 }
 
 void round_resources(struct change *c, struct value *list)
@@ -198,7 +213,7 @@ void round_resources(struct change *c, struct value *list)
 		struct span text;
 		int64_t milli;
 
-		if (!parse(text_of(v), &q) || q.nano % 1000000 == 0 || !quantity_parse(text_of(v), &milli))
+		if (!quantity_read(text_of(v), &q) || q.nano % 1000000 == 0 || !quantity_parse(text_of(v), &milli))
 			continue;
 		text = path_print(c, "%lldm", (long long)milli);
 		if (quantity_canonical(text, c->arena, &text))
@@ -213,7 +228,7 @@ void fault_quantity(struct change *c, const struct at *at, struct span s, const 
 	long long value;
 	int scale = -9;
 
-	if (!parse(s, &q)) {
+	if (!quantity_read(s, &q)) {
 		fault_invalid_text(c, at, s, detail);
 		return;
 	}
