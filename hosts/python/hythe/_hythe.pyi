@@ -37,6 +37,7 @@ class Host:
 
     `call` is called with a Call for every request, on up to `threads` threads of the library, and holds the interpreter's lock meanwhile.
     An exception that leaves it is the answer, and its traceback goes to the log with the request's id.
+    With `driven` no thread of the library serves: one of yours does, by run(), or an event loop by fd() and turn(); calls are made on it.
     `settings` are the limits and switches of `hythe serve` by the names of its flags: {"max-body-bytes": "64m"}.
     """
 
@@ -54,9 +55,18 @@ class Host:
         call: Optional[Callable[["Call"], Any]] = None,
         app: Any = None,
         expose_errors: bool = False,
+        driven: bool = False,
     ) -> None: ...
     def start(self) -> None:
-        """Serves on threads of its own, and returns."""
+        """Serves on threads of its own, and returns; a driven host is ready to be run then."""
+    def run(self) -> None:
+        """Serves a driven host on this thread until it has ended. Signal handlers run; what they raise ends it, and it may be called again."""
+    def fd(self) -> int:
+        """Of a driven host: readable when turn() has something to do."""
+    def turn(self) -> bool:
+        """Does what a driven host has to do, and never waits. False when it has ended."""
+    def signal_fd(self) -> int:
+        """Of a driven host, for signal.set_wakeup_fd(): SIGTERM and SIGINT stop it."""
     def address(self, index: int = 0) -> str:
         """The address as bound: '127.0.0.1:41233', 'unix:/tmp/x'."""
     def stop(self) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """ASGI 3 applications (HTTP, WebSocket, lifespan) on hythe's server and asyncio.
 
-The server runs on threads of its own and never takes the interpreter's lock; what happens comes as events, which the event loop reads when
-their descriptor is readable. uvloop is used when it is installed.
+The event loop watches one descriptor of the server's, and runs the server in C for a moment when it is readable; what happened comes back as
+events. There is one thread. uvloop is used when it is installed.
 """
 import asyncio
 import logging
@@ -282,13 +282,16 @@ class _Server:
         self.app, self.loop = app, loop
         self.state: Dict[str, Any] = {}
         self.expose_errors = bool(options.get("expose_errors"))
-        self.host = _hythe.Host(app=("events",), **options)
+        self.host = _hythe.Host(app=("events",), **{**options, "threads": 1, "driven": True})
         self.open: Dict[Any, Any] = {}  # by their exchange
         self.tasks: Set[asyncio.Task] = set()
         self.stopped = loop.create_future()
+        self.ended = loop.create_future()
 
     def pump(self) -> None:
-        """Takes what has happened."""
+        """Runs the server, and takes what has happened."""
+        if not self.host.turn() and not self.ended.done():
+            self.ended.set_result(None)
         for kind, exchange, data, is_last, code in _hythe.events(self.host):
             if kind == _REQUEST:
                 self._begin(exchange, bool(is_last))
@@ -353,7 +356,8 @@ class _Server:
         lifespan = Lifespan(self.app, self.state)
         await lifespan.startup()
         self.host.start()
-        self.loop.add_reader(_hythe.events_fd(self.host), self.pump)
+        fd = self.host.fd()
+        self.loop.add_reader(fd, self.pump)
         for number in (signal.SIGTERM, signal.SIGINT):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self.loop.add_signal_handler(number, self.host.stop)
@@ -363,10 +367,10 @@ class _Server:
         for one in list(self.open.values()):
             if isinstance(one, _WebSocket):
                 one.stop()
-        await self.loop.run_in_executor(None, self.host.wait)
+        await self.ended
+        self.loop.remove_reader(fd)
         if self.tasks:
             await asyncio.wait(list(self.tasks), timeout=5)
-        self.loop.remove_reader(_hythe.events_fd(self.host))
         await lifespan.shutdown()
 
 

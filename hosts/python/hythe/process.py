@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import traceback
-from typing import Any, Callable, Dict, Optional, Set, Tuple
+from typing import Any, Dict, Optional, Set, Tuple
 
 _TRACEBACK_MOST = 8 * 1024  # characters; what stands last is what matters
 
@@ -67,16 +67,19 @@ class Front:
 # ---- signals ----
 
 
-def stop_on(numbers: Tuple[int, ...], stop: Callable[[], None]) -> None:
-    """Calls stop() once when one of these signals comes, while the main thread is inside a library.
+def stop_on(numbers: Tuple[int, ...], host: Any, is_driven: bool) -> None:
+    """Stops the host when one of these signals comes, while the main thread is inside a library.
 
-    Python runs handlers on its main thread between instructions, and that one waits for the host to end. The byte that the
-    interpreter writes at once wakes a thread.
+    Python runs handlers on its main thread between instructions, and that one is inside the host. The byte that the
+    interpreter writes at once wakes a driven host, whoever runs it just then, and else a thread.
     """
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
     for number in numbers:
         signal.signal(number, lambda number, frame: None)
+    if is_driven:
+        signal.set_wakeup_fd(host.signal_fd(), warn_on_full_buffer=False)
+        return
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
     signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
 
     def wait() -> None:
@@ -86,7 +89,7 @@ def stop_on(numbers: Tuple[int, ...], stop: Callable[[], None]) -> None:
                 if not got:
                     return
                 if got[0] in numbers:
-                    stop()
+                    host.stop()
                     return
 
     threading.Thread(target=wait, name="hythe-signals", daemon=True).start()

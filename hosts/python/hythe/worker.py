@@ -111,6 +111,11 @@ class Service:
         """For the front."""
         return "component" if self.component is not None else self.loaded.kind
 
+    @property
+    def is_driven(self) -> bool:
+        """The main thread serves."""
+        return self.args.threads == 1 or self.kind == "asgi"
+
     def serve(self, options: Dict[str, Any], ready: Callable[[Any, int], None]) -> None:
         """Until the host has ended."""
         options = {**options, "threads": self.args.threads, "kind": self.loaded.text, "name": self.args.name or self.loaded.name, "settings": self.args.settings}
@@ -136,6 +141,7 @@ class Service:
             feature_names=component.feature_names(),
             class_names=component.class_names(),
             expose_errors=self.args.expose_errors,
+            driven=self.is_driven,
             **options,
         )
         host.start()
@@ -144,7 +150,10 @@ class Service:
             from . import custom
 
             custom.keep(self.args)
-        host.wait()
+        if self.is_driven:
+            host.run()
+        else:
+            host.wait()
 
 
 # ---- the three ways to run ----
@@ -158,7 +167,7 @@ def _serve_behind(front: Any, service: Service) -> int:
     def ready(host: Any, slots: int) -> None:
         said.append(True)
         if service.kind != "asgi":  # whose event loop takes signals itself
-            stop_on((signal.SIGTERM,), host.stop)
+            stop_on((signal.SIGTERM,), host, service.is_driven)
         front.ready(service.kind, slots, service.loaded.text)
 
     try:
@@ -211,7 +220,7 @@ def run_alone(args: argparse.Namespace) -> int:
 
     def ready(host: Any, slots: int) -> None:
         if service.kind != "asgi":
-            stop_on((signal.SIGTERM, signal.SIGINT), host.stop)
+            stop_on((signal.SIGTERM, signal.SIGINT), host, service.is_driven)
         for i in range(len(args.listen)):
             address = host.address(i)
             print("hythe serves %s on %s" % (service.loaded.text, address if address.startswith("unix:") else "http://" + address), flush=True)

@@ -81,10 +81,17 @@ def make_host(app: Any, options: Dict[str, Any]) -> Any:
 
 
 def serve(app: Any, options: Optional[Dict[str, Any]] = None, ready: Optional[Callable[[Any, int], None]] = None) -> None:
-    """Serves until the host has ended. `ready(host, slots)` is called once it takes requests."""
+    """Serves until the host has ended. `ready(host, slots)` is called once it takes requests.
+
+    With one thread that is this one: the application runs here, and a request changes no thread.
+    """
     options = dict(options or {})
-    host = make_host(app, options)
+    threads = options.get("threads", 1)
+    host = make_host(app, {**options, "driven": threads == 1})
     host.start()
     if ready is not None:
-        ready(host, options.get("threads", 1))
-    host.wait()
+        ready(host, threads)
+    if threads == 1:
+        host.run()
+    else:
+        host.wait()

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define WAIT_MS 500   /* between looks at signals: one that comes just before a wait does not end it */
-#define END_MS  35000   /* what the interpreter's end waits for user code that does not return */
+#define END_MS  35000 /* what the interpreter's end waits for user code that does not return */
 
 static struct host_object *running;
 
@@ -86,6 +86,40 @@ static int settings_from(PyObject *dict, struct texts *ret)
 	return texts_from(flat, ret);
 }
 
+/* ---- driven hosts ---- */
+
+static void gives_lock(void *context)
+{
+	struct host_object *self = context;
+
+	self->sleeper = PyEval_SaveThread();
+}
+
+/* Handlers of signals run here, and may raise. */
+static int takes_lock(void *context)
+{
+	struct host_object *self = context;
+
+	PyEval_RestoreThread(self->sleeper);
+	if (PyErr_CheckSignals() == 0)
+		return 0;
+	if (self->is_ending)
+		PyErr_Clear();
+	return !self->is_ending;
+}
+
+/* To its end, on this thread; with the lock. */
+static void run_to_end(struct host_object *self, hythe_host *host)
+{
+	int drove = python_drives(1);
+
+	self->is_ending = 1;
+	hythe_host_stop(host);
+	while (!hythe_host_run(host))
+		;
+	(void)python_drives(drove);
+}
+
 /* ---- life ---- */
 
 static void unlink_running(struct host_object *self)
@@ -108,6 +142,8 @@ static void host_end(struct host_object *self)
 	/* In a process that user code forked there are none of its threads to wait for: it is the parent's. */
 	if (!host || (self->pid && self->pid != getpid()))
 		return;
+	if (self->is_driven && self->pid)
+		run_to_end(self, host);
 	Py_BEGIN_ALLOW_THREADS;
 	hythe_host_free(host);
 	Py_END_ALLOW_THREADS;
@@ -127,6 +163,10 @@ PyObject *hosts_end(PyObject *module, PyObject *none)
 		unlink_running(self);
 		if (!self->pid || self->pid != getpid())
 			continue;
+		if (self->is_driven && !self->is_running) {
+			run_to_end(self, host);
+			continue;
+		}
 		hythe_host_stop(host);
 		Py_BEGIN_ALLOW_THREADS;
 		(void)hythe_host_wait_for(host, END_MS);
@@ -161,7 +201,7 @@ static int init(struct host_object *self, PyObject *arguments, PyObject *named)
 {
 	static const char *const keywords[] = { "addresses", "adopt_fd",      "threads",     "name",     "kind",
 						"platform",  "feature_names", "class_names", "settings", "call",
-						"app",       "expose_errors", NULL };
+						"app",       "expose_errors", "driven",      NULL };
 	PyObject *addresses = NULL, *features = NULL, *classes = NULL, *settings = NULL, *call = Py_None,
 		 *app = Py_None;
 	struct texts address_texts = { 0 }, feature_texts = { 0 }, class_texts = { 0 }, setting_texts = { 0 };
@@ -173,10 +213,10 @@ static int init(struct host_object *self, PyObject *arguments, PyObject *named)
 		PyErr_SetString(PyExc_RuntimeError, "a host is made once");
 		return -1;
 	}
-	if (!PyArg_ParseTupleAndKeywords(arguments, named, "|OiizzzOOOOOp:Host", (char **)(uintptr_t)keywords,
+	if (!PyArg_ParseTupleAndKeywords(arguments, named, "|OiizzzOOOOOpp:Host", (char **)(uintptr_t)keywords,
 					 &addresses, &config.adopt_fd, &threads, &config.name, &config.kind,
 					 &config.platform, &features, &classes, &settings, &call, &app,
-					 &self->expose_errors))
+					 &self->expose_errors, &self->is_driven))
 		return -1;
 	if (texts_from(addresses, &address_texts) < 0 || texts_from(features, &feature_texts) < 0 ||
 	    texts_from(classes, &class_texts) < 0 || settings_from(settings, &setting_texts) < 0)
@@ -196,6 +236,9 @@ static int init(struct host_object *self, PyObject *arguments, PyObject *named)
 	config.setting_count = setting_texts.count / 2;
 	config.context = self;
 	config.call = call != Py_None ? python_call : NULL;
+	config.is_driven = self->is_driven;
+	config.waits = gives_lock;
+	config.resumes = takes_lock;
 	Py_INCREF(call);
 	Py_INCREF(app);
 	Py_XDECREF(self->call);
@@ -309,9 +352,74 @@ static PyObject *wait(struct host_object *self, PyObject *arguments)
 	return PyBool_FromLong(has_ended);
 }
 
+static int may_drive(const struct host_object *self)
+{
+	if (!is_made(self))
+		return 0;
+	if (self->is_driven && self->pid == getpid() && !self->is_running)
+		return 1;
+	PyErr_SetString(PyExc_RuntimeError,
+			self->is_running ? "the host is run already" : "Host(driven=True), and start() first");
+	return 0;
+}
+
+static PyObject *run(struct host_object *self, PyObject *none)
+{
+	int drove, has_ended;
+
+	(void)none;
+	if (!may_drive(self))
+		return NULL;
+	drove = python_drives(1);
+	self->is_running = 1;
+	Py_INCREF((PyObject *)self);
+	has_ended = hythe_host_run(self->host);
+	self->is_running = 0;
+	(void)python_drives(drove);
+	Py_DECREF((PyObject *)self);
+	if (!has_ended)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *turn(struct host_object *self, PyObject *none)
+{
+	int drove, goes_on;
+
+	(void)none;
+	if (!may_drive(self))
+		return NULL;
+	drove = python_drives(1);
+	self->is_running = 1;
+	goes_on = hythe_host_turn(self->host);
+	self->is_running = 0;
+	(void)python_drives(drove);
+	return PyBool_FromLong(goes_on);
+}
+
+static PyObject *host_fd(struct host_object *self, PyObject *none)
+{
+	(void)none;
+	return may_drive(self) ? PyLong_FromLong(hythe_host_fd(self->host)) : NULL;
+}
+
+static PyObject *signal_fd(struct host_object *self, PyObject *none)
+{
+	(void)none;
+	return is_made(self) ? PyLong_FromLong(hythe_host_signal_fd(self->host)) : NULL;
+}
+
 static PyMethodDef methods[] = {
+	{ "run", (PyCFunction)(void (*)(void))run, METH_NOARGS,
+	  "run()\n--\n\nServes a driven host on this thread until it has ended. Signal handlers run." },
+	{ "fd", (PyCFunction)(void (*)(void))host_fd, METH_NOARGS,
+	  "fd()\n--\n\nOf a driven host: readable when turn() has something to do." },
+	{ "turn", (PyCFunction)(void (*)(void))turn, METH_NOARGS,
+	  "turn()\n--\n\nDoes what a driven host has to do, and never waits. False when it has ended." },
+	{ "signal_fd", (PyCFunction)(void (*)(void))signal_fd, METH_NOARGS,
+	  "signal_fd()\n--\n\nOf a driven host, for signal.set_wakeup_fd(): SIGTERM and SIGINT stop it." },
 	{ "start", (PyCFunction)(void (*)(void))start, METH_NOARGS,
-	  "start()\n--\n\nServes on threads of its own, and returns." },
+	  "start()\n--\n\nServes on threads of its own, and returns; a driven host is ready to be run then." },
 	{ "address", (PyCFunction)(void (*)(void))address, METH_VARARGS,
 	  "address(index=0)\n--\n\nThe address as bound: '127.0.0.1:41233', 'unix:/tmp/x'." },
 	{ "stop", (PyCFunction)(void (*)(void))stop, METH_NOARGS,
@@ -328,7 +436,7 @@ PyObject *host_type_new(void)
 		  (void
 		       *)(uintptr_t) "Host(addresses=None, adopt_fd=0, threads=1, name=None, kind=None, platform=None, "
 				     "feature_names=None, class_names=None, settings=None, call=None, app=None, "
-				     "expose_errors=False)\n--\n\n"
+				     "expose_errors=False, driven=False)\n--\n\n"
 				     "hythe's server in this process. It binds when it is made and serves after "
 				     "start(). "
 				     "`call` is called with a Call for every request, on up to `threads` threads." },

@@ -86,9 +86,14 @@ int type_is(PyObject *object, const char *module, const char *name); /* its clas
 
 /* ---- threads.c: no lock needed ---- */
 
-/* Takes the interpreter's lock on a thread of the library, and gives it back. A thread keeps its Python state. */
+/*
+ * Takes the interpreter's lock on a thread of the library, and gives it back. A thread keeps its Python state. Nothing happens on one of
+ * Python's own that drives a host: it has the lock but where the host sleeps.
+ */
 void python_enter(void);
 void python_leave(void);
+/* With the lock: this thread drives a host from here on, or no more. Tells what it did before. */
+int python_drives(int drives);
 int threads_init(void);
 void threads_end(void); /* the interpreter ends: threads leave their states alone */
 
@@ -99,8 +104,12 @@ struct host_object {
 	PyObject *call, *app;
 	struct host_object *next, **previous; /* of all that run: they are stopped when the interpreter ends */
 	int expose_errors;
-	int pid;         /* of the process in which it was started; 0: not yet */
-	void *app_state; /* app.c */
+	int pid;                /* of the process in which it was started; 0: not yet */
+	int is_driven;          /* run() or turn() run it */
+	int is_running;         /* inside one of them */
+	int is_ending;          /* nobody can be told of an exception */
+	PyThreadState *sleeper; /* of the thread that drives, while the host sleeps */
+	void *app_state;        /* app.c */
 };
 PyObject *host_type_new(void);
 PyObject *hosts_end(PyObject *module, PyObject *none); /* for atexit */

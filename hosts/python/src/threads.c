@@ -11,6 +11,7 @@
 static _Thread_local PyThreadState *state;
 static pthread_key_t at_exit;
 static _Atomic int has_ended;
+static _Thread_local int is_driver;
 
 static void thread_ends(void *kept)
 {
@@ -23,10 +24,21 @@ static void thread_ends(void *kept)
 	PyThreadState_Delete(kept);
 }
 
+int python_drives(int drives)
+{
+	int before = is_driver;
+
+	is_driver = drives;
+	return before;
+}
+
 void python_enter(void)
 {
-	PyThreadState *known = state ? state : PyGILState_GetThisThreadState();
+	PyThreadState *known;
 
+	if (is_driver)
+		return;
+	known = state ? state : PyGILState_GetThisThreadState();
 	if (known) { /* made here before, or a thread of Python's own */
 		PyEval_RestoreThread(known);
 		return;
@@ -38,6 +50,8 @@ void python_enter(void)
 
 void python_leave(void)
 {
+	if (is_driver)
+		return;
 	(void)PyEval_SaveThread();
 }
 
