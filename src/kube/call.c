@@ -353,6 +353,8 @@ static bool kind_find(struct call *call)
 	}
 	kind_hold(b->kube, kind);
 	b->kind = kind;
+	if (kind->deprecated)
+		warn(call, "%s", kind->deprecated);
 	call->run = runner_find(call, &exists);
 	if (!exists) {
 		answer_no_resource(call);

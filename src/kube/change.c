@@ -56,14 +56,13 @@ static bool members_sort(struct value *object, const struct span *order, size_t 
 	for (size_t i = 0; i < count; i++) {
 		const struct value *v = value_get(object, order[i]);
 
-		if (v && v->type != VALUE_NULL && !value_set(&sorted, order[i], *v, arena, err))
+		if (v && !value_set(&sorted, order[i], *v, arena, err))
 			return false;
 	}
 	for (uint32_t i = 0; i < object->object.count; i++) {
 		const struct value_member *m = &object->object.members[i];
 
-		if (!value_get(&sorted, m->key) && m->value.type != VALUE_NULL &&
-		    !value_set(&sorted, m->key, m->value, arena, err))
+		if (!value_get(&sorted, m->key) && !value_set(&sorted, m->key, m->value, arena, err))
 			return false;
 	}
 	*object = sorted;
@@ -84,6 +83,10 @@ static bool object_order(struct value *object, struct arena *arena, struct error
 	static const struct span order[] = { SPAN_INIT("kind"), SPAN_INIT("apiVersion"), SPAN_INIT("metadata") };
 	struct value *metadata = object_metadata(object, arena, err);
 
+	for (uint32_t i = metadata ? metadata->object.count : 0; i-- > 0;) {
+		if (metadata->object.members[i].value.type == VALUE_NULL)
+			(void)value_remove(metadata, metadata->object.members[i].key);
+	}
 	return metadata && members_sort(metadata, metadata_order, ARRAY_LEN(metadata_order), arena, err) &&
 	       members_sort(object, order, ARRAY_LEN(order), arena, err);
 }
@@ -194,7 +197,9 @@ static bool change_is_fine(struct call *call)
 	}
 	if (!c->cause_count)
 		return true;
-	answer_causes(call, span_of(call->base.kind->kind), span_of(call->base.kind->group), call->base.name,
+	/* Another form of a kind is checked, and told of, as that kind. */
+	answer_causes(call, span_of(c->kind->kind),
+		      span_of(c->kind->stored_as ? c->kind->stored_as->group : c->kind->group), call->base.name,
 		      c->causes);
 	return false;
 }
@@ -241,8 +246,19 @@ struct apply_manager manager_make(struct call *call)
 static bool fields_write(struct call *call)
 {
 	struct apply_manager manager = manager_make(call);
+	const struct type *type = kind_type(call->base.kind);
+	const struct value *old = call->change.old;
+	struct value nothing = value_object();
 
-	if (call->is_apply || fields_track(call->change.old, call->change.object, kind_place(call->base.kind), &manager,
+	/* What an object of the type has that nobody has filled is not the creator's. */
+	if (!old && type) {
+		if (!schema_complete(type, &nothing, &call->arena, &call->change_error)) {
+			answer_error(call, &call->change_error);
+			return false;
+		}
+		old = &nothing;
+	}
+	if (call->is_apply || fields_track(old, call->change.object, kind_place(call->base.kind), &manager,
 					   &call->arena, &call->change_error))
 		return true;
 	answer_error(call, &call->change_error);
@@ -590,7 +606,7 @@ static void change_validated(void *context, const struct error *err)
 	if (c->old && changes_nothing(c->old, c->object)) {
 		if (call->answer)
 			call->answer(call, 200, c->old);
-		else if (call->finished)
+		else if (call->finished || c->kind->stored_as)
 			answer_value(call, 200, c->old);
 		else
 			answer_text(call, 200, call->old_text);

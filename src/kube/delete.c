@@ -87,8 +87,10 @@ static bool finalizers_make(struct call *call, struct value *metadata, struct er
 	enum propagation p = call->options.propagation;
 	bool orphan = p == PROPAGATE_ORPHAN || (p == PROPAGATE_UNSAID && list_has(old, ORPHAN));
 	bool foreground = p == PROPAGATE_FOREGROUND || (p == PROPAGATE_UNSAID && list_has(old, FOREGROUND));
+	bool is_unsaid = p == PROPAGATE_UNSAID && !orphan && !foreground;
 	struct value list = value_array();
 
+	orphan = orphan || (is_unsaid && call->base.kind->orphans);
 	for (uint32_t i = 0; value_is(old, VALUE_ARRAY) && i < old->array.count; i++) {
 		const struct value *v = value_item(old, i);
 
@@ -117,8 +119,6 @@ static int64_t grace_of(const struct call *call, const struct value *object)
 		return 0;
 	own = value_find_int(object, "spec.terminationGracePeriodSeconds", 0);
 	grace = call->options.grace_seconds >= 0 ? call->options.grace_seconds : own;
-	if (call->options.grace_seconds < -1)
-		grace = 1; /* a negative one is taken as the shortest */
 	phase = value_find_string(object, "status.phase");
 	if (!value_find_string(object, "spec.nodeName").len || span_equal(phase, SPAN("Failed")) ||
 	    span_equal(phase, SPAN("Succeeded")))
@@ -202,7 +202,9 @@ static void delete_admitted(void *context, const struct error *err)
 	}
 	if (!has_finalizers(c->object) && grace == 0 && !is_namespace_kept(call, c->object)) {
 		call->answers_status = !answers_object(c->kind);
-		if (value_get(metadata, SPAN("deletionTimestamp")) && !mark_ending(call, metadata, 0, &failure)) {
+		/* Pods are marked even when they go at once, as all that may have grace. */
+		if ((value_get(metadata, SPAN("deletionTimestamp")) || is_core(c->kind, "pods")) &&
+		    !mark_ending(call, metadata, 0, &failure)) {
 			answer_error(call, &failure);
 			return;
 		}
@@ -243,6 +245,11 @@ void delete_object(struct call *call)
 	struct error err = { 0 };
 
 	call->run = delete_object;
+	if (call->base.kind->orphans && strcmp(call->base.kind->plural, "jobs") == 0 && call->base.req &&
+	    call->options.propagation == PROPAGATE_UNSAID)
+		warn(call, "child pods are preserved by default when jobs are deleted; set "
+			   "propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress "
+			   "this warning");
 	if (!r) {
 		answer_not_found(call);
 		return;

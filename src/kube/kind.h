@@ -102,6 +102,7 @@ struct kind {
 	const char *const *categories;
 	bool is_namespaced;
 	bool is_custom;
+	bool orphans; /* dependents stay when a delete does not say what becomes of them */
 	bool has_generation;   /* metadata.generation is kept */
 	unsigned verbs;        /* enum kube_verb bits */
 	unsigned subresources; /* SUB_x */
@@ -109,6 +110,7 @@ struct kind {
 	const struct subresource *others;     /* ends with a row of zeros; NULL: none */
 	const struct type *(*type)(void);     /* built-in: the root type, "io.k8s.api.apps.v1.Deployment" */
 	const char *type_name;                /* the same by name; looked up once */
+	const char *deprecated;               /* a warning for every answer; or NULL */
 	const struct openapi_schema *openapi; /* custom */
 	void *custom;                         /* custom: the definition, crd/crd.h */
 	const struct selectable

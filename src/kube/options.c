@@ -9,7 +9,8 @@ struct option {
 	size_t offset;
 };
 
-#define AT(member) offsetof(struct options, member)
+#define AT(member)   offsetof(struct options, member)
+#define GRACE_UNSAID INT64_MIN
 
 static const struct option texts[] = {
 	{ "labelSelector", AT(label_selector) },     { "fieldSelector", AT(field_selector) },
@@ -394,7 +395,7 @@ static bool body_read(struct call *call, struct raw *raw)
 		return false;
 	}
 	*raw = (struct raw){ 0 };
-	call->options.grace_seconds = -1;
+	call->options.grace_seconds = GRACE_UNSAID;
 	member = value_get(&v, SPAN("propagationPolicy"));
 	raw->has_propagation = value_is(member, VALUE_STRING);
 	raw->propagation = raw->has_propagation ? member->string : (struct span){ 0 };
@@ -413,11 +414,19 @@ static bool body_read(struct call *call, struct raw *raw)
 
 /* ---- all ---- */
 
+/* A negative grace is the shortest there is. */
+static void grace_settle(struct call *call)
+{
+	int64_t *grace = &call->options.grace_seconds;
+
+	*grace = *grace == GRACE_UNSAID ? -1 : *grace < 0 ? 1 : *grace;
+}
+
 static bool query_read(struct call *call, struct raw *raw)
 {
 	struct span rest = call->query, name, value;
 
-	call->options.grace_seconds = -1;
+	call->options.grace_seconds = GRACE_UNSAID;
 	while (form_next(&rest, &call->arena, &name, &value)) {
 		bool is_known;
 
@@ -449,6 +458,7 @@ bool options_read(struct call *call)
 	case KUBE_DELETE:
 		if (call->body.len && !body_read(call, &raw))
 			return false;
+		grace_settle(call);
 		return check_delete(call, &raw);
 	case KUBE_GET:
 		return check_version(call);

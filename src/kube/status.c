@@ -352,6 +352,20 @@ void answer_no_method(struct call *call)
 
 /* ---- causes ---- */
 
+static bool is_same_cause(const struct cause *a, const struct cause *b)
+{
+	return span_equal(a->field, b->field) && span_equal(a->message, b->message);
+}
+
+static bool is_repeated(const struct cause *causes, const struct cause *c)
+{
+	for (; causes != c; causes = causes->next) {
+		if (is_same_cause(causes, c))
+			return true;
+	}
+	return false;
+}
+
 /* `KIND "name" is invalid: one` or `...: [one, two]`, each once. */
 static struct span causes_message(struct call *call, struct span kind, struct span group, struct span name,
 				  const struct cause *causes)
@@ -359,8 +373,10 @@ static struct span causes_message(struct call *call, struct span kind, struct sp
 	struct error ignored = { 0 };
 	struct buffer text;
 	struct span message;
-	bool is_list = causes && causes->next;
+	bool is_list = false;
 
+	for (const struct cause *c = causes; c; c = c->next)
+		is_list = is_list || !is_same_cause(c, causes);
 	buffer_init(&text, MIB(8));
 	buffer_append(&text, kind);
 	if (group.len) {
@@ -371,6 +387,8 @@ static struct span causes_message(struct call *call, struct span kind, struct sp
 	buffer_append(&text, name);
 	buffer_append(&text, SPAN("\" is invalid"));
 	for (const struct cause *c = causes; c; c = c->next) {
+		if (is_repeated(causes, c))
+			continue;
 		buffer_append(&text, c != causes ? SPAN(", ") : is_list ? SPAN(": [") : SPAN(": "));
 		if (c->field.len) {
 			buffer_append(&text, c->field);

@@ -124,6 +124,7 @@ const struct kind kind_endpoints = {
 	.is_namespaced = true,
 	.verbs = KUBE_ALL_VERBS,
 	.type_name = "io.k8s.api.core.v1.Endpoints",
+	.deprecated = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
 	.columns = endpoints_columns,
 	.defaults = endpoints_defaults,
 	.prepare = shape,
@@ -231,7 +232,9 @@ static void slice_validate(struct change *c)
 	check_metadata(c, name_check_subdomain);
 	check_one_of(c, AT(NULL, "addressType"), type, types);
 	check_slice_ports(c, AT(NULL, "ports"), get(c->object, "ports"));
-	check_endpoints(c, AT(NULL, "endpoints"), type, get(c->object, "endpoints"));
+	/* Endpoints that were taken once may stay. */
+	if (!c->old || !is_same(get(c->old, "endpoints"), get(c->object, "endpoints")))
+		check_endpoints(c, AT(NULL, "endpoints"), type, get(c->object, "endpoints"));
 	if (c->old)
 		check_same(c, AT(NULL, "addressType"), get(c->old, "addressType"), type);
 }
@@ -239,7 +242,9 @@ static void slice_validate(struct change *c)
 static bool slice_raises(const struct value *old, const struct value *object)
 {
 	return !is_same(get(old, "endpoints"), get(object, "endpoints")) ||
-	       !is_same(get(old, "ports"), get(object, "ports"));
+	       !is_same(get(old, "ports"), get(object, "ports")) ||
+	       !is_same(get(old, "addressType"), get(object, "addressType")) ||
+	       !is_same(get(get(old, "metadata"), "labels"), get(get(object, "metadata"), "labels"));
 }
 
 static struct value cell_slice_ports(const struct value *list, struct arena *arena)

@@ -119,30 +119,34 @@ static const struct {
 	      { "lastTimestamp", "deprecatedLastTimestamp" },
 	      { "count", "deprecatedCount" } };
 
-static void rename_members(struct value *object, bool to_core)
+static bool rename_members(struct value *object, bool to_core, struct arena *arena, struct error *err)
 {
-	for (uint32_t i = 0; value_is(object, VALUE_OBJECT) && i < object->object.count; i++) {
-		struct span *key = &object->object.members[i].key;
+	for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+		struct span from = span_of(to_core ? names[k].later : names[k].core),
+			    to = span_of(to_core ? names[k].core : names[k].later);
+		const struct value *v = value_get(object, from);
+		struct value moved;
 
-		for (size_t k = 0; k < ARRAY_LEN(names); k++) {
-			if (span_equal(*key, span_of(to_core ? names[k].later : names[k].core))) {
-				*key = span_of(to_core ? names[k].core : names[k].later);
-				break;
-			}
-		}
+		if (!v)
+			continue;
+		moved = *v;
+		(void)value_remove(object, from);
+		if (!value_set(object, to, moved, arena, err))
+			return false;
 	}
+	return true;
 }
 
 static bool to_core(struct value *object, struct arena *arena, struct error *err)
 {
-	rename_members(object, true);
-	return value_set(object, SPAN("apiVersion"), value_string(SPAN("v1")), arena, err) != NULL;
+	return rename_members(object, true, arena, err) &&
+	       value_set(object, SPAN("apiVersion"), value_string(SPAN("v1")), arena, err) != NULL;
 }
 
 static bool from_core(struct value *object, struct arena *arena, struct error *err)
 {
-	rename_members(object, false);
-	return value_set(object, SPAN("apiVersion"), value_string(SPAN("events.k8s.io/v1")), arena, err) != NULL;
+	return rename_members(object, false, arena, err) &&
+	       value_set(object, SPAN("apiVersion"), value_string(SPAN("events.k8s.io/v1")), arena, err) != NULL;
 }
 
 /* ---- the row, of either form ---- */

@@ -227,11 +227,14 @@ static void replica_set_validate(struct change *c)
 		check_replica_status(c);
 		return;
 	}
-	check_not_negative(c, AT(at, "replicas"), get(spec, "replicas"));
-	check_not_negative(c, AT(at, "minReadySeconds"), get(spec, "minReadySeconds"));
-	check_workload_selector(c, at, spec, "deployment");
-	pod_template_check(c, AT(at, "template"), get(spec, "template"));
-	pod_template_check_always(c, AT(at, "template"), get(spec, "template"), "ReplicaSet");
+	/* The real server looks twice at what is changed, and tells faults twice. */
+	for (int i = 0; i < (c->old ? 2 : 1); i++) {
+		check_not_negative(c, AT(at, "replicas"), get(spec, "replicas"));
+		check_not_negative(c, AT(at, "minReadySeconds"), get(spec, "minReadySeconds"));
+		check_workload_selector(c, at, spec, "deployment");
+		pod_template_check(c, AT(at, "template"), get(spec, "template"));
+		pod_template_check_always(c, AT(at, "template"), get(spec, "template"), "ReplicaSet");
+	}
 	if (c->old)
 		check_selector_same(c, AT(at, "selector"), get(get(c->old, "spec"), "selector"), get(spec, "selector"));
 }
@@ -307,18 +310,13 @@ static void controller_defaults(struct change *c)
 		pod_template_defaults(c, get(spec, "template"));
 }
 
-static void controller_validate(struct change *c)
+static void check_controller(struct change *c)
 {
 	const struct value *spec = get(c->object, "spec"), *selector = get(spec, "selector"),
 			   *template = get(spec, "template");
 	const struct value *labels = get(get(template, "metadata"), "labels");
 	const struct at *at = AT(NULL, "spec");
 
-	check_metadata(c, name_check_subdomain);
-	if (change_is_status(c)) {
-		check_replica_status(c);
-		return;
-	}
 	check_not_negative(c, AT(at, "minReadySeconds"), get(spec, "minReadySeconds"));
 	if (!count_of(selector))
 		fault_required(c, AT(at, "selector"), "");
@@ -339,6 +337,17 @@ static void controller_validate(struct change *c)
 	pod_template_check_always(c, AT(at, "template"), template, "ReplicationController");
 }
 
+static void controller_validate(struct change *c)
+{
+	check_metadata(c, name_check_subdomain);
+	if (change_is_status(c)) {
+		check_replica_status(c);
+		return;
+	}
+	for (int i = 0; i < (c->old ? 2 : 1); i++)
+		check_controller(c);
+}
+
 static const char *const controller_short[] = { "rc", NULL };
 
 const struct kind kind_replication_controller = {
@@ -347,6 +356,7 @@ const struct kind kind_replication_controller = {
 	.plural = "replicationcontrollers",
 	.singular = "replicationcontroller",
 	.kind = "ReplicationController",
+	.orphans = true,
 	.short_names = controller_short,
 	.categories = all,
 	.is_namespaced = true,

@@ -179,7 +179,7 @@ static const struct column priority_columns[] = {
 	COLUMN("Value", "integer", "Higher ones are placed first."),
 	COLUMN("Global-Default", "boolean", "Whether pods without a class have this one."),
 	COLUMN_AGE,
-	WIDE("PreemptionPolicy", "string", "Whether its pods push others out."),
+	COLUMN("PreemptionPolicy", "string", "Whether its pods push others out."),
 	{ 0 },
 };
 

@@ -156,6 +156,23 @@ const struct kind kind_stateful_set = {
 
 /* ---- DaemonSet ---- */
 
+#define GENERATION_KEY "deprecated.daemonset.template.generation"
+
+/* An annotation counts the changes of the template, from 1. */
+static void count_templates(struct change *c)
+{
+	const struct value *old = get(c->old, "spec");
+	struct value *annotations, *metadata;
+	int64_t generation = 0;
+
+	(void)number_parse_int64(get_text(get(get(c->old, "metadata"), "annotations"), GENERATION_KEY), &generation);
+	if (!c->old || !is_same(get(old, "template"), get(get(c->object, "spec"), "template")))
+		generation++;
+	metadata = ensure(c, c->object, "metadata");
+	annotations = ensure(c, metadata, "annotations");
+	set_text(c, annotations, GENERATION_KEY, path_print(c, "%lld", (long long)generation));
+}
+
 static void daemon_set_defaults(struct change *c)
 {
 	struct value *spec, *strategy;
@@ -172,6 +189,7 @@ static void daemon_set_defaults(struct change *c)
 		default_int(c, rolling, "maxSurge", 0);
 	}
 	pod_template_defaults(c, ensure(c, spec, "template"));
+	count_templates(c);
 }
 
 static bool is_some(const struct value *v)
@@ -205,14 +223,8 @@ static void check_daemon_strategy(struct change *c, const struct at *at, const s
 		fault_required(c, AT(here, "maxUnavailable"), "cannot be 0 when maxSurge is 0");
 }
 
-static void daemon_set_validate(struct change *c)
+static void check_daemon_spec(struct change *c, const struct at *at, const struct value *spec)
 {
-	const struct value *spec = get(c->object, "spec");
-	const struct at *at = AT(NULL, "spec");
-
-	check_metadata(c, name_check_subdomain);
-	if (change_is_status(c))
-		return;
 	if (get(spec, "selector"))
 		check_workload_selector(c, at, spec, "daemonset");
 	else
@@ -224,26 +236,28 @@ static void daemon_set_validate(struct change *c)
 	check_not_negative(c, AT(at, "minReadySeconds"), get(spec, "minReadySeconds"));
 	check_daemon_strategy(c, AT(at, "updateStrategy"), get(spec, "updateStrategy"));
 	check_not_negative(c, AT(at, "revisionHistoryLimit"), get(spec, "revisionHistoryLimit"));
-	if (c->old)
-		check_selector_same(c, AT(at, "selector"), get(get(c->old, "spec"), "selector"), get(spec, "selector"));
 }
 
-#define GENERATION_KEY "deprecated.daemonset.template.generation"
+static void daemon_set_validate(struct change *c)
+{
+	const struct value *spec = get(c->object, "spec");
+	const struct at *at = AT(NULL, "spec");
 
-/* An annotation counts the changes of the template, from 1. */
+	check_metadata(c, name_check_subdomain);
+	if (change_is_status(c))
+		return;
+	check_daemon_spec(c, at, spec);
+	if (!c->old)
+		return;
+	/* The real server looks twice at what is changed, and tells faults twice. */
+	check_daemon_spec(c, at, spec);
+	check_selector_same(c, AT(at, "selector"), get(get(c->old, "spec"), "selector"), get(spec, "selector"));
+}
+
 static void daemon_set_prepare(struct change *c)
 {
-	const struct value *old = get(c->old, "spec");
-	struct value *annotations, *metadata;
-	int64_t generation = 0;
-
 	prepare_status(c);
-	(void)number_parse_int64(get_text(get(get(c->old, "metadata"), "annotations"), GENERATION_KEY), &generation);
-	if (!c->old || !is_same(get(old, "template"), get(get(c->object, "spec"), "template")))
-		generation++;
-	metadata = ensure(c, c->object, "metadata");
-	annotations = ensure(c, metadata, "annotations");
-	set_text(c, annotations, GENERATION_KEY, path_print(c, "%lld", (long long)generation));
+	count_templates(c);
 }
 
 static void daemon_set_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena)
