@@ -4,7 +4,11 @@
 
 #include <stdlib.h>
 
-enum { LABELS_MOST = 4096, OWNERS_MOST = 1024 };
+enum {
+	LABELS_MOST = 4096,
+	OWNERS_MOST = 1024,
+	ITEMS_FIRST = 16, /* room for these needs no memory */
+};
 
 /* What is found, before it is known how much there is. */
 struct reading {
@@ -14,6 +18,9 @@ struct reading {
 	struct notes notes;
 	struct label *labels;
 	struct owner_note *owners;
+	uint32_t label_room, owner_room;
+	struct label first_labels[ITEMS_FIRST];
+	struct owner_note first_owners[ITEMS_FIRST];
 };
 
 static bool is_inside(struct span s, struct span text)
@@ -21,9 +28,45 @@ static bool is_inside(struct span s, struct span text)
 	return s.ptr >= text.ptr && s.ptr + s.len <= text.ptr + text.len;
 }
 
+/* `items`, or a larger copy of them when there is no room for one more. NULL: that would be too many. */
+static void *room_make(struct arena *arena, void *items, size_t size, uint32_t count, uint32_t most, uint32_t *room)
+{
+	struct error ignored = { 0 };
+	void *larger;
+
+	if (count < *room)
+		return items;
+	larger = count < most ? arena_array_(arena, 2 * (size_t)count, size, &ignored) : NULL;
+	if (!larger)
+		return NULL;
+	*room = 2 * count;
+	return memcpy(larger, items, count * size);
+}
+
+static void label_add(struct reading *r, struct label label)
+{
+	struct label *labels =
+	    room_make(&r->arena, r->labels, sizeof(*labels), r->notes.label_count, LABELS_MOST, &r->label_room);
+
+	if (!labels)
+		return;
+	r->labels = labels;
+	labels[r->notes.label_count++] = label;
+}
+
+static void owner_add(struct reading *r, struct owner_note owner)
+{
+	struct owner_note *owners =
+	    room_make(&r->arena, r->owners, sizeof(*owners), r->notes.owner_count, OWNERS_MOST, &r->owner_room);
+
+	if (!owners)
+		return;
+	r->owners = owners;
+	owners[r->notes.owner_count++] = owner;
+}
+
 static bool labels_read(struct reading *r, struct error *err)
 {
-	struct notes *n = &r->notes;
 	struct span key, value;
 
 	if (json_peek(&r->json) != JSON_OBJECT)
@@ -38,10 +81,7 @@ static bool labels_read(struct reading *r, struct error *err)
 		}
 		if (!json_read_string(&r->json, &value, err))
 			return false;
-		if (!r->labels)
-			r->labels = ARENA_ARRAY(&r->arena, struct label, LABELS_MOST, err);
-		if (r->labels && n->label_count < LABELS_MOST)
-			r->labels[n->label_count++] = (struct label){ key, value };
+		label_add(r, (struct label){ key, value });
 	}
 	return !r->json.failed;
 }
@@ -86,10 +126,8 @@ static bool owner_read(struct reading *r, struct error *err)
 		if (!good)
 			return false;
 	}
-	if (!r->owners)
-		r->owners = ARENA_ARRAY(&r->arena, struct owner_note, OWNERS_MOST, err);
-	if (r->owners && r->notes.owner_count < OWNERS_MOST && owner.uid.len)
-		r->owners[r->notes.owner_count++] = owner;
+	if (owner.uid.len)
+		owner_add(r, owner);
 	return !r->json.failed;
 }
 
@@ -203,13 +241,18 @@ static struct notes *notes_pack(struct reading *r, size_t *ret_size)
 
 void *notes_make(void *context, const struct record *r, size_t *ret_size)
 {
-	struct reading reading = { .text = r->text };
+	struct reading reading;
 	struct error ignored = {
 		0
 	}; /* a text that cannot be read has no labels; whoever reads it whole says what is wrong */
 	struct notes *n;
 
 	(void)context;
+	reading.text = r->text;
+	reading.notes = (struct notes){ 0 };
+	reading.labels = reading.first_labels;
+	reading.owners = reading.first_owners;
+	reading.label_room = reading.owner_room = ITEMS_FIRST;
 	arena_init(&reading.arena, MIB(16));
 	(void)object_read(&reading, &ignored);
 	n = notes_pack(&reading, ret_size);
