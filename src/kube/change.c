@@ -6,6 +6,7 @@
  * All of it happens in one turn of the loop unless a webhook is asked; then the object may have changed meanwhile, and the write is
  * made again from what is there now (or refused, when the client named a version).
  */
+#include "kube/crd/crd.h"
 #include "kube/kube_private.h"
 
 #include "base/clock.h"
@@ -198,7 +199,7 @@ static bool change_is_fine(struct call *call)
 	if (!c->cause_count)
 		return true;
 	/* Another form of a kind is checked, and told of, as that kind. */
-	answer_causes(call, span_of(c->kind->kind),
+	answer_causes(call, c->kind->is_custom ? get_string(c->object, "kind") : span_of(c->kind->kind),
 		      span_of(c->kind->stored_as ? c->kind->stored_as->group : c->kind->group), call->base.name,
 		      c->causes);
 	return false;
@@ -227,6 +228,16 @@ static struct span kind_api_version(const struct kind *kind, struct arena *arena
 
 static const char *const status_only[] = { "status", NULL };
 
+/* NULL: as usual. */
+static const char *const *manager_reset(const struct call *call)
+{
+	const struct kind *kind = call->base.kind;
+
+	if (span_equal(call->base.subresource, SPAN("status")))
+		return kind->status_keeps;
+	return kind->is_custom && kind->subresources & SUB_STATUS && !call->base.subresource.len ? status_only : NULL;
+}
+
 struct apply_manager manager_make(struct call *call)
 {
 	struct error ignored = { 0 };
@@ -234,12 +245,11 @@ struct apply_manager manager_make(struct call *call)
 	return (struct apply_manager){ .name = arena_copy(&call->arena, manager_of(call), &ignored),
 				       .api_version = kind_api_version(call->base.kind, &call->arena, &ignored),
 				       .subresource = call->base.subresource,
-				       .reset = call->base.kind->is_custom &&
-							call->base.kind->subresources & SUB_STATUS &&
-							!call->base.subresource.len
-						    ? status_only
-						    : NULL,
-				       .time = kube_now_text(kube_wall_ns(call->base.kube), &call->arena) };
+				       .reset = manager_reset(call),
+				       /* The real server loses the time of who writes by scale. */
+				       .time = span_equal(call->base.subresource, SPAN("scale"))
+						   ? (struct span){ 0 }
+						   : kube_now_text(kube_wall_ns(call->base.kube), &call->arena) };
 }
 
 /* False: answered. */
@@ -258,8 +268,9 @@ static bool fields_write(struct call *call)
 		}
 		old = &nothing;
 	}
-	if (call->is_apply || fields_track(old, call->change.object, kind_place(call->base.kind), &manager,
-					   &call->arena, &call->change_error))
+	if (call->is_apply || call->skips_owners ||
+	    fields_track(old, call->change.object, kind_place(call->base.kind), &manager, &call->arena,
+			 &call->change_error))
 		return true;
 	answer_error(call, &call->change_error);
 	return false;
@@ -350,7 +361,7 @@ static void change_admitted(void *context, const struct error *err)
 	if (c->old && raises_generation(call))
 		(void)set(call, value_get(c->object, SPAN("metadata")), "generation",
 			  value_int(value_find_int(c->old, "metadata.generation", 0) + 1));
-	if (c->old)
+	for (int i = 0; c->old && i < 2; i++) /* as often as the real server tells it */
 		check_added_finalizers(c);
 	if (c->kind->validate)
 		c->kind->validate(c);
@@ -458,7 +469,8 @@ static void stored(void *context, struct record *r, const struct error *err)
 	}
 	if (call->answer)
 		call->answer(call, success_code(call), c->object);
-	else if (call->finished || c->kind->stored_as || (call->is_removed && c->verb == KUBE_UPDATE))
+	else if (call->finished || c->kind->stored_as || !custom_is_stored_as(c->kind) ||
+		 (call->is_removed && c->verb == KUBE_UPDATE))
 		answer_value(call, success_code(call), c->object);
 	else
 		answer_text(call, success_code(call), r->text);
@@ -501,6 +513,12 @@ static struct span text_make(struct call *call, struct error *err)
 		    !object_set_version(&other, store_next_revision(call->base.kube->config.store), &call->arena,
 					err) ||
 		    !object_order(&other, &call->arena, err))
+			return (struct span){ 0 };
+		return value_print(&other, &call->arena, err);
+	}
+	if (!custom_is_stored_as(kind)) {
+		if (!value_copy(call->change.object, &call->arena, &other, err) ||
+		    !custom_to_stored(kind, &other, &call->arena, err) || !object_order(&other, &call->arena, err))
 			return (struct span){ 0 };
 		return value_print(&other, &call->arena, err);
 	}

@@ -194,6 +194,13 @@ static void delete_admitted(void *context, const struct error *err)
 		admission_answer(call, err);
 		return;
 	}
+	if (c->kind->begin_delete && c->kind->begin_delete(c)) {
+		if (c->is_dry_run)
+			answer_value(call, 200, c->object);
+		else
+			(void)change_store(call, false, 0);
+		return;
+	}
 	metadata = object_metadata(c->object, &call->arena, &failure);
 	grace = grace_of(call, c->object);
 	if (!metadata || !finalizers_make(call, metadata, &failure)) {
@@ -328,9 +335,10 @@ static void sweep_end(struct sweep *s)
 		struct span text =
 		    arena_print(&call->arena, &err,
 				"{\"kind\":\"%sList\",\"apiVersion\":\"%s%s%s\",\"metadata\":{\"resourceVersion\":\"%"
-				"lld\"},\"items\":[",
+				"lld\"%s},\"items\":[",
 				call->base.kind->kind, call->base.kind->group, call->base.kind->group[0] ? "/" : "",
-				call->base.kind->version, (long long)store_revision(call->base.kube->config.store));
+				call->base.kind->version, (long long)store_revision(call->base.kube->config.store),
+				call->base.kind->is_custom ? ",\"continue\":\"\"" : "");
 
 		buffer_append(&call->base.req->out, text);
 		buffer_append(&call->base.req->out, buffer_span(&s->items));

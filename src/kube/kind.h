@@ -48,8 +48,8 @@ struct change {
 	bool is_dry_run;
 	struct cause *causes, **causes_end;
 	size_t cause_count;
-	struct value *warnings; /* array of strings, for Warning headers */
-	struct error *err;      /* set when memory ended: then the change is given up */
+	struct value *warnings;      /* array of strings, for Warning headers */
+	struct error *err;           /* set when memory ended: then the change is given up */
 	struct admission *admission; /* private to admission/ */
 };
 
@@ -102,10 +102,11 @@ struct kind {
 	const char *const *categories;
 	bool is_namespaced;
 	bool is_custom;
-	bool orphans; /* dependents stay when a delete does not say what becomes of them */
-	bool has_generation;   /* metadata.generation is kept */
-	unsigned verbs;        /* enum kube_verb bits */
-	unsigned subresources; /* SUB_x */
+	bool orphans;                    /* dependents stay when a delete does not say what becomes of them */
+	bool has_generation;             /* metadata.generation is kept */
+	unsigned verbs;                  /* enum kube_verb bits */
+	unsigned subresources;           /* SUB_x */
+	const char *const *status_keeps; /* paths that a write of the status cannot change; NULL: { "spec", NULL } */
 	struct scale_paths scale;
 	const struct subresource *others;     /* ends with a row of zeros; NULL: none */
 	const struct type *(*type)(void);     /* built-in: the root type, "io.k8s.api.apps.v1.Deployment" */
@@ -130,6 +131,8 @@ struct kind {
 	void (*validate)(struct change *c); /* adds causes; c->old set at update: immutable fields too */
 	/* Did the part that raises metadata.generation change? NULL: spec did. */
 	bool (*raises_generation)(const struct value *old, const struct value *object);
+	/* At delete, before anything is marked: true when the object stays for now, as it has made c->object. */
+	bool (*begin_delete)(struct change *c);
 	/* After it is durable: allocations to keep, ... */
 	void (*changed)(struct kube *kube, const struct kind *kind, const struct value *old,
 			const struct value *object);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "kube/admission/quota.h"
 #include "kube/auth/auth.h"
+#include "kube/crd/crd.h"
 
 #include <stdlib.h>
 
@@ -38,7 +39,8 @@ struct kube *kube_new(const struct kube_config *config, struct error *err)
 	k->fair = fair_new(k);
 	k->watches = watch_set_new(k);
 	k->discovery = discovery_new(k);
-	k->collector = collector_new(k, err);
+	k->definitions = definitions_new(k, err);
+	k->collector = k->definitions ? collector_new(k, err) : NULL;
 	k->namespaces = k->collector ? namespaces_new(k, err) : NULL;
 	k->quotas = k->namespaces ? quotas_new(k, err) : NULL;
 	k->auth = k->quotas ? auth_new(k, config, err) : NULL;
@@ -59,6 +61,7 @@ void kube_stop(struct kube *k)
 	quotas_stop(k->quotas);
 	namespaces_stop(k->namespaces);
 	collector_stop(k->collector);
+	definitions_stop(k->definitions);
 	watch_set_free(k->watches);
 	k->auth = NULL;
 	k->watches = NULL;
@@ -72,6 +75,7 @@ void kube_free(struct kube *k)
 	quotas_free(k->quotas);
 	namespaces_free(k->namespaces);
 	collector_free(k->collector);
+	definitions_free(k->definitions);
 	discovery_free(k->discovery);
 	fair_free(k->fair);
 	while (k->free_calls) {

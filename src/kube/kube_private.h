@@ -42,6 +42,7 @@
 struct call;
 struct auth;
 struct collector;
+struct definitions;
 struct discovery;
 struct namespaces;
 struct watch_set;
@@ -173,6 +174,7 @@ struct call {
 	unsigned tries;
 	bool is_patch, is_apply, is_created, is_removed, was_strict_told;
 	bool skips_admission;
+	bool skips_owners;   /* managed fields stay as they are */
 	bool answers_status; /* a delete that leaves nothing answers with a Status, not with the object */
 	struct span patch_text;
 	struct kube_write write;     /* is_internal */
@@ -216,6 +218,8 @@ void answer_no_resource(struct call *call); /* the path */
 void answer_no_method(struct call *call);
 void answer_message(struct call *call, int code, const char *reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The same with empty details, as what is refused before a kind looks at it. */
+void answer_generic(struct call *call, int code, const char *reason, const char *message);
 /* What is in call->base.req->out, JSON. */
 void answer_out(struct call *call, int status);
 /* The Status for an error as JSON, for events of watches. */
@@ -245,8 +249,13 @@ enum body_form { BODY_JSON, BODY_YAML, BODY_PROTOBUF };
 
 /* The body as an object of `kind` (or the type of a subresource). False: answered. */
 bool decode_body(struct call *call, struct value *ret);
-/* What a patch has made, once more by the schema. False: answered. */
-bool decode_patched(struct call *call, struct value *v);
+/* What a patch has made, once more by the schema; `from` says where it comes from, for refusals (NULL: quote it as it is). False: answered. */
+struct patched {
+	const struct value *strategic; /* the patch, of a strategic merge; else NULL */
+	bool (*again)(struct call *call, void *context, struct value *ret); /* makes the object once more; or NULL */
+	void *context;
+};
+bool decode_patched(struct call *call, struct value *v, const struct patched *from);
 struct place kind_place(const struct kind *kind);
 const struct type *kind_type(const struct kind *kind);
 
@@ -287,7 +296,8 @@ bool table_row(struct call *call, const struct kind *kind, const struct value *o
 void table_columns(const struct kind *kind, struct json_writer *w);
 bool partial_write(const struct value *object, struct json_writer *w);
 struct span record_text(struct call *call, const struct record *r, struct error *err); /* as this version of the kind */
-bool reads_as_stored(const struct kind *kind);
+/* May the text be shown as it is, when it is of the kind's version? */
+bool reads_as_stored(const struct kind *kind, const struct record *r);
 
 /* ---- registry.c ---- */
 
@@ -314,6 +324,7 @@ struct kube {
 	struct fair *fair;
 	struct watch_set *watches;
 	struct collector *collector;
+	struct definitions *definitions;
 	struct namespaces *namespaces;
 	struct quotas *quotas; /* admission/quota.h */
 	struct discovery *discovery;
@@ -327,7 +338,8 @@ struct kube {
 
 struct watch_set *watch_set_new(struct kube *k);
 void watch_set_free(struct watch_set *s);
-void watch_set_end(struct watch_set *s); /* all of them end in good order */
+void watch_set_end(struct watch_set *s);       /* all of them end in good order */
+void watch_set_end_stale(struct watch_set *s); /* those of custom kinds that are not served any more, or anew */
 struct collector *collector_new(struct kube *k, struct error *err);
 /* From then on it follows and does nothing; what it has under way may still end. */
 void collector_stop(struct collector *c);

@@ -2,8 +2,11 @@
 /* read - get and list: the stored texts as they are, wherever that is what was asked for. */
 #include "kube/kube_private.h"
 
+#include "kube/crd/crd.h"
+#include "kube/go_words.h"
 #include "wire/base64.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { TOKEN_BYTES_MOST = 4096 };
@@ -15,9 +18,9 @@ static struct span version_of_kind(const struct kind *kind, struct arena *arena,
 	return kind->group[0] ? arena_print(arena, err, "%s/%s", kind->group, kind->version) : span_of(kind->version);
 }
 
-bool reads_as_stored(const struct kind *kind)
+bool reads_as_stored(const struct kind *kind, const struct record *r)
 {
-	return !(kind->is_custom && kind->defaults) && !kind->stored_as;
+	return !kind->stored_as && custom_is_current(kind, r);
 }
 
 /* Was the text written by this version of the kind? change.c puts kind and apiVersion first. */
@@ -44,17 +47,15 @@ struct value *record_object(const struct kind *kind, const struct record *r, str
 		return NULL;
 	if (kind->stored_as && kind->from_stored && !kind->from_stored(v, arena, err))
 		return NULL;
+	if (kind->is_custom)
+		return (custom_is_current(kind, r) && is_of_version(kind, r->text)) ||
+			       custom_from_stored(kind, v, arena, err)
+			   ? v
+			   : NULL;
 	if (!kind->stored_as && !is_of_version(kind, r->text)) {
 		version = version_of_kind(kind, arena, err);
 		if (!version.ptr || !value_set(v, SPAN("kind"), value_string(span_of(kind->kind)), arena, err) ||
 		    !value_set(v, SPAN("apiVersion"), value_string(version), arena, err))
-			return NULL;
-	}
-	if (kind->is_custom && kind->defaults) {
-		struct change c = { .kind = kind, .arena = arena, .verb = KUBE_GET, .object = v, .err = err };
-
-		kind->defaults(&c);
-		if (err->code)
 			return NULL;
 	}
 	return v;
@@ -65,7 +66,7 @@ struct span record_text(struct call *call, const struct record *r, struct error 
 	const struct kind *kind = call->base.kind;
 	struct value *v;
 
-	if (reads_as_stored(kind) && is_of_version(kind, r->text))
+	if (reads_as_stored(kind, r) && is_of_version(kind, r->text))
 		return r->text;
 	v = record_object(kind, r, &call->arena, err);
 	return v ? value_print(v, &call->arena, err) : (struct span){ 0 };
@@ -148,28 +149,53 @@ static struct span token_make(struct call *call, int64_t revision, struct span s
 	return token;
 }
 
+/* Bits behind the last whole byte count for nothing where the real server reads a token. */
+static struct span token_round(struct call *call, struct span token)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	struct error ignored = { 0 };
+	struct span made = arena_copy(&call->arena, token, &ignored);
+	const char *at = made.len % 4 >= 2 ? memchr(digits, made.ptr[made.len - 1], 64) : NULL;
+
+	if (at)
+		((char *)made.ptr)[made.len - 1] = digits[(at - digits) & (made.len % 4 == 2 ? 0x30 : 0x3c)];
+	return made;
+}
+
+static bool token_refuse(struct error *err, const char *why)
+{
+	*err = (struct error){ 0 };
+	return error_set(err, ERROR_INVALID, "invalid continue token: %s", why);
+}
+
 static bool token_read(struct call *call, int64_t *ret_revision, struct span *ret_start, struct error *err)
 {
 	struct span token = call->options.continue_token, text = { 0 };
-	const struct value *rv, *start;
+	char fault[GO_WORDS_SIZE] = "it is too long", why[GO_WORDS_SIZE + 32];
 	struct value v;
-	bool good = false;
+	bool is_text =
+	    token.len <= TOKEN_BYTES_MOST && (base64_read(token, &call->arena, &text, err) ||
+					      base64_read(token_round(call, token), &call->arena, &text, err));
 
-	if (token.len <= TOKEN_BYTES_MOST && !base64_read(token, &call->arena, &text, err))
-		text.ptr = NULL;
-	if (text.ptr && value_parse(text, NULL, &call->arena, &v, err)) {
-		rv = value_get(&v, SPAN("rv"));
-		start = value_get(&v, SPAN("start"));
-		good = value_is(rv, VALUE_INT) && rv->integer > 0 && value_is(start, VALUE_STRING) && start->string.len;
-		if (good) {
-			*ret_revision = rv->integer;
-			*ret_start = start->string;
-		}
+	if (!is_text || !value_parse(text, NULL, &call->arena, &v, err)) {
+		if (token.len <= TOKEN_BYTES_MOST && !go_json_fault(text, fault))
+			(void)snprintf(fault, sizeof(fault), "%.100s", err->message);
+		(void)snprintf(why, sizeof(why), "continue key is not valid: %s", fault);
+		return token_refuse(err, why);
 	}
-	if (good)
-		return true;
-	*err = (struct error){ 0 };
-	return error_set(err, ERROR_INVALID, "invalid continue token: continue key is not valid: invalid character");
+	if (!span_equal(get_string(&v, "v"), SPAN("meta.k8s.io/v1"))) {
+		(void)snprintf(why, sizeof(why), "server does not recognize this encoded version \"%.*s\"",
+			       (int)MIN(get_string(&v, "v").len, 32), get_string(&v, "v").ptr);
+		return token_refuse(err, why);
+	}
+	if (value_find_int(&v, "rv", 0) <= 0)
+		return token_refuse(err, "continue key is not valid: incorrect encoded start resourceVersion (version "
+					 "meta.k8s.io/v1)");
+	if (!get_string(&v, "start").len)
+		return token_refuse(err, "continue key is not valid: encoded start key empty (version meta.k8s.io/v1)");
+	*ret_revision = value_find_int(&v, "rv", 0);
+	*ret_start = get_string(&v, "start");
+	return true;
 }
 
 /* ---- lists ---- */
@@ -210,6 +236,8 @@ static void put_metadata(struct listing *l, struct buffer *out)
 	struct error ignored = { 0 };
 
 	buffer_print(out, "\"metadata\":{\"resourceVersion\":\"%lld\"", (long long)l->revision);
+	if (!(l->has_more && l->count) && l->call->base.kind->is_custom && l->call->form == FORM_OBJECT)
+		buffer_append(out, SPAN(",\"continue\":\"\""));
 	if (l->has_more && l->count) {
 		struct span key = l->records[l->count - 1]->key, last = span_skip(key, l->prefix.len), start, token;
 		char *text = arena_alloc(&l->call->arena, last.len + 1, &ignored);

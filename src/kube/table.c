@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* table - objects as rows of a meta.k8s.io Table, and as partial metadata. */
+#include "kube/crd/crd.h"
 #include "kube/kube_private.h"
 
 static const struct column columns_of_any[] = {
@@ -18,7 +19,7 @@ static void row_of_any(const struct value *object, int64_t now_ns, struct value 
 
 static const struct column *columns_of(const struct kind *kind)
 {
-	return kind->columns && kind->row ? kind->columns : columns_of_any;
+	return kind->columns && (kind->row || kind->is_custom) ? kind->columns : columns_of_any;
 }
 
 static void put(struct json_writer *w, struct span key, const char *text)
@@ -73,7 +74,10 @@ bool table_row(struct call *call, const struct kind *kind, const struct value *o
 	(void)err;
 	for (const struct column *c = columns_of(kind); c->name && count < COLUMNS_MAX; c++)
 		cells[count++] = value_null();
-	row(object, kube_wall_ns(call->base.kube), cells, arena);
+	if (kind->is_custom && kind->columns)
+		custom_row(kind, object, kube_wall_ns(call->base.kube), cells, arena);
+	else
+		row(object, kube_wall_ns(call->base.kube), cells, arena);
 	json_open_object(w);
 	json_key(w, SPAN("cells"));
 	json_open_array(w);

@@ -132,6 +132,20 @@ void watch_set_end(struct watch_set *s)
 	}
 }
 
+void watch_set_end_stale(struct watch_set *s)
+{
+	for (struct watching *w = s->first, *next; w; w = next) {
+		const struct kind *kind = w->kind;
+
+		next = w->next;
+		if (!kind->is_custom || kube_kind(s->kube, span_of(kind->group), span_of(kind->version),
+						  span_of(kind->plural)) == kind)
+			continue;
+		watching_end(w);
+		watching_free(w);
+	}
+}
+
 /* ---- lines ---- */
 
 static void send_status(struct watching *w, const struct status *s)
@@ -180,7 +194,7 @@ static bool line_write(struct watching *w, const char *type, const struct record
 static bool line_make(struct watching *w, const char *type, const struct record *r)
 {
 	struct watch_set *s = w->set;
-	bool is_plain = w->call->form == FORM_OBJECT && reads_as_stored(w->kind), is_made;
+	bool is_plain = w->call->form == FORM_OBJECT && reads_as_stored(w->kind, r), is_made;
 
 	if (is_plain && s->shared == r && s->shared_type == type && s->shared_kind == w->kind)
 		return true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* structural - a tree of nodes beside the schema's own JSON: what is looked up for every object is read once. */
 #define PCRE2_CODE_UNIT_WIDTH 8
+#include "kube/crd/checks.h"
 #include "kube/crd/structural_private.h"
 
 #include <pcre2.h>
@@ -78,12 +79,11 @@ static bool inner_read(struct compiler *c, struct openapi_schema *s, struct span
 
 	if (items && !(s->items = node_new(c, items, path_print(c->change, SPAN_FMT ".items", SPAN_ARG(path)))))
 		return false;
-	if (value_is(more, VALUE_BOOL))
-		s->takes_any = more->boolean;
-	else if (more)
+	s->takes_any = value_is(more, VALUE_BOOL); /* false too: members of a map are never dropped */
+	if (more && !s->takes_any)
 		s->additional =
 		    node_new(c, more, path_print(c->change, SPAN_FMT ".additionalProperties", SPAN_ARG(path)));
-	return !more || s->takes_any || s->additional || value_is(more, VALUE_BOOL);
+	return !more || s->takes_any || s->additional;
 }
 
 /* The default of a key of a list of maps, as it is written in JSON, or NULL. */
@@ -151,6 +151,25 @@ static bool schemas_read(struct compiler *c, const struct value *source, const c
 	return *ret != NULL;
 }
 
+const char *pattern_fault(struct span pattern, struct arena *arena)
+{
+	PCRE2_SIZE where;
+	PCRE2_UCHAR words[160] = "";
+	struct error ignored = { 0 };
+	struct span text;
+	int fault;
+	pcre2_code *code =
+	    pcre2_compile((PCRE2_SPTR)pattern.ptr, pattern.len, PCRE2_UTF | PCRE2_NO_UTF_CHECK, &fault, &where, NULL);
+
+	if (code) {
+		pcre2_code_free(code);
+		return NULL;
+	}
+	(void)pcre2_get_error_message(fault, words, sizeof(words));
+	text = arena_print(arena, &ignored, "%s at %zu", (const char *)words, (size_t)where);
+	return text.ptr ? text.ptr : "";
+}
+
 static bool pattern_read(struct compiler *c, struct openapi_schema *s, struct span path)
 {
 	const struct value *pattern = value_get(s->source, SPAN("pattern"));
@@ -191,8 +210,33 @@ static bool checks_read(struct compiler *c, struct openapi_schema *s, struct spa
 	       schemas_read(c, s->source, "oneOf", path, &s->one_of) && pattern_read(c, s, path);
 }
 
+/* What stands somewhere below is looked for only where it is. */
+static void node_sum(struct openapi_schema *s, const struct openapi_schema *below)
+{
+	if (!below)
+		return;
+	s->has_lists |= below->has_lists;
+	s->has_embedded |= below->has_embedded;
+	s->has_rules |= below->has_rules;
+	s->has_defaults |= below->has_defaults;
+}
+
+static void node_sum_all(struct openapi_schema *s)
+{
+	for (size_t i = 0; i < s->property_count; i++)
+		node_sum(s, s->properties[i].schema);
+	node_sum(s, s->items);
+	node_sum(s, s->additional);
+	s->has_lists |= s->list != LIST_ATOMIC;
+	s->has_embedded |= s->is_embedded;
+	s->has_rules |= value_is(value_get(s->source, SPAN("x-kubernetes-validations")), VALUE_ARRAY);
+	s->has_defaults |= s->otherwise != NULL;
+}
+
 static bool node_read(struct compiler *c, struct openapi_schema *s, struct span path)
 {
+	s->type = text_of(s->source, SPAN("type"));
+	s->format = format_find(text_of(s->source, SPAN("format")));
 	s->otherwise = value_get(s->source, SPAN("default"));
 	s->is_atomic = span_equal(text_of(s->source, SPAN("x-kubernetes-map-type")), SPAN("atomic"));
 	s->keeps_unknown = is_true(s->source, SPAN("x-kubernetes-preserve-unknown-fields"));
@@ -222,6 +266,7 @@ static struct openapi_schema *node_new(struct compiler *c, const struct value *s
 	s->source = source;
 	c->depth++; /* no deeper than the JSON is: VALUE_DEPTH_MAX */
 	ok = node_read(c, s, path);
+	node_sum_all(s);
 	c->depth--;
 	return ok ? s : NULL;
 }
@@ -307,6 +352,11 @@ bool openapi_schema_is_atomic(const struct openapi_schema *s)
 	return s->is_atomic;
 }
 
+bool openapi_schema_has_rules(const struct openapi_schema *s)
+{
+	return s->has_rules;
+}
+
 const struct value *openapi_schema_source(const struct openapi_schema *s)
 {
 	return s->source;
@@ -327,24 +377,31 @@ static bool is_of_every_object(struct span key)
 
 static void prune(struct pruning *p, const struct openapi_schema *s, struct value *v, bool is_object);
 
+/* The member stays: by its own schema, or that of a map's values, or because unknown ones stay. */
+static bool member_stays(const struct openapi_schema *s, struct span key, const struct openapi_schema **ret)
+{
+	*ret = s ? openapi_schema_member(s, key) : NULL;
+	return *ret || (s && (s->takes_any || s->keeps_unknown));
+}
+
 static void prune_members(struct pruning *p, const struct openapi_schema *s, struct value *v, bool is_object)
 {
 	for (uint32_t i = 0; i < v->object.count;) {
 		struct value_member *m = &v->object.members[i];
-		const struct openapi_schema *inner = openapi_schema_member(s, m->key);
+		const struct openapi_schema *inner;
 		size_t len = p->path.len;
 
-		if ((is_object || s->is_embedded) && is_of_every_object(m->key)) {
+		if ((is_object || (s && s->is_embedded)) && is_of_every_object(m->key)) {
 			i++;
 			continue;
 		}
 		if (len)
 			buffer_byte(&p->path, '.');
 		buffer_append(&p->path, m->key);
-		if (inner) {
-			prune(p, inner, &m->value, false);
-			i++;
-		} else if (s->keeps_unknown || s->takes_any) {
+		if (member_stays(s, m->key, &inner)) {
+			/* What stays though it is unknown is not looked into; values of a map of anything have no members. */
+			if (inner || !s->keeps_unknown)
+				prune(p, inner, &m->value, false);
 			i++;
 		} else {
 			if (p->report && p->report->unknown)
@@ -359,42 +416,73 @@ static void prune(struct pruning *p, const struct openapi_schema *s, struct valu
 {
 	if (v->type == VALUE_OBJECT) {
 		prune_members(p, s, v, is_object);
-	} else if (v->type == VALUE_ARRAY && s->items) {
-		for (uint32_t i = 0; i < v->array.count; i++) {
-			size_t len = p->path.len;
+		return;
+	}
+	if (s && s->keeps_unknown && !s->items)
+		return;
+	for (uint32_t i = 0; v->type == VALUE_ARRAY && i < v->array.count; i++) {
+		size_t len = p->path.len;
 
-			buffer_print(&p->path, "[%u]", i);
-			prune(p, s->items, value_item(v, i), false);
-			p->path.len = len;
-		}
+		buffer_print(&p->path, "[%u]", i);
+		prune(p, s ? s->items : NULL, value_item(v, i), false);
+		p->path.len = len;
 	}
 }
 
-void openapi_schema_prune(const struct openapi_schema *s, struct value *v, const struct schema_report *report)
+static void prune_all(const struct openapi_schema *s, struct value *v, const struct schema_report *report,
+		      bool is_object)
 {
 	struct pruning p = { .report = report };
 
 	buffer_init(&p.path, KIB(64)); /* a longer path is cut */
-	prune(&p, s, v, true);
+	prune(&p, s, v, is_object);
 	buffer_done(&p.path);
+}
+
+void openapi_schema_prune(const struct openapi_schema *s, struct value *v, const struct schema_report *report)
+{
+	prune_all(s, v, report, true);
+}
+
+void openapi_schema_prune_below(const struct openapi_schema *s, struct value *v, const struct schema_report *report)
+{
+	prune_all(s, v, report, false);
 }
 
 /* ---- defaults ---- */
 
+/* A null where none may be: the default's place, or nothing's. */
+static bool is_stray_null(const struct value *v, const struct openapi_schema *s)
+{
+	return s && v->type == VALUE_NULL && !s->is_nullable;
+}
+
+static void nulls_drop(const struct openapi_schema *s, struct value *v)
+{
+	for (uint32_t i = 0; i < v->object.count;) {
+		struct value_member *m = &v->object.members[i];
+		const struct openapi_schema *one = openapi_schema_member(s, m->key);
+
+		if (is_stray_null(&m->value, one) && !one->otherwise)
+			(void)value_remove(v, m->key);
+		else
+			i++;
+	}
+}
+
 static bool default_members(const struct openapi_schema *s, struct value *v, struct arena *arena, struct error *err)
 {
-	for (size_t i = 0; i < s->property_count; i++) {
+	nulls_drop(s, v);
+	for (size_t i = 0; s->has_defaults && i < s->property_count; i++) {
 		const struct openapi_schema *one = s->properties[i].schema;
-		struct value *at = value_get(v, s->properties[i].name), copy;
+		struct value *at, copy;
 
-		/* A null where none may be counts as absent. */
-		if (one->otherwise && (!at || (at->type == VALUE_NULL && !one->is_nullable))) {
-			if (!value_copy(one->otherwise, arena, &copy, err) ||
-			    !value_set(v, s->properties[i].name, copy, arena, err))
-				return false;
-		} else if (at && at->type == VALUE_NULL && !one->is_nullable) {
-			(void)value_remove(v, s->properties[i].name);
-		}
+		if (!one->otherwise)
+			continue;
+		at = value_get(v, s->properties[i].name);
+		if ((!at || is_stray_null(at, one)) && (!value_copy(one->otherwise, arena, &copy, err) ||
+							!value_set(v, s->properties[i].name, copy, arena, err)))
+			return false;
 	}
 	for (uint32_t i = 0; i < v->object.count; i++) {
 		const struct openapi_schema *one = openapi_schema_member(s, v->object.members[i].key);
@@ -405,12 +493,19 @@ static bool default_members(const struct openapi_schema *s, struct value *v, str
 	return true;
 }
 
+static bool default_item(const struct openapi_schema *s, struct value *v, struct arena *arena, struct error *err)
+{
+	if (is_stray_null(v, s) && s->otherwise && !value_copy(s->otherwise, arena, v, err))
+		return false;
+	return openapi_schema_default(s, v, arena, err);
+}
+
 bool openapi_schema_default(const struct openapi_schema *s, struct value *v, struct arena *arena, struct error *err)
 {
 	if (v->type == VALUE_OBJECT)
 		return default_members(s, v, arena, err);
 	for (uint32_t i = 0; v->type == VALUE_ARRAY && s->items && i < v->array.count; i++)
-		if (!openapi_schema_default(s->items, value_item(v, i), arena, err))
+		if (!default_item(s->items, value_item(v, i), arena, err))
 			return false;
 	return true;
 }

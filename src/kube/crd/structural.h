@@ -27,8 +27,20 @@ bool openapi_schema_is_atomic(const struct openapi_schema *s); /* x-kubernetes-m
 
 /* Drops what the schema does not name (but apiVersion, kind, metadata at the root), telling each path. */
 void openapi_schema_prune(const struct openapi_schema *s, struct value *v, const struct schema_report *report);
+/* The same of a value inside an object, by the schema that stands there. */
+void openapi_schema_prune_below(const struct openapi_schema *s, struct value *v, const struct schema_report *report);
 bool openapi_schema_default(const struct openapi_schema *s, struct value *v, struct arena *arena, struct error *err);
-/* Adds a cause for each fault of `v`; `path` is where it stands, empty for a whole object. */
-void openapi_schema_validate(const struct openapi_schema *s, const struct value *v, struct span path, struct change *c);
+/* Adds a cause for each fault of `v`; `path` is where it stands, empty for a whole object. `old` (or NULL) is what stands there now: what
+ * is faulty in it already, and does not change, is let through. */
+void openapi_schema_validate(const struct openapi_schema *s, const struct value *v, const struct value *old,
+			     struct span path, struct change *c);
+/* Of whole objects: items that are twice in sets and maps (when `old` has none); apiVersion, kind and metadata of embedded objects. */
+void openapi_schema_check_lists(const struct openapi_schema *s, const struct value *v, const struct value *old,
+				struct change *c);
+void openapi_schema_check_embedded(const struct openapi_schema *s, const struct value *v, struct change *c);
+/* Metadata of embedded objects gets the form of metadata; unknown members are told. INVALID: it is none. */
+bool openapi_schema_coerce(const struct openapi_schema *s, struct value *v, const struct schema_report *report,
+			   struct arena *arena, struct error *err);
+bool openapi_schema_has_rules(const struct openapi_schema *s); /* x-kubernetes-validations, here or below */
 /* The schema as JSON, for OpenAPI documents. */
 const struct value *openapi_schema_source(const struct openapi_schema *s);

@@ -83,7 +83,8 @@ static void faults_are_told_in_the_real_servers_words(void **state)
 		s = openapi_schema_new(&schema, SPAN("schema"), &c);
 		assert_non_null(s);
 		assert_true(openapi_schema_default(s, &object, &arena, &err));
-		openapi_schema_validate(s, &object, SPAN(""), &c);
+		openapi_schema_validate(s, &object, NULL, SPAN(""), &c);
+		openapi_schema_check_lists(s, &object, NULL, &c);
 		assert_int_equal(err.code, 0);
 		assert_int_equal(c.cause_count, rows[i].field != NULL);
 		if (rows[i].field) {
@@ -116,7 +117,7 @@ static void a_value_that_fits_none_of_several_schemas_is_told_why(void **state)
 	object = parse("{'any':3}", &arena);
 	s = openapi_schema_new(&schema, SPAN("schema"), &c);
 	assert_non_null(s);
-	openapi_schema_validate(s, &object, SPAN(""), &c);
+	openapi_schema_validate(s, &object, NULL, SPAN(""), &c);
 	assert_int_equal(c.cause_count, 2);
 	assert_true(span_equal(c.causes->message,
 			       SPAN("Invalid value: \"\": \"any\" must validate at least one schema (anyOf)")));

@@ -10,6 +10,9 @@
 #include <stdlib.h>
 
 /* A hostile pattern gives up here; Go's own has no such case, as it never goes back. */
+/* What a number with a fraction may be and count as a whole one: 2^53 - 1. */
+#define INTEGER_MOST 9007199254740991.0
+
 enum { PATTERN_STEPS_MAX = 1000000, PATTERN_HEAP_KIB = 4096, CHECKS_MAX = 2000000 };
 
 struct validation {
@@ -20,7 +23,10 @@ struct validation {
 	unsigned is_silent; /* inside anyOf and the like: faults are counted, not told */
 };
 
-static void validate(struct validation *d, const struct openapi_schema *s, const struct value *v);
+static void validate(struct validation *d, const struct openapi_schema *s, const struct value *v,
+		     const struct value *old);
+static void validate_node(struct validation *d, const struct openapi_schema *s, const struct value *v,
+			  const struct value *old);
 
 /* NULL when this one is only counted. */
 static struct span fault_path(struct validation *d)
@@ -47,22 +53,25 @@ static bool fits_type(const struct value *v, struct span type)
 {
 	if (v->type == VALUE_DOUBLE)
 		return span_equal(type, SPAN("number")) ||
-		       (span_equal(type, SPAN("integer")) && isfinite(v->number) && v->number == floor(v->number));
+		       (span_equal(type, SPAN("integer")) && fabs(v->number) <= INTEGER_MOST &&
+			v->number == floor(v->number));
 	if (v->type == VALUE_INT && span_equal(type, SPAN("number")))
 		return true;
 	return span_equal(type, span_of(value_type_name(v->type)));
 }
 
 /* A wrong type has a reason of its own, with the words of a wrong value. */
-static void fault_type(struct validation *d, struct span type, struct span given)
+static void fault_type(struct validation *d, struct span type, struct span given, struct span shown)
 {
 	struct value name = value_string(given);
 	struct cause **last = &d->change->causes;
 	size_t before = d->change->cause_count;
+	struct span quoted =
+	    value_print(&(struct value){ .type = VALUE_STRING, .string = shown }, d->change->arena, d->change->err);
 
 	fault_body(
 	    d, &name,
-	    detail_print(d->change, "must be of type " SPAN_FMT ": \"" SPAN_FMT "\"", SPAN_ARG(type), SPAN_ARG(given)));
+	    detail_print(d->change, "must be of type " SPAN_FMT ": " SPAN_FMT, SPAN_ARG(type), SPAN_ARG(quoted)));
 	if (d->change->cause_count == before)
 		return;
 	while (*last && (*last)->next)
@@ -71,21 +80,24 @@ static void fault_type(struct validation *d, struct span type, struct span given
 		(*last)->reason = "FieldValueTypeInvalid";
 }
 
-static bool check_type(struct validation *d, const struct openapi_schema *s, const struct value *v)
+static void check_type(struct validation *d, const struct openapi_schema *s, const struct value *v)
 {
-	struct span type = get_text(s->source, "type");
+	struct span type = s->type;
 
 	if (v->type == VALUE_NULL && s->is_nullable)
-		return true;
+		return;
 	if (s->is_int_or_string) {
 		if (v->type == VALUE_STRING || fits_type(v, SPAN("integer")))
-			return true;
+			return;
 		type = SPAN("integer,string");
 	}
 	if (!type.len || (!s->is_int_or_string && fits_type(v, type)))
-		return true;
-	fault_type(d, type, span_of(value_type_name(v->type)));
-	return false;
+		return;
+	/* A text with a format is of that format's type, whatever else is asked. */
+	if (v->type == VALUE_STRING && s->format && !span_equal(type, SPAN("number")) &&
+	    !span_equal(type, SPAN("integer")))
+		return;
+	fault_type(d, type, span_of(value_type_name(v->type)), span_of(value_type_name(v->type)));
 }
 
 static bool is_same_value(const struct value *a, const struct value *b)
@@ -133,6 +145,16 @@ static bool is_number(const struct value *v)
 	return value_is(v, VALUE_INT) || value_is(v, VALUE_DOUBLE);
 }
 
+/* A bound of whole numbers is a whole number itself: its fraction is cut off. */
+static struct value bound_of(const struct value *v, const struct value *bound)
+{
+	if (v->type != VALUE_INT || bound->type != VALUE_DOUBLE)
+		return *bound;
+	if (bound->number >= 0x1p63 || !isfinite(bound->number))
+		return value_int(INT64_MAX);
+	return value_int(bound->number <= -0x1p63 ? INT64_MIN : (int64_t)bound->number);
+}
+
 static bool is_over(const struct value *v, const struct value *most, bool excludes)
 {
 	if (v->type == VALUE_INT && most->type == VALUE_INT)
@@ -142,12 +164,12 @@ static bool is_over(const struct value *v, const struct value *most, bool exclud
 
 static bool is_multiple(const struct value *v, const struct value *of)
 {
-	double times;
+	double factor = number_of(of), times;
 
 	if (v->type == VALUE_INT && of->type == VALUE_INT)
-		return of->integer == 0 || of->integer == -1 || v->integer % of->integer == 0;
-	times = number_of(v) / number_of(of);
-	return number_of(of) == 0 || times == nearbyint(times);
+		return of->integer == -1 || v->integer % of->integer == 0;
+	times = factor < 1 ? 1 / factor * number_of(v) : number_of(v) / factor;
+	return fabs(times) <= INTEGER_MOST && fabs(times - nearbyint(times)) < 1e-9 * fmax(1, fabs(times));
 }
 
 static const char *limit_words(struct validation *d, const char *words, const struct value *limit)
@@ -157,21 +179,40 @@ static const char *limit_words(struct validation *d, const char *words, const st
 	return detail_print(d->change, "%s " SPAN_FMT, words, SPAN_ARG(text));
 }
 
+static void check_multiple(struct validation *d, const struct value *v, const struct value *of)
+{
+	struct value factor = bound_of(v, of);
+	struct span path;
+
+	if (number_of(&factor) > 0) {
+		if (!is_multiple(v, &factor))
+			fault_body(d, v, limit_words(d, "should be a multiple of", &factor));
+		return;
+	}
+	path = fault_path(d);
+	if (path.ptr)
+		cause_invalid(
+		    d->change, path, v,
+		    detail_print(d->change, "factor MultipleOf declared for " SPAN_FMT " must be positive: " SPAN_FMT,
+				 SPAN_ARG(path), SPAN_ARG(value_print(&factor, d->change->arena, d->change->err))));
+}
+
 static void check_number(struct validation *d, const struct openapi_schema *s, const struct value *v)
 {
 	const struct value *most = get(s->source, "maximum"), *least = get(s->source, "minimum");
 	const struct value *of = get(s->source, "multipleOf");
 	bool no_most = get_bool(s->source, "exclusiveMaximum"), no_least = get_bool(s->source, "exclusiveMinimum");
+	struct value bound;
 
-	if (is_number(of) && !is_multiple(v, of))
-		fault_body(d, v, limit_words(d, "should be a multiple of", of));
-	if (is_number(most) && is_over(v, most, no_most))
+	if (is_number(of))
+		check_multiple(d, v, of);
+	if (is_number(most) && (bound = bound_of(v, most), is_over(v, &bound, no_most)))
 		fault_body(d, v,
-			   limit_words(d, no_most ? "should be less than" : "should be less than or equal to", most));
-	if (is_number(least) && is_over(least, v, no_least))
+			   limit_words(d, no_most ? "should be less than" : "should be less than or equal to", &bound));
+	if (is_number(least) && (bound = bound_of(v, least), is_over(&bound, v, no_least)))
 		fault_body(
 		    d, v,
-		    limit_words(d, no_least ? "should be greater than" : "should be greater than or equal to", least));
+		    limit_words(d, no_least ? "should be greater than" : "should be greater than or equal to", &bound));
 }
 
 static int64_t letters(struct span s)
@@ -199,19 +240,29 @@ static bool pattern_matches(const struct openapi_schema *s, struct span text)
 	return found >= 0;
 }
 
+/* The first fault is told. */
 static void check_string(struct validation *d, const struct openapi_schema *s, const struct value *v)
 {
 	int64_t most = get_int(s->source, "maxLength", INT64_MAX), least = get_int(s->source, "minLength", 0);
 	struct span path;
 
-	if (letters(v->string) > most && (path = fault_path(d)).ptr)
-		cause_too_long(d->change, path, (size_t)most);
-	if (letters(v->string) < least)
+	if (letters(v->string) > most) {
+		path = fault_path(d);
+		if (path.ptr)
+			cause_too_long(d->change, path, (size_t)most);
+	} else if (letters(v->string) < least) {
 		fault_body(d, v, detail_print(d->change, "should be at least %lld chars long", (long long)least));
-	if (s->pattern && !pattern_matches(s, v->string))
+	} else if (s->pattern && !pattern_matches(s, v->string)) {
 		fault_body(
 		    d, v,
 		    detail_print(d->change, "should match '" SPAN_FMT "'", SPAN_ARG(get_text(s->source, "pattern"))));
+	}
+}
+
+static void check_format(struct validation *d, const struct openapi_schema *s, const struct value *v)
+{
+	if (s->format && !format_fits(s->format, v->string))
+		fault_type(d, get_text(s->source, "format"), v->string, v->string);
 }
 
 /* ---- objects and lists ---- */
@@ -235,7 +286,8 @@ static void path_member(struct validation *d, struct span key)
 	buffer_append(&d->path, key);
 }
 
-static void check_object(struct validation *d, const struct openapi_schema *s, const struct value *v)
+static void check_object(struct validation *d, const struct openapi_schema *s, const struct value *v,
+			 const struct value *old)
 {
 	size_t len = d->path.len;
 
@@ -258,165 +310,59 @@ static void check_object(struct validation *d, const struct openapi_schema *s, c
 		if (!one)
 			continue;
 		path_member(d, m->key);
-		validate(d, one, &m->value);
+		validate(d, one, &m->value, value_get(old, m->key));
 		d->path.len = len;
 	}
 }
 
-/* The same for values that are equal, in whatever order their members are. */
-static uint64_t value_hash(const struct value *v)
-{
-	uint64_t h = (uint64_t)v->type * 0x9e3779b97f4a7c15u;
-
-	if (v->type == VALUE_STRING)
-		return h ^ span_hash(v->string);
-	if (v->type == VALUE_INT || v->type == VALUE_BOOL)
-		return span_hash(span_from(&(int64_t){ v->type == VALUE_INT ? v->integer : v->boolean }, 8)) ^ h;
-	if (v->type == VALUE_DOUBLE)
-		return span_hash(span_from(&v->number, sizeof(v->number))) ^ h;
-	for (uint32_t i = 0; v->type == VALUE_ARRAY && i < v->array.count; i++)
-		h = h * 31 + value_hash(value_item(v, i));
-	for (uint32_t i = 0; v->type == VALUE_OBJECT && i < v->object.count; i++)
-		h += span_hash(v->object.members[i].key) * (value_hash(&v->object.members[i].value) | 1);
-	return h;
-}
-
-/* What tells an item from others: itself, or its keys. */
-static struct value identity_of(struct validation *d, const struct openapi_schema *s, const struct value *item)
-{
-	struct value keys = value_object();
-
-	if (s->list == LIST_SET || item->type != VALUE_OBJECT)
-		return *item;
-	for (size_t i = 0; i < s->list_key_count; i++) {
-		const struct value *key = value_get(item, s->list_keys[i]);
-
-		if (key)
-			(void)value_set(&keys, s->list_keys[i], *key, d->change->arena, d->change->err);
-	}
-	return keys;
-}
-
-static int by_key(const void *a, const void *b)
-{
-	const struct value_member *x = a, *y = b;
-	size_t n = MIN(x->key.len, y->key.len);
-	int order = n ? memcmp(x->key.ptr, y->key.ptr, n) : 0;
-
-	return order ? order : (x->key.len > y->key.len) - (x->key.len < y->key.len);
-}
-
-/* An object as Go's %#v has a map of anything: its keys in order. */
-static struct span print_go(struct validation *d, const struct value *object)
-{
-	struct arena *arena = d->change->arena;
-	uint32_t count = object->object.count;
-	struct value_member *sorted = ARENA_ARRAY(arena, struct value_member, count + 1, d->change->err);
-	struct buffer text;
-	struct span printed;
-
-	if (!sorted)
-		return (struct span){ 0 };
-	if (count) {
-		memcpy(sorted, object->object.members, count * sizeof(*sorted));
-		qsort(sorted, count, sizeof(*sorted), by_key);
-	}
-	buffer_init(&text, KIB(64)); /* a longer one is cut */
-	buffer_append(&text, SPAN("map[string]interface {}{"));
-	for (uint32_t i = 0; i < count; i++) {
-		struct value key = value_string(sorted[i].key);
-
-		if (i)
-			buffer_append(&text, SPAN(", "));
-		buffer_append(&text, value_print(&key, arena, d->change->err));
-		buffer_byte(&text, ':');
-		buffer_append(&text, value_print(&sorted[i].value, arena, d->change->err));
-	}
-	buffer_byte(&text, '}');
-	printed = arena_copy(arena, buffer_span(&text), d->change->err);
-	buffer_done(&text);
-	return printed;
-}
-
-struct identity {
-	struct value value;
-	uint64_t hash;
-	uint32_t index;
-};
-
-static int by_hash(const void *a, const void *b)
-{
-	const struct identity *x = a, *y = b;
-
-	if (x->hash != y->hash)
-		return x->hash < y->hash ? -1 : 1;
-	return (x->index > y->index) - (x->index < y->index);
-}
-
-static void check_unique(struct validation *d, const struct openapi_schema *s, const struct value *v)
-{
-	uint32_t count = v->array.count;
-	struct identity *all = ARENA_ARRAY(d->change->arena, struct identity, count + 1, d->change->err);
-	size_t len = d->path.len;
-
-	for (uint32_t i = 0; all && i < count; i++) {
-		all[i].value = identity_of(d, s, value_item(v, i));
-		all[i].hash = value_hash(&all[i].value);
-		all[i].index = i;
-	}
-	if (all && count)
-		qsort(all, count, sizeof(*all), by_hash);
-	for (uint32_t i = 1; all && i < count; i++) {
-		struct span path;
-
-		if (all[i].hash != all[i - 1].hash || !value_equal(&all[i].value, &all[i - 1].value))
-			continue;
-		buffer_print(&d->path, "[%u]", all[i].index);
-		path = fault_path(d);
-		if (path.ptr && all[i].value.type == VALUE_OBJECT)
-			fault_duplicate_printed(d->change, &(const struct at){ .name = path.ptr },
-						print_go(d, &all[i].value));
-		else if (path.ptr)
-			cause_duplicate(d->change, path, &all[i].value);
-		d->path.len = len;
-	}
-}
-
-static void check_array(struct validation *d, const struct openapi_schema *s, const struct value *v)
+static void check_array(struct validation *d, const struct openapi_schema *s, const struct value *v,
+			const struct value *old)
 {
 	size_t len = d->path.len;
+	bool has_keys = s->list == LIST_MAP && value_is(old, VALUE_ARRAY) && s->items;
+	struct list_index *index = has_keys ? list_index_new(s, old, d->change->arena, d->change->err) : NULL;
 
-	check_count(d, s, v, "maxItems", "minItems", "items");
 	for (uint32_t i = 0; s->items && i < v->array.count; i++) {
 		buffer_print(&d->path, "[%u]", i);
-		validate(d, s->items, value_item(v, i));
+		validate(d, s->items, value_item(v, i), index ? list_index_find(index, value_item(v, i)) : NULL);
 		d->path.len = len;
 	}
-	if (s->list != LIST_ATOMIC)
-		check_unique(d, s, v);
+	check_count(d, s, v, "maxItems", "minItems", "items");
 }
 
 /* ---- schemas beside ---- */
 
-static bool fits(struct validation *d, const struct openapi_schema *s, const struct value *v)
+/* Schemas beside say what else must hold of the same value. */
+static bool fits(struct validation *d, const struct openapi_schema *s, const struct value *v, const struct value *old)
 {
 	size_t before = d->faults;
 	bool ok;
 
 	d->is_silent++;
-	validate(d, s, v);
+	validate_node(d, s, v, old);
 	d->is_silent--;
 	ok = d->faults == before;
 	d->faults = before;
 	return ok;
 }
 
-static size_t fit_count(struct validation *d, struct openapi_schema **all, const struct value *v, size_t enough)
+/* How many fit, up to `enough`; and of those that do not the one that went furthest. */
+static size_t fit_count(struct validation *d, struct openapi_schema **all, const struct value *v,
+			const struct value *old, size_t enough, const struct openapi_schema **ret_best)
 {
-	size_t n = 0;
+	size_t n = 0, most = 0;
 
-	for (size_t i = 0; all[i] && n < enough; i++)
-		n += fits(d, all[i], v);
+	*ret_best = NULL;
+	for (size_t i = 0; all[i] && n < enough; i++) {
+		size_t before = d->checks;
+
+		if (fits(d, all[i], v, old)) {
+			n++;
+		} else if (!*ret_best || d->checks - before > most) {
+			most = d->checks - before;
+			*ret_best = all[i];
+		}
+	}
 	return n;
 }
 
@@ -431,27 +377,48 @@ static void fault_beside(struct validation *d, const char *words)
 			      detail_print(d->change, "\"%.*s\" %s", (int)path.len, path.ptr, words));
 }
 
-static void check_beside(struct validation *d, const struct openapi_schema *s, const struct value *v)
+static void check_all(struct validation *d, const struct openapi_schema *s, const struct value *v,
+		      const struct value *old)
 {
+	size_t fit = 0, count = 0;
+
+	for (; s->all_of && s->all_of[count]; count++) {
+		size_t before = d->faults;
+
+		validate_node(d, s->all_of[count], v, old);
+		fit += d->faults == before;
+	}
+	if (fit < count)
+		fault_beside(d, fit ? "must validate all the schemas (allOf)"
+				    : "must validate all the schemas (allOf). None validated");
+}
+
+static void check_beside(struct validation *d, const struct openapi_schema *s, const struct value *v,
+			 const struct value *old)
+{
+	const struct openapi_schema *best;
 	size_t found;
 
-	if (s->any_of && *s->any_of && !fit_count(d, s->any_of, v, 1)) {
+	if (s->any_of && *s->any_of && !fit_count(d, s->any_of, v, old, 1, &best)) {
 		fault_beside(d, "must validate at least one schema (anyOf)");
-		validate(d, *s->any_of, v); /* with why not, of one of them */
+		validate_node(d, best, v, old); /* with why not */
 	}
-	if (s->one_of && *s->one_of && (found = fit_count(d, s->one_of, v, 2)) != 1) {
-		fault_beside(d, found ? "must validate one and only one schema (oneOf). Found 2 valid alternatives"
+	if (s->one_of && *s->one_of && (found = fit_count(d, s->one_of, v, old, SIZE_MAX, &best)) != 1) {
+		fault_beside(d, found ? detail_print(d->change,
+						     "must validate one and only one schema (oneOf). Found %zu valid "
+						     "alternatives",
+						     found)
 				      : "must validate one and only one schema (oneOf). Found none valid");
 		if (!found)
-			validate(d, *s->one_of, v);
+			validate_node(d, best, v, old);
 	}
-	for (size_t i = 0; s->all_of && s->all_of[i]; i++)
-		validate(d, s->all_of[i], v);
-	if (s->none_of && fits(d, s->none_of, v))
+	check_all(d, s, v, old);
+	if (s->none_of && fits(d, s->none_of, v, old))
 		fault_beside(d, "must not validate the schema (not)");
 }
 
-static void validate(struct validation *d, const struct openapi_schema *s, const struct value *v)
+static void validate_node(struct validation *d, const struct openapi_schema *s, const struct value *v,
+			  const struct value *old)
 {
 	if (d->change->err && d->change->err->code)
 		return;
@@ -459,27 +426,39 @@ static void validate(struct validation *d, const struct openapi_schema *s, const
 		fault_body(d, v, "takes more checks of its schema than one object may");
 		return;
 	}
-	if (!check_type(d, s, v) || v->type == VALUE_NULL)
-		return;
+	check_type(d, s, v);
 	if (s->enums && s->enums->array.count)
 		check_enum(d, s, v);
-	if (is_number(v))
+	if (v->type == VALUE_NULL)
+		return;
+	if (is_number(v)) {
 		check_number(d, s, v);
-	else if (v->type == VALUE_STRING)
+	} else if (v->type == VALUE_STRING) {
 		check_string(d, s, v);
-	else if (v->type == VALUE_OBJECT)
-		check_object(d, s, v);
-	else if (v->type == VALUE_ARRAY)
-		check_array(d, s, v);
-	check_beside(d, s, v);
+		check_format(d, s, v);
+	} else if (v->type == VALUE_OBJECT) {
+		check_object(d, s, v, old);
+	} else if (v->type == VALUE_ARRAY) {
+		check_array(d, s, v, old);
+	}
+	check_beside(d, s, v, old);
 }
 
-void openapi_schema_validate(const struct openapi_schema *s, const struct value *v, struct span path, struct change *c)
+/* What stands there already is let through. */
+static void validate(struct validation *d, const struct openapi_schema *s, const struct value *v,
+		     const struct value *old)
+{
+	if (!old || !value_equal(old, v))
+		validate_node(d, s, v, old);
+}
+
+void openapi_schema_validate(const struct openapi_schema *s, const struct value *v, const struct value *old,
+			     struct span path, struct change *c)
 {
 	struct validation d = { .change = c };
 
 	buffer_init(&d.path, KIB(64));
 	buffer_append(&d.path, path);
-	validate(&d, s, v);
+	validate(&d, s, v, old);
 	buffer_done(&d.path);
 }

@@ -20,6 +20,7 @@
 	X(service)                                                                                                     \
 	X(mutating_webhooks)                                                                                           \
 	X(validating_webhooks)                                                                                         \
+	X(custom_resource_definition)                                                                                  \
 	X(controller_revision)                                                                                         \
 	X(daemon_set)                                                                                                  \
 	X(deployment)                                                                                                  \
