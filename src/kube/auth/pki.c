@@ -7,7 +7,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "kube/auth/jwt.h"
 #include "kube/auth/pki_private.h"
@@ -17,6 +19,7 @@ enum {
 	AUTHORITY_DAYS = 3650,
 	SERVER_DAYS = 365,
 	TOKEN_KEY_BITS = 2048,
+	KEY_NICENESS = 10, /* of the thread that looks for it */
 	PEM_BYTES_MAX = 64 * 1024,
 };
 
@@ -213,6 +216,8 @@ static void *token_key_make(void *context)
 {
 	struct pki *p = context;
 
+	/* The server's start is not to wait for it on a machine with one core. */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), KEY_NICENESS);
 	p->token_key = EVP_RSA_gen(TOKEN_KEY_BITS);
 	if (!p->token_key)
 		(void)openssl_fail(&p->token_error, "making a key");
