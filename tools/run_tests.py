@@ -86,9 +86,9 @@ def meson_tests(totals, title, folder, jobs, suites=(), names=(), env=None):
 
 def pytest(totals, title, env=None, select=()):
     start = time.monotonic()
-    done = run([ROOT / ".venv-test" / "bin" / "python", "-m", "pytest", "-q", "-ra", "--tb=short", "tests", *select],
+    done = run([ROOT / ".venv-test" / "bin" / "python", "-m", "pytest", "-q", "-rfEs", "--tb=short", "tests", *select],
                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(env or {})})
-    print(done.stdout[-20000:])
+    print(done.stdout[-40000:])
     last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
     count = lambda word: int((re.search(rf"(\d+) {word}", last) or [0, 0])[1])
     failed = count("failed") + count("errors?")
