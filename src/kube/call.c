@@ -90,9 +90,11 @@ bool user_copy(const struct user *from, struct arena *arena, struct user *ret, s
 	for (size_t i = 0; i < ret->group_count; i++)
 		if (!span_keep(&ret->groups[i], arena, err))
 			return false;
-	for (size_t i = 0; i < ret->extra_count; i++)
-		if (!span_keep(&ret->extra[i].value, arena, err))
+	for (size_t i = 0; i < ret->extra_count; i++) {
+		ret->extra[i].key = arena_print(arena, err, "%s", from->extra[i].key).ptr;
+		if (!ret->extra[i].key || !span_keep(&ret->extra[i].value, arena, err))
 			return false;
+	}
 	return true;
 }
 
@@ -179,7 +181,7 @@ static bool accept_read(struct call *call)
 			       "only the following media types are accepted: application/json, application/yaml, "
 			       "application/vnd.kubernetes.protobuf");
 	else
-		answer_message(call, 406, "NotAcceptable",
+		answer_generic(call, 406, "NotAcceptable",
 			       "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, "
 			       "application/vnd.kubernetes.protobuf");
 	return false;
@@ -402,14 +404,38 @@ static const char *method_in_small(struct request *req, struct arena *arena)
 	return text.ptr ? text.ptr : "";
 }
 
+/* Credentials that do not hold, or a name that they may not take. */
+static void answer_unknown(struct call *call, const struct access *refused, const struct error *err)
+{
+	struct error ignored = { 0 };
+	struct status s;
+
+	if (err->code == ERROR_INTERNAL) {
+		answer_plain(call, 500,
+			     arena_print(&call->arena, &ignored, "Internal Server Error: \"" SPAN_FMT "\": %s\n",
+					 SPAN_ARG(span_first(call->base.req->target, 1024)), err->message));
+		return;
+	}
+	s = status_of_error(call, err);
+	s.name = refused->name;
+	s.group = refused->group;
+	s.kind = refused->resource;
+	answer_status(call, &s);
+}
+
 void call_handle(struct request *req)
 {
 	struct call *call = call_new(req->context);
 	struct error err = { 0 };
+	struct access refused = { 0 };
 	struct span watch = { 0 };
 
 	call->base.req = req;
-	if (!user_identify(call->base.kube, req, &call->user, &err) || !question_copy(call, req, &err)) {
+	if (!user_identify(call->base.kube, req, &call->user, &refused, &err)) {
+		answer_unknown(call, &refused, &err);
+		return;
+	}
+	if (!question_copy(call, req, &err)) {
 		answer_error(call, &err);
 		return;
 	}

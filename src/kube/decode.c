@@ -2,10 +2,11 @@
 /* decode - bodies in JSON, YAML and protobuf as objects of the kind, with what the field validation asks for. */
 #include "kube/kube_private.h"
 
+#include "kube/go_words.h"
+#include "wire/yaml.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "wire/yaml.h"
 
 enum { FAULTS_MOST = 64, SUMMARY_MOST = 128 };
 
@@ -13,6 +14,7 @@ enum { FAULTS_MOST = 64, SUMMARY_MOST = 128 };
 struct faults {
 	struct call *call;
 	struct value unknown, duplicate;
+	struct buffer lines; /* what yaml says of keys that come twice; empty: it was no YAML, or none does */
 };
 
 static void add(struct faults *f, struct value *list, const char *what, struct span path)
@@ -40,6 +42,28 @@ static void tell_duplicate(void *context, struct span path)
 	add(f, &f->duplicate, "duplicate", path);
 }
 
+static void tell_duplicate_line(void *context, struct span key, size_t line)
+{
+	struct faults *f = context;
+
+	if (f->lines.len < KIB(16))
+		buffer_print(&f->lines, "%s\n  line %zu: key \"%.*s\" already set in map",
+			     f->lines.len ? "" : "yaml: unmarshal errors:", line, (int)MIN(key.len, 512), key.ptr);
+}
+
+static struct faults faults_none(struct call *call)
+{
+	struct faults f = { .call = call, .unknown = value_array(), .duplicate = value_array() };
+
+	buffer_init(&f.lines, KIB(32));
+	return f;
+}
+
+static bool faults_are_none(const struct faults *f)
+{
+	return !f->unknown.array.count && !f->duplicate.array.count && !f->lines.len;
+}
+
 /* `unknown field "a", duplicate field "b"`; empty: none. */
 static struct span faults_text(struct faults *f)
 {
@@ -49,6 +73,7 @@ static struct span faults_text(struct faults *f)
 	struct span kept;
 
 	buffer_init(&text, MIB(1));
+	buffer_append(&text, buffer_span(&f->lines));
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		for (uint32_t j = 0; j < lists[i]->array.count; j++) {
 			buffer_append(&text, text.len ? SPAN(", ") : SPAN(""));
@@ -64,6 +89,8 @@ static void faults_warn(struct faults *f)
 {
 	struct value *lists[] = { &f->unknown, &f->duplicate };
 
+	if (f->lines.len)
+		warn(f->call, "%.*s", (int)f->lines.len, f->lines.ptr);
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		for (uint32_t j = 0; j < lists[i]->array.count; j++)
 			warn(f->call, "%.*s", (int)value_item(lists[i], j)->string.len,
@@ -215,17 +242,16 @@ static void refuse_content(struct call *call, const struct expected *e, struct s
 
 /* ---- reading ---- */
 
-static bool is_end_of_input(const struct error *err)
-{
-	return strstr(err->message, "end of") != NULL || strstr(err->message, "ends") != NULL;
-}
-
 static bool read_text(struct call *call, const struct expected *e, bool is_yaml, struct faults *f, struct value *ret)
 {
-	struct value_reading reading = { .duplicate = tell_duplicate, .context = f };
+	struct value_reading reading = { .context = f, .merges_duplicates = e->type };
 	struct error err = { 0 };
-	char why[600];
+	char why[600], fault[GO_WORDS_SIZE];
 
+	if (is_yaml)
+		reading.duplicate_line = tell_duplicate_line;
+	else
+		reading.duplicate = tell_duplicate;
 	if (is_yaml ? yaml_parse(call->body, &reading, &call->arena, ret, &err)
 		    : value_parse(call->body, &reading, &call->arena, ret, &err)) {
 		if (value_is(ret, VALUE_OBJECT))
@@ -249,7 +275,7 @@ static bool read_text(struct call *call, const struct expected *e, bool is_yaml,
 		(void)snprintf(why, sizeof(why), "yaml: %s", err.message);
 	else
 		(void)snprintf(why, sizeof(why), "couldn't get version/kind; json parse error: %s",
-			       is_end_of_input(&err) ? "unexpected end of JSON input" : err.message);
+			       go_json_fault(call->body, fault) ? fault : err.message);
 	refuse_unreadable(call, e, why);
 	return false;
 }
@@ -347,39 +373,49 @@ static bool content_check(struct call *call, const struct expected *e, struct va
 	return true;
 }
 
+static bool body_decode(struct call *call, enum body_form form, const struct expected *e, struct faults *f,
+			struct value *ret)
+{
+	struct error err = { 0 };
+
+	if (!read_text(call, e, form == BODY_YAML, f, ret) || !kind_check(call, e, ret))
+		return false;
+	if (!content_check(call, e, ret, f, &err)) {
+		if (err.code == ERROR_INVALID)
+			refuse_content(call, e, error_span(&err));
+		else
+			answer_error(call, &err);
+		return false;
+	}
+	if (faults_are_none(f))
+		return true;
+	if (call->options.validation == VALIDATE_STRICT) {
+		struct span text = faults_text(f);
+
+		refuse_content(call, e,
+			       arena_print(&call->arena, &err, "strict decoding error: %.*s", (int)text.len, text.ptr));
+		return false;
+	}
+	if (call->options.validation == VALIDATE_WARN && call->tries == 0)
+		faults_warn(f);
+	return true;
+}
+
 bool decode_body(struct call *call, struct value *ret)
 {
 	struct expected e = expected_of(call);
-	struct faults f = { .call = call, .unknown = value_array(), .duplicate = value_array() };
-	struct error err = { 0 };
+	struct faults f;
 	enum body_form form;
+	bool good;
 
 	if (!form_find(call, &form))
 		return false;
 	if (form == BODY_PROTOBUF)
 		return read_protobuf(call, &e, ret) && kind_check(call, &e, ret);
-	if (!read_text(call, &e, form == BODY_YAML, &f, ret) || !kind_check(call, &e, ret))
-		return false;
-	if (!content_check(call, &e, ret, &f, &err)) {
-		if (err.code == ERROR_INVALID)
-			refuse_content(call, &e, error_span(&err));
-		else
-			answer_error(call, &err);
-		return false;
-	}
-	if (!f.unknown.array.count && !f.duplicate.array.count)
-		return true;
-	if (call->options.validation == VALIDATE_STRICT) {
-		struct span text = faults_text(&f);
-		struct span why =
-		    arena_print(&call->arena, &err, "strict decoding error: %.*s", (int)text.len, text.ptr);
-
-		refuse_content(call, &e, why);
-		return false;
-	}
-	if (call->options.validation == VALIDATE_WARN && call->tries == 0)
-		faults_warn(&f);
-	return true;
+	f = faults_none(call);
+	good = body_decode(call, form, &e, &f, ret);
+	buffer_done(&f.lines);
+	return good;
 }
 
 /* ---- patched objects ---- */
@@ -408,11 +444,11 @@ static struct span quoted_text(const struct value *v, struct arena *arena, struc
 }
 
 /* ` "" is invalid: patch: Invalid value: "...": why` */
-static void refuse_patched(struct call *call, const struct value *v, struct span why)
+static void refuse_patched(struct call *call, struct span text, struct span why)
 {
 	struct error err = { 0 };
 	struct cause *cause = ARENA_NEW(&call->arena, struct cause, &err);
-	struct span text = quoted_text(v, &call->arena, &err), quoted;
+	struct span quoted;
 	struct buffer out;
 	struct json_writer w;
 
@@ -432,7 +468,53 @@ static void refuse_patched(struct call *call, const struct value *v, struct span
 	answer_causes(call, (struct span){ 0 }, (struct span){ 0 }, (struct span){ 0 }, cause);
 }
 
-bool decode_patched(struct call *call, struct value *v)
+/* What is quoted of a patch that cannot be: a strategic one itself, as Go prints it; of others the object that it made, as it was
+ * before the decoder took out of it what is unknown. */
+static struct span patched_text(struct call *call, const struct value *v, const struct patched *from)
+{
+	struct error err = { 0 };
+	struct value again;
+
+	if (from && from->strategic)
+		return go_print(from->strategic, &call->arena, &err);
+	if (from && from->again && from->again(call, from->context, &again))
+		return quoted_text(&again, &call->arena, &err);
+	return quoted_text(v, &call->arena, &err);
+}
+
+static struct span convert_words(struct call *call, const struct expected *e, const struct patched *from,
+				 const struct error *err)
+{
+	char words[SCHEMA_WORDS_SIZE];
+	struct error ignored = { 0 };
+
+	if (!from || !from->strategic || !e->type || !schema_convert_fault(e->type, from->strategic, words))
+		return error_span(err);
+	return arena_copy(&call->arena, span_of(words), &ignored);
+}
+
+/* A patch made it another kind: it is read as that, and then cannot be made this one. ptr NULL: nobody knows that kind. */
+static struct span other_kind_words(struct call *call, const struct expected *e, struct value *v, struct span api,
+				    struct span kind)
+{
+	const struct kind *other = kube_kind_named(call->base.kube, group_of(api), version_of(api), kind);
+	const struct type *type = other ? kind_type(other) : NULL;
+	struct schema_report report = { 0 };
+	struct error err = { 0 };
+	struct value tried;
+
+	if (!type || !value_copy(v, &call->arena, &tried, &err))
+		return (struct span){ 0 };
+	if (!schema_decode(type, &tried, &report, &call->arena, &err))
+		return arena_copy(&call->arena, error_span(&err), &err);
+	return arena_print(&call->arena, &err,
+			   "converting (" SPAN_FMT "." SPAN_FMT ") to (" SPAN_FMT "." SPAN_FMT "): unknown conversion",
+			   SPAN_ARG(version_of(api)), SPAN_ARG(kind),
+			   SPAN_ARG(e->group.len ? span_first(e->group, span_index(e->group, '.')) : SPAN("core")),
+			   SPAN_ARG(e->kind));
+}
+
+bool decode_patched(struct call *call, struct value *v, const struct patched *from)
 {
 	struct expected e = expected_of(call);
 	struct faults f = { .call = call, .unknown = value_array(), .duplicate = value_array() };
@@ -440,17 +522,20 @@ bool decode_patched(struct call *call, struct value *v)
 	struct error err = { 0 };
 
 	if (!span_equal(api, wanted) || !span_equal(kind, e.kind)) {
-		struct span why = arena_print(&call->arena, &err,
-					      "no kind \"" SPAN_FMT "\" is registered for version \"" SPAN_FMT
-					      "\" in scheme \"pkg/runtime/scheme.go:110\"",
-					      SPAN_ARG(kind), SPAN_ARG(api));
+		struct span why = other_kind_words(call, &e, v, api, kind);
 
-		refuse_patched(call, v, why);
+		if (!why.ptr)
+			why = arena_print(&call->arena, &err,
+					  "no kind \"" SPAN_FMT "\" is registered for version \"" SPAN_FMT
+					  "\" in scheme \"pkg/runtime/scheme.go:110\"",
+					  SPAN_ARG(kind), SPAN_ARG(api));
+
+		refuse_patched(call, patched_text(call, v, from), why);
 		return false;
 	}
 	if (!content_check(call, &e, v, &f, &err)) {
 		if (err.code == ERROR_INVALID)
-			refuse_patched(call, v, error_span(&err));
+			refuse_patched(call, patched_text(call, v, from), convert_words(call, &e, from, &err));
 		else
 			answer_error(call, &err);
 		return false;
@@ -460,7 +545,7 @@ bool decode_patched(struct call *call, struct value *v)
 	if (call->options.validation == VALIDATE_STRICT) {
 		struct span text = faults_text(&f);
 
-		refuse_patched(call, v,
+		refuse_patched(call, patched_text(call, v, from),
 			       arena_print(&call->arena, &err, "strict decoding error: %.*s", (int)text.len, text.ptr));
 		return false;
 	}

@@ -93,6 +93,8 @@ static void put_storage_hash(struct json_writer *w, const struct kind *kind)
 
 	if (!(kind->verbs & KUBE_LIST))
 		return;
+	if (kind->stored_as)
+		kind = kind->stored_as;
 	buffer_init(&text, KIB(4));
 	buffer_init(&hash, KIB(1));
 	buffer_print(&text, "%s/%s/%s", kind->group, kind->version, kind->kind);
@@ -503,7 +505,8 @@ void discovery_serve(struct call *call, struct span *segments, size_t count)
 	bool is_groups = span_equal(segments[0], SPAN("apis")), is_there = true;
 	struct json_writer w = json_writer(&call->base.req->out);
 
-	if (call->method != METHOD_GET && call->method != METHOD_HEAD) {
+	/* /apis and /apis/GROUP are answered whatever the method is. */
+	if (call->method != METHOD_GET && call->method != METHOD_HEAD && (!is_groups || count > 2)) {
 		answer_no_method(call);
 		return;
 	}

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "kube/go_words.h"
 #include "kube/patch_private.h"
 
 #define DIRECTIVE     SPAN("$patch")
@@ -77,7 +78,7 @@ static int64_t item_find(const struct value *list, const struct value *item, str
 
 static bool no_merge_key(struct strategic *s, const struct value *item, struct span key)
 {
-	struct span text = value_print(item, s->arena, s->err);
+	struct span text = go_print(item, s->arena, s->err);
 
 	return text.ptr &&
 	       error_set(s->err, ERROR_INVALID, "map: " SPAN_FMT " does not contain declared merge key: " SPAN_FMT,
@@ -109,7 +110,7 @@ static bool check_items(struct strategic *s, const struct value *list, struct sp
 
 static bool bad_directive(struct strategic *s, const struct value *patch)
 {
-	struct span text = value_print(patch, s->arena, s->err);
+	struct span text = go_print(patch, s->arena, s->err);
 	struct span type = value_find_string(patch, "$patch");
 
 	return text.ptr && error_set(s->err, ERROR_INVALID, "unknown patch type: " SPAN_FMT " in map: " SPAN_FMT,

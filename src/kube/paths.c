@@ -205,13 +205,16 @@ static void root_serve(struct call *call)
 struct path_row {
 	const char *first;
 	void (*serve)(struct call *call, struct span *segments, size_t count);
-	size_t most; /* segments */
+	size_t most;       /* segments */
+	bool is_read_only; /* the others are answered whatever the method is */
 };
 
 static const struct path_row rows[] = {
-	{ "api", discovery_serve, 8 },   { "apis", discovery_serve, 8 }, { "version", version_serve, 1 },
-	{ "healthz", health_serve, 2 },  { "livez", health_serve, 2 },   { "readyz", health_serve, 2 },
-	{ "openapi", openapi_serve, 8 }, { "openid", jwks_serve, 3 },    { ".well-known", well_known_serve, 2 },
+	{ "api", discovery_serve, 8, false },         { "apis", discovery_serve, 8, false },
+	{ "version", version_serve, 1, true },        { "healthz", health_serve, 2, false },
+	{ "livez", health_serve, 2, false },          { "readyz", health_serve, 2, false },
+	{ "openapi", openapi_serve, 8, false },       { "openid", jwks_serve, 3, true },
+	{ ".well-known", well_known_serve, 2, true },
 };
 
 void path_serve(struct call *call)
@@ -236,7 +239,7 @@ void path_serve(struct call *call)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		if (!span_equal(segments[0], span_of(rows[i].first)) || count > rows[i].most)
 			continue;
-		if (call->method != METHOD_GET && call->method != METHOD_HEAD)
+		if (rows[i].is_read_only && call->method != METHOD_GET && call->method != METHOD_HEAD)
 			answer_no_method(call);
 		else
 			rows[i].serve(call, segments, count);

@@ -51,16 +51,58 @@ static bool scale_make(const struct kind *kind, const struct value *object, stru
 	       put(ret, "status", status, arena, err);
 }
 
+/* ---- as a table ---- */
+
+static const struct column scale_columns[] = {
+	{ "Name", "string", "", "The name of the object.", 0 },
+	{ "Desired", "integer", "", "How many replicas are wanted.", 0 },
+	{ "Available", "integer", "", "How many there are.", 0 },
+	{ "Age", "string", "", "How long ago the object was created.", 0 },
+	{ 0 },
+};
+
+static void scale_row(const struct value *scale, int64_t now_ns, struct value *cells, struct arena *arena)
+{
+	cells[0] = value_string(value_find_string(scale, "metadata.name"));
+	cells[1] = value_int(value_find_int(scale, "spec.replicas", 0));
+	cells[2] = value_int(value_find_int(scale, "status.replicas", 0));
+	cells[3] = value_string(kube_age(value_find_string(scale, "metadata.creationTimestamp"), now_ns, arena));
+}
+
+static const struct kind kind_of_scales = {
+	.group = "autoscaling",
+	.version = "v1",
+	.kind = "Scale",
+	.type_name = "io.k8s.api.autoscaling.v1.Scale",
+	.columns = scale_columns,
+	.row = scale_row,
+};
+
+static void answer_form(struct call *call, int status, const struct value *scale)
+{
+	struct error err = { 0 };
+	struct span text = value_print(scale, &call->arena, &err);
+
+	if (call->base.req && text.ptr && form_write(call, &kind_of_scales, text, &call->base.req->out, &err)) {
+		answer_out(call, status);
+		return;
+	}
+	if (call->base.req)
+		buffer_clear(&call->base.req->out);
+	answer_error(call, &err);
+}
+
 static void answer_scale(struct call *call, int status, const struct value *object)
 {
 	struct value scale;
 	struct error err = { 0 };
 
-	call->form = FORM_OBJECT;
-	if (scale_make(call->base.kind, object, &call->arena, &scale, &err))
+	if (!scale_make(call->base.kind, object, &call->arena, &scale, &err))
+		answer_error(call, &err);
+	else if (call->form == FORM_OBJECT || !call->base.req)
 		answer_value(call, status, &scale);
 	else
-		answer_error(call, &err);
+		answer_form(call, status, &scale);
 }
 
 void scale_get(struct call *call)
@@ -115,11 +157,11 @@ static bool scale_read(struct call *call, const struct value *scale, struct valu
 		   span_equal(type, SPAN("application/strategic-merge-patch+json"))) {
 		good = patch_merge(scale, &patch, &call->arena, ret, &err);
 	} else {
-		answer_message(call, 415, "UnsupportedMediaType", "415: Unsupported Media Type");
+		answer_generic(call, 415, "UnsupportedMediaType", "415: Unsupported Media Type");
 		return false;
 	}
 	if (good)
-		return decode_patched(call, ret);
+		return decode_patched(call, ret, NULL);
 	if (is_unprocessable)
 		answer_message(call, 422, "Invalid", "the server rejected our request due to an error in our request");
 	else
@@ -144,6 +186,28 @@ static bool scale_check(struct call *call, const struct value *scale, int64_t re
 	cause_add(call, &end, "FieldValueInvalid", SPAN("spec.replicas"),
 		  "Invalid value: %lld: must be greater than or equal to 0", (long long)replicas);
 	answer_causes(call, SPAN("Scale"), SPAN("autoscaling"), call->base.name, causes);
+	return false;
+}
+
+/* Does a writer own the replicas? Where nobody does, the real server follows no owners of what is written by this way. */
+static bool replicas_are_owned(const struct value *object, const char *path)
+{
+	const struct value *entries = value_find(object, "metadata.managedFields");
+
+	for (uint32_t i = 0; value_is(entries, VALUE_ARRAY) && i < entries->array.count; i++) {
+		const struct value *at = value_get(value_item(entries, i), SPAN("fieldsV1"));
+		struct span rest = span_of(path);
+
+		while (at && rest.len) {
+			char name[PATH_MOST];
+			struct span part = span_cut(&rest, '.');
+
+			(void)snprintf(name, sizeof(name), "f:%.*s", (int)MIN(part.len, sizeof(name) - 3), part.ptr);
+			at = value_get(at, span_of(name));
+		}
+		if (at)
+			return true;
+	}
 	return false;
 }
 
@@ -178,6 +242,7 @@ void scale_write(struct call *call)
 		return;
 	}
 	call->change.object = object;
+	call->skips_owners = !replicas_are_owned(call->change.old, call->base.kind->scale.spec_replicas);
 	change_begin(call, KUBE_UPDATE);
 	change_run(call);
 }

@@ -2,13 +2,16 @@
 /* status - answers: objects, and failures as the Status that clients parse, in the real server's words. */
 #include "kube/kube_private.h"
 
+#include "wire/yaml.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
 enum { WARNINGS_MOST = 8, WARNING_BYTES_MOST = 2048 };
 
-#define JSON_TYPE SPAN("application/json")
-#define YAML_TYPE SPAN("application/yaml")
+#define JSON_TYPE        SPAN("application/json")
+#define YAML_TYPE        SPAN("application/yaml")
+#define ANSWER_YAML_MOST MIB(64)
 
 /* ---- sending ---- */
 
@@ -71,8 +74,28 @@ static bool answer_inside(struct call *call, const struct error *err)
 	return true;
 }
 
+/* The answer that was written as JSON, as YAML. */
+static void out_to_yaml(struct call *call)
+{
+	struct buffer *out = &call->base.req->out;
+	struct error err = { 0 };
+	struct buffer text;
+	struct value v;
+
+	buffer_init(&text, ANSWER_YAML_MOST);
+	if (value_parse(buffer_span(out), NULL, &call->arena, &v, &err) && yaml_write(&v, &call->arena, &text, &err)) {
+		buffer_clear(out);
+		buffer_append(out, buffer_span(&text));
+	} else {
+		call->is_yaml = false; /* too large for a tree: JSON is YAML too, and its type says what it is */
+	}
+	buffer_done(&text);
+}
+
 void answer_out(struct call *call, int status)
 {
+	if (call->is_yaml && call->base.req)
+		out_to_yaml(call);
 	if (answer_begin(call))
 		request_send(call->base.req, status, content_type_of(call));
 	call_free(call);
@@ -316,6 +339,13 @@ void answer_message(struct call *call, int code, const char *reason, const char 
 	len = vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	s.message = arena_copy(&call->arena, span_from(text, MIN((size_t)MAX(len, 0), sizeof(text) - 1)), &ignored);
+	answer_status(call, &s);
+}
+
+void answer_generic(struct call *call, int code, const char *reason, const char *message)
+{
+	struct status s = { .code = code, .reason = reason, .has_details = true, .message = span_of(message) };
+
 	answer_status(call, &s);
 }
 

@@ -208,7 +208,7 @@ static bool credentials_identify(struct kube *k, struct request *req, struct use
 	return true;
 }
 
-bool user_identify(struct kube *k, struct request *req, struct user *ret, struct error *err)
+bool user_identify(struct kube *k, struct request *req, struct user *ret, struct access *ret_refused, struct error *err)
 {
 	struct user u;
 
@@ -216,7 +216,7 @@ bool user_identify(struct kube *k, struct request *req, struct user *ret, struct
 		audit_request(k, req, NULL, NULL);
 		return false;
 	}
-	if (!user_impersonate(k, req, &u, err)) {
+	if (!user_impersonate(k, req, &u, ret_refused, err)) {
 		audit_request(k, req, &u, NULL);
 		return false;
 	}

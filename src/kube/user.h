@@ -15,7 +15,7 @@ struct request;
 
 /* What else is known: "authentication.kubernetes.io/pod-name". */
 struct user_extra {
-	const char *key; /* static */
+	const char *key;
 	struct span value;
 };
 
@@ -38,8 +38,9 @@ struct access {
 };
 
 /* By client certificate (CN, O), bearer token (the token file, service accounts' JWTs), else anonymous. False with UNAUTHENTICATED for
- * credentials that do not hold. */
-bool user_identify(struct kube *k, struct request *req, struct user *ret, struct error *err);
+ * credentials that do not hold, with FORBIDDEN for another's name that they may not take (then it is in `ret_refused`). */
+bool user_identify(struct kube *k, struct request *req, struct user *ret, struct access *ret_refused,
+		   struct error *err);
 
 /* RBAC (rules of Role, ClusterRole and their bindings; system:masters may all). False: `ret_why` says which ("RBAC: ..." or empty). */
 bool access_allowed(struct kube *k, const struct user *u, const struct access *a, struct span *ret_why,

@@ -3,6 +3,7 @@
 #include "kube/kube_private.h"
 
 #include "base/random.h"
+#include "kube/go_words.h"
 #include "wire/yaml.h"
 
 enum { GENERATED_LENGTH = 5, GENERATED_PREFIX_MOST = 58, GENERATE_TRIES = 8 };
@@ -174,14 +175,8 @@ static bool patch_form_find(struct call *call, enum patch_form *ret)
 		    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
 		return false;
 	}
-	answer_message(call, 415, "UnsupportedMediaType", "415: Unsupported Media Type");
+	answer_generic(call, 415, "UnsupportedMediaType", "415: Unsupported Media Type");
 	return false;
-}
-
-static const char *json_words(const struct error *err)
-{
-	return strstr(err->message, "end of") || strstr(err->message, "ends") ? "unexpected end of JSON input"
-									      : err->message;
 }
 
 static const char *go_type(const struct value *v)
@@ -202,12 +197,14 @@ static bool patch_read(struct call *call, enum patch_form form, struct value *re
 {
 	struct error err = { 0 };
 	const char *prefix = form == PATCH_STRATEGIC ? "" : "error decoding patch: ";
+	char fault[GO_WORDS_SIZE];
 
 	if (!value_parse(call->body, NULL, &call->arena, ret, &err)) {
 		if (err.code == ERROR_TOO_LARGE)
 			answer_error(call, &err);
 		else
-			answer_message(call, 400, "BadRequest", "%s%s", prefix, json_words(&err));
+			answer_message(call, 400, "BadRequest", "%s%s", prefix,
+				       go_json_fault(call->body, fault) ? fault : err.message);
 		return false;
 	}
 	if (form == PATCH_JSON ? ret->type != VALUE_ARRAY : ret->type != VALUE_OBJECT) {
@@ -246,22 +243,40 @@ static void patch_refuse(struct call *call, enum patch_form form, bool is_unproc
 	}
 }
 
+struct patching {
+	enum patch_form form;
+	struct value patch;
+};
+
+static bool patch_make(struct call *call, const struct patching *p, bool *ret_is_unprocessable, struct value *ret,
+		       struct error *err)
+{
+	if (p->form == PATCH_JSON)
+		return patch_json(call->change.old, &p->patch, &call->arena, ret, ret_is_unprocessable, err);
+	if (p->form == PATCH_MERGE)
+		return patch_merge(call->change.old, &p->patch, &call->arena, ret, err);
+	return patch_strategic(call->change.old, &p->patch, kind_place(call->base.kind), &call->arena, ret, err);
+}
+
+static bool patch_again(struct call *call, void *context, struct value *ret)
+{
+	struct error err = { 0 };
+	bool is_unprocessable;
+
+	return patch_make(call, context, &is_unprocessable, ret, &err) && value_is(ret, VALUE_OBJECT);
+}
+
 /* The stored object with the patch. False: answered. */
 static bool patch_run(struct call *call, enum patch_form form, struct value *ret)
 {
-	struct value patch;
+	struct patching p = { .form = form };
+	struct patched from = { .again = patch_again, .context = &p };
+	bool is_unprocessable = false;
 	struct error err = { 0 };
-	bool is_unprocessable = false, good;
 
-	if (!patch_read(call, form, &patch))
+	if (!patch_read(call, form, &p.patch))
 		return false;
-	if (form == PATCH_JSON)
-		good = patch_json(call->change.old, &patch, &call->arena, ret, &is_unprocessable, &err);
-	else if (form == PATCH_MERGE)
-		good = patch_merge(call->change.old, &patch, &call->arena, ret, &err);
-	else
-		good = patch_strategic(call->change.old, &patch, kind_place(call->base.kind), &call->arena, ret, &err);
-	if (!good) {
+	if (!patch_make(call, &p, &is_unprocessable, ret, &err)) {
 		patch_refuse(call, form, is_unprocessable, &err);
 		return false;
 	}
@@ -274,7 +289,9 @@ static bool patch_run(struct call *call, enum patch_form form, struct value *ret
 		answer_error(call, &err);
 		return false;
 	}
-	return decode_patched(call, ret);
+	if (form == PATCH_STRATEGIC)
+		from.strategic = &p.patch;
+	return decode_patched(call, ret, &from);
 }
 
 /* ---- server-side apply ---- */
@@ -521,7 +538,7 @@ static void apply_create(struct call *call)
 		answer_other_uid(call, get_string(metadata, "uid"), (struct span){ 0 });
 		return;
 	}
-	if (decode_patched(call, object))
+	if (decode_patched(call, object, NULL))
 		create_begin(call, object);
 }
 
@@ -586,7 +603,7 @@ void write_update(struct call *call)
 			answer_error(call, &err);
 		return;
 	}
-	if (call->is_patch && !(form == PATCH_APPLY ? apply_run(call, object) && decode_patched(call, object)
+	if (call->is_patch && !(form == PATCH_APPLY ? apply_run(call, object) && decode_patched(call, object, NULL)
 						    : patch_run(call, form, object)))
 		return;
 	metadata = object_metadata(object, &call->arena, &err);

@@ -380,6 +380,27 @@ static void tell_duplicate(struct reader *r, const struct place_in_text *p)
 	buffer_done(&path);
 }
 
+/* `now` gets what `before` has and it has not. */
+static bool duplicate_merge(struct reader *r, const struct value *before, struct value *now, struct error *err)
+{
+	struct value merged;
+
+	if (!r->reading || !r->reading->merges_duplicates || before->type != VALUE_OBJECT || now->type != VALUE_OBJECT)
+		return true;
+	merged = *before;
+	for (uint32_t i = 0; i < now->object.count; i++) {
+		struct value_member *m = &now->object.members[i];
+		const struct value *other = value_get(&merged, m->key);
+
+		if (other && !duplicate_merge(r, other, &m->value, err))
+			return false;
+		if (!value_set(&merged, m->key, m->value, r->arena, err))
+			return false;
+	}
+	*now = merged;
+	return true;
+}
+
 static bool value_read(struct reader *r, const struct place_in_text *above, struct value *ret, struct error *err);
 
 static bool object_read(struct reader *r, const struct place_in_text *above, struct value *ret, struct error *err)
@@ -395,8 +416,11 @@ static bool object_read(struct reader *r, const struct place_in_text *above, str
 
 		if (!value_read(r, &here, &member, err))
 			return false;
-		if (member_find(&object, key))
+		if (member_find(&object, key)) {
 			tell_duplicate(r, &here);
+			if (!duplicate_merge(r, value_get(&object, key), &member, err))
+				return false;
+		}
 		if (!value_set(&object, key, member, r->arena, err))
 			return false;
 	}

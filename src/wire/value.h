@@ -53,6 +53,8 @@ struct value_member {
 struct value_reading {
 	void (*duplicate)(void *context, struct span path);
 	void *context;
+	void (*duplicate_line)(void *context, struct span key, size_t line); /* the same, of YAML; or NULL */
+	bool merges_duplicates; /* objects under a key that comes twice become one, as where Go reads into a struct */
 };
 bool value_parse(struct span text, const struct value_reading *reading, struct arena *arena, struct value *ret,
 		 struct error *err);

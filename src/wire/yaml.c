@@ -30,6 +30,7 @@ struct place_in_text {
 	const struct place_in_text *above;
 	struct span key; /* ptr NULL: an item */
 	uint32_t index;
+	size_t line; /* of a member's key */
 };
 
 struct reader {
@@ -201,6 +202,42 @@ static bool is_not_finite(struct span s)
 	return is_word(s, words);
 }
 
+/* 190:20:30 was a number in YAML 1.1: readers of it may take it for one. */
+static bool is_base_60(struct span s)
+{
+	size_t i = s.len && (s.ptr[0] == '-' || s.ptr[0] == '+');
+
+	if (i >= s.len || s.ptr[i] < '0' || s.ptr[i] > '9' || span_index(s, ':') == s.len)
+		return false;
+	for (; i < s.len; i++)
+		if (!strchr("0123456789_:.", s.ptr[i]))
+			return false;
+	return true;
+}
+
+/* What a date looks like becomes one. */
+static bool is_date(struct span s)
+{
+	static const char form[] = "0000-00-00";
+
+	if (s.len < 10)
+		return false;
+	for (size_t i = 0; i < 10; i++)
+		if (form[i] == '-' ? s.ptr[i] != '-' : s.ptr[i] < '0' || s.ptr[i] > '9')
+			return false;
+	return s.len == 10 || s.ptr[10] == 'T' || s.ptr[10] == 't' || s.ptr[10] == ' ';
+}
+
+bool yaml_is_plain(struct span text)
+{
+	struct value v;
+
+	if (!text.len || is_not_finite(text) || is_base_60(text) || is_date(text) || span_equal(text, MERGE_KEY))
+		return false;
+	plain_of(text, &v);
+	return v.type == VALUE_STRING;
+}
+
 /* A scalar with a tag of its own: it has to be of it. */
 static bool tagged_of(struct reader *r, const char *tag, struct span s, struct value *ret)
 {
@@ -327,6 +364,8 @@ static void tell_duplicate(struct reader *r, const struct place_in_text *p)
 {
 	struct buffer path;
 
+	if (r->reading && r->reading->duplicate_line)
+		r->reading->duplicate_line(r->reading->context, p->key, p->line);
 	if (!r->reading || !r->reading->duplicate)
 		return;
 	buffer_init(&path, PATH_SHOWN);
@@ -421,6 +460,7 @@ static bool mapping_read(struct reader *r, const struct place_in_text *above, un
 			return false;
 		if (r->event.type == YAML_MAPPING_END_EVENT)
 			break;
+		here.line = r->event.start_mark.line + 1;
 		if (!key_read(r, &here.key, &is_merge) || !event_next(r) ||
 		    !node_read(r, &here, depth + 1, is_merge ? &merged : &member))
 			return false;
@@ -497,9 +537,7 @@ static bool document_read(struct reader *r, struct value *ret)
 		return false;
 	if (r->event.type == YAML_STREAM_END_EVENT)
 		return true;
-	if (!event_next(r) || !node_read(r, NULL, 1, ret) || !event_next(r) || !event_next(r))
-		return false;
-	return r->event.type == YAML_STREAM_END_EVENT || fail_at(r, r->event.start_mark, "a second document");
+	return event_next(r) && node_read(r, NULL, 1, ret) && event_next(r);
 }
 
 bool yaml_parse(struct span text, const struct value_reading *reading, struct arena *arena, struct value *ret,

@@ -30,6 +30,14 @@ ROWS = [
         path=r"(body|events\[\d+\]\.object)\.columnDefinitions\[\d+\]\.description",
     ),
     Row(
+        "the annotation `kubernetes.io/description` of the ConfigMap kube-root-ca.crt is a sentence of its own",
+        "another sentence",
+        "that text is another project's work; nothing reads it",
+        path=r".*\.annotations\.kubernetes\.io/description",
+        theirs=r"Contains a CA bundle that can be used to verify the kube-apiserver.*",
+        ours=r"The certificates that hythe's API server can be checked with.*",
+    ),
+    Row(
         "reviews are answered with `metadata.managedFields`",
         "without",
         "reviews are not stored: there are no fields to manage",

@@ -44,8 +44,10 @@ void user_extra_add(struct user *u, const char *key, struct span value);
 
 /* ---- impersonate.c ---- */
 
-/* Makes `u` the one named by Impersonate-User, if there is one and they may. */
-bool user_impersonate(struct kube *k, struct request *req, struct user *u, struct error *err);
+/* Makes `u` the one named by Impersonate-User, if there is one and they may; what they may not is in `ret_refused`. INTERNAL for groups
+ * and the like without a user. */
+bool user_impersonate(struct kube *k, struct request *req, struct user *u, struct access *ret_refused,
+		      struct error *err);
 
 /* ---- the token file: tokens.c ---- */
 

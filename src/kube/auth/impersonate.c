@@ -2,12 +2,30 @@
 /* impersonate - asking in another's name: Impersonate-User, -Group, -Uid, -Extra-KEY. */
 #include "kube/auth/auth.h"
 
-/* May `u` take this name? */
-static bool may(struct kube *k, const struct user *u, const struct access *a, struct arena *arena, struct error *err)
+#define GROUP_HEADER SPAN("impersonate-group")
+#define UID_HEADER   SPAN("impersonate-uid")
+#define EXTRA_PREFIX SPAN("impersonate-extra-")
+
+/* Who asks, for whom, and what was refused. */
+struct impersonation {
+	struct kube *kube;
+	const struct request *req;
+	const struct user *asks;
+	struct arena *arena;
+	struct user other;
+	struct access *refused;
+	struct error *err;
+};
+
+/* May they take this name? */
+static bool may(struct impersonation *i, const struct access *a)
 {
 	struct span why;
 
-	return access_allowed(k, u, a, &why, arena) || access_error(u, a, err);
+	if (access_allowed(i->kube, i->asks, a, &why, i->arena))
+		return true;
+	*i->refused = *a;
+	return access_error(i->asks, a, i->err);
 }
 
 /* "system:serviceaccount:NAMESPACE:NAME" */
@@ -23,43 +41,41 @@ static bool is_service_account(struct span name, struct span *ret_namespace, str
 	return ret_namespace->len > 0 && rest.len > 0 && span_index(rest, ':') == rest.len;
 }
 
-static bool take_user(struct kube *k, const struct user *asks, struct span name, struct arena *arena, struct user *ret,
-		      struct error *err)
+static bool take_user(struct impersonation *i, struct span name)
 {
 	struct access a = { .verb = SPAN("impersonate"), .is_resource = true, .version = SPAN("v1") };
+	struct user *other = &i->other;
 
-	ret->name = name;
+	other->name = name;
 	a.resource = SPAN("users");
 	a.name = name;
-	if (is_service_account(name, &ret->service_account_namespace, &ret->service_account_name)) {
+	if (is_service_account(name, &other->service_account_namespace, &other->service_account_name)) {
 		a.resource = SPAN("serviceaccounts");
-		a.name_space = ret->service_account_namespace;
-		a.name = ret->service_account_name;
+		a.name_space = other->service_account_namespace;
+		a.name = other->service_account_name;
 	} else {
-		ret->service_account_namespace = ret->service_account_name = (struct span){ 0 };
+		other->service_account_namespace = other->service_account_name = (struct span){ 0 };
 	}
-	return may(k, asks, &a, arena, err);
+	return may(i, &a);
 }
 
-static bool take_groups(struct kube *k, const struct request *req, const struct user *asks, struct arena *arena,
-			struct user *ret, struct error *err)
+static bool take_groups(struct impersonation *i)
 {
 	struct access a = {
 		.verb = SPAN("impersonate"), .is_resource = true, .version = SPAN("v1"), .resource = SPAN("groups")
 	};
 
-	for (size_t i = 0; i < req->header_count; i++) {
-		if (!span_equal_ignore_case(req->headers[i].name, SPAN("impersonate-group")))
+	for (size_t h = 0; h < i->req->header_count; h++) {
+		if (!span_equal_ignore_case(i->req->headers[h].name, GROUP_HEADER))
 			continue;
-		a.name = req->headers[i].value;
-		if (!may(k, asks, &a, arena, err) || !user_group_add(ret, a.name, err))
+		a.name = i->req->headers[h].value;
+		if (!may(i, &a) || !user_group_add(&i->other, a.name, i->err))
 			return false;
 	}
 	return true;
 }
 
-static bool take_uid(struct kube *k, const struct request *req, const struct user *asks, struct arena *arena,
-		     struct user *ret, struct error *err)
+static bool take_uid(struct impersonation *i)
 {
 	struct access a = { .verb = SPAN("impersonate"),
 			    .is_resource = true,
@@ -67,9 +83,69 @@ static bool take_uid(struct kube *k, const struct request *req, const struct use
 			    .version = SPAN("v1"),
 			    .resource = SPAN("uids") };
 
-	ret->uid = request_header(req, SPAN("impersonate-uid"));
-	a.name = ret->uid;
-	return !ret->uid.len || may(k, asks, &a, arena, err);
+	i->other.uid = request_header(i->req, UID_HEADER);
+	a.name = i->other.uid;
+	return !i->other.uid.len || may(i, &a);
+}
+
+static int hex_of(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 32;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "Example.com%2fscopes" is the key "example.com/scopes". NULL with an error. */
+static const char *extra_key(struct span header, struct arena *arena, struct error *err)
+{
+	char *key = arena_alloc(arena, header.len + 1, err);
+	size_t len = 0;
+
+	for (size_t i = 0; key && i < header.len; i++) {
+		char c = header.ptr[i];
+		int high = c == '%' && i + 2 < header.len ? hex_of(header.ptr[i + 1]) : -1;
+		int low = high >= 0 ? hex_of(header.ptr[i + 2]) : -1;
+
+		if (low >= 0) { /* what is no escape is meant as it stands */
+			c = (char)(high * 16 + low);
+			i += 2;
+		}
+		key[len++] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+	}
+	if (key)
+		key[len] = '\0';
+	return key;
+}
+
+static bool take_extras(struct impersonation *i)
+{
+	struct access a = { .verb = SPAN("impersonate"),
+			    .is_resource = true,
+			    .group = SPAN("authentication.k8s.io"),
+			    .version = SPAN("v1"),
+			    .resource = SPAN("userextras") };
+
+	for (size_t h = 0; h < i->req->header_count; h++) {
+		struct span name = i->req->headers[h].name;
+		const char *key;
+
+		if (name.len <= EXTRA_PREFIX.len ||
+		    !span_equal_ignore_case(span_first(name, EXTRA_PREFIX.len), EXTRA_PREFIX))
+			continue;
+		key = extra_key(span_skip(name, EXTRA_PREFIX.len), i->arena, i->err);
+		if (!key)
+			return false;
+		a.subresource = span_of(key);
+		a.name = i->req->headers[h].value;
+		if (!may(i, &a))
+			return false;
+		if (i->other.extra_count == USER_EXTRAS_MAX)
+			return error_set(i->err, ERROR_INVALID, "more than %d Impersonate-Extra- headers",
+					 USER_EXTRAS_MAX);
+		user_extra_add(&i->other, key, a.name);
+	}
+	return true;
 }
 
 /* The groups that everybody has who is what the name says. */
@@ -91,36 +167,52 @@ static bool add_usual_groups(struct user *u, struct arena *arena, struct error *
 	return user_group_add(u, group, err);
 }
 
-/* Extra fields are not kept: who sends one would think that it counts. */
-static bool refuse_extras(const struct request *req, struct error *err)
+/* Groups, an uid or extras without a user: in the form in which Go prints the list of them. */
+static bool refuse_nobody(const struct request *req, struct error *err)
 {
-	for (size_t i = 0; i < req->header_count; i++) {
-		struct span prefix = SPAN("impersonate-extra-"), name = req->headers[i].name;
+	struct buffer text;
+	bool any = false;
 
-		if (name.len > prefix.len && span_equal_ignore_case(span_first(name, prefix.len), prefix))
-			return error_set(err, ERROR_INVALID, "header " SPAN_FMT ": extra fields cannot be impersonated",
-					 SPAN_ARG(name));
+	buffer_init(&text, KIB(1));
+	for (size_t h = 0; h < req->header_count; h++) {
+		struct span name = req->headers[h].name, value = span_first(req->headers[h].value, 64);
+		bool is_group = span_equal_ignore_case(name, GROUP_HEADER);
+		bool is_uid = span_equal_ignore_case(name, UID_HEADER);
+		bool is_extra = name.len > EXTRA_PREFIX.len &&
+				span_equal_ignore_case(span_first(name, EXTRA_PREFIX.len), EXTRA_PREFIX);
+
+		if (!is_group && !is_uid && !is_extra)
+			continue;
+		buffer_append(&text, any ? SPAN(" ") : SPAN(""));
+		any = true;
+		if (is_group)
+			buffer_print(&text, "{Group  " SPAN_FMT "    }", SPAN_ARG(value));
+		else if (is_uid)
+			buffer_print(&text, "{UID  " SPAN_FMT "  authentication.k8s.io/v1  }", SPAN_ARG(value));
+		else
+			buffer_print(&text, "{UserExtra  " SPAN_FMT "  authentication.k8s.io/v1  " SPAN_FMT "}",
+				     SPAN_ARG(value), SPAN_ARG(span_skip(name, EXTRA_PREFIX.len)));
 	}
-	return true;
+	if (any)
+		error_set(err, ERROR_INTERNAL, "requested [%.*s] without impersonating a user", (int)text.len,
+			  text.ptr);
+	buffer_done(&text);
+	return !any;
 }
 
-bool user_impersonate(struct kube *k, struct request *req, struct user *u, struct error *err)
+bool user_impersonate(struct kube *k, struct request *req, struct user *u, struct access *ret_refused,
+		      struct error *err)
 {
 	struct span name = request_header(req, SPAN("impersonate-user"));
-	struct span group = request_header(req, SPAN("impersonate-group"));
-	struct user other = { 0 };
+	struct impersonation i = {
+		.kube = k, .req = req, .asks = u, .arena = &req->arena, .refused = ret_refused, .err = err
+	};
 
-	if (!name.len) {
-		if (group.len)
-			return error_set(err, ERROR_INTERNAL,
-					 "requested [{Group  " SPAN_FMT "    }] without impersonating a user",
-					 SPAN_ARG(group));
-		return true;
-	}
-	if (!refuse_extras(req, err) || !take_user(k, u, name, &req->arena, &other, err) ||
-	    !take_groups(k, req, u, &req->arena, &other, err) || !take_uid(k, req, u, &req->arena, &other, err) ||
-	    !add_usual_groups(&other, &req->arena, err))
+	if (!name.len)
+		return refuse_nobody(req, err);
+	if (!take_user(&i, name) || !take_groups(&i) || !take_extras(&i) || !take_uid(&i) ||
+	    !add_usual_groups(&i.other, &req->arena, err))
 		return false;
-	*u = other;
+	*u = i.other;
 	return true;
 }

@@ -54,10 +54,9 @@ static bool put_extra(struct value *info, const struct user *u, struct kube_call
 		return true;
 	extra = value_ensure_object(info, SPAN("extra"), call->arena, err);
 	for (size_t i = 0; extra && i < u->extra_count; i++) {
-		struct value values = value_array();
+		struct value *values = value_ensure_array(extra, span_of(u->extra[i].key), call->arena, err);
 
-		if (!value_append(&values, value_string(u->extra[i].value), call->arena, err) ||
-		    !set(extra, u->extra[i].key, values, call, err))
+		if (!values || !value_append(values, value_string(u->extra[i].value), call->arena, err))
 			return false;
 	}
 	return extra != NULL;

@@ -406,6 +406,15 @@ void fault_invalid_text(struct change *c, const struct at *at, struct span text,
 	cause_invalid(c, at_print(c, at), &v, detail);
 }
 
+void fault_invalid_go(struct change *c, const struct at *at, struct span printed, const char *detail)
+{
+	struct text t = { .arena = c->arena };
+
+	text_add(&t, SPAN("Invalid value: "));
+	text_add(&t, printed);
+	add(c, "FieldValueInvalid", at_print(c, at), &t, detail);
+}
+
 void fault_not_supported(struct change *c, const struct at *at, const struct value *v, const char *const *values)
 {
 	not_supported(c, at_print(c, at), v, values);

@@ -62,7 +62,7 @@ static void config_map_validate(struct change *c)
 		bytes += bytes_of_base64(text_of(&m->value));
 	}
 	if (bytes > DATA_BYTES_MAX)
-		fault_too_long(c, AT(NULL, ""), DATA_BYTES_MAX);
+		fault_too_long(c, AT(NULL, "[]"), DATA_BYTES_MAX); /* as the real server names no field */
 }
 
 static void config_map_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena)

@@ -27,6 +27,8 @@ struct span at_print(struct change *c, const struct at *at);
 
 void fault_required(struct change *c, const struct at *at, const char *detail);
 void fault_invalid(struct change *c, const struct at *at, const struct value *v, const char *detail);
+/* `printed` is the value as Go prints it, where that is no JSON. */
+void fault_invalid_go(struct change *c, const struct at *at, struct span printed, const char *detail);
 void fault_invalid_text(struct change *c, const struct at *at, struct span text, const char *detail);
 /* The values are told in the order given: the real server sorts some and not others. */
 void fault_not_supported(struct change *c, const struct at *at, const struct value *v, const char *const *values);

@@ -101,14 +101,40 @@ static void check_strategy(struct change *c, const struct at *at, const struct v
 	}
 }
 
+static void check_deployment_status(struct change *c)
+{
+	static const char *const members[] = {
+		"replicas",           "updatedReplicas",     "readyReplicas",       "availableReplicas",
+		"observedGeneration", "unavailableReplicas", "terminatingReplicas", "collisionCount"
+	};
+	const struct value *status = get(c->object, "status");
+	const struct at *at = AT(NULL, "status");
+	int64_t all_of_them = get_int(status, "replicas", 0);
+	struct value available = value_int(get_int(status, "availableReplicas", 0));
+
+	for (size_t i = 0; i < ARRAY_LEN(members); i++)
+		check_not_negative(c, AT(at, members[i]), get(status, members[i]));
+	for (size_t i = 1; i < 4; i++) {
+		if (get_int(status, members[i], 0) > all_of_them)
+			fault_invalid(c, AT(at, members[i]), get(status, members[i]),
+				      "cannot be greater than status.replicas");
+	}
+	if (available.integer > get_int(status, "readyReplicas", 0))
+		fault_invalid(c, AT(at, "availableReplicas"), &available, "cannot be greater than readyReplicas");
+	if (get_int(status, "collisionCount", 0) < get_int(get(c->old, "status"), "collisionCount", 0))
+		fault_invalid(c, AT(at, "collisionCount"), get(status, "collisionCount"), "cannot be decremented");
+}
+
 static void deployment_validate(struct change *c)
 {
 	const struct value *spec = get(c->object, "spec"), *deadline = get(spec, "progressDeadlineSeconds");
 	const struct at *at = AT(NULL, "spec");
 
 	check_metadata(c, name_check_subdomain);
-	if (change_is_status(c))
+	if (change_is_status(c)) {
+		check_deployment_status(c);
 		return;
+	}
 	check_not_negative(c, AT(at, "replicas"), get(spec, "replicas"));
 	check_workload_selector(c, at, spec, "deployment");
 	pod_template_check(c, AT(at, "template"), get(spec, "template"));
@@ -128,6 +154,14 @@ static bool deployment_raises(const struct value *old, const struct value *objec
 {
 	return !is_same(get(old, "spec"), get(object, "spec")) ||
 	       !is_same(get(get(old, "metadata"), "annotations"), get(get(object, "metadata"), "annotations"));
+}
+
+/* Its status is written without its labels. */
+static void deployment_prepare(struct change *c)
+{
+	prepare_status(c);
+	if (change_is_status(c))
+		carry(c, get(c->object, "metadata"), get(c->old, "metadata"), "labels");
 }
 
 static void deployment_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena)
@@ -163,7 +197,10 @@ static const char *const deployment_short[] = { "deploy", NULL }, *const all[] =
 		"spec.replicas", "status.replicas", "spec.selector"                                                    \
 	}
 
+static const char *const deployment_status_keeps[] = { "spec", "metadata.labels", NULL };
+
 const struct kind kind_deployment = {
+	.status_keeps = deployment_status_keeps,
 	.group = "apps",
 	.version = "v1",
 	.plural = "deployments",
@@ -179,7 +216,7 @@ const struct kind kind_deployment = {
 	.type_name = "io.k8s.api.apps.v1.Deployment",
 	.columns = deployment_columns,
 	.defaults = deployment_defaults,
-	.prepare = prepare_status,
+	.prepare = deployment_prepare,
 	.validate = deployment_validate,
 	.raises_generation = deployment_raises,
 	.row = deployment_row,
@@ -265,7 +302,6 @@ static const struct column replicas_columns[] = {
 	{ 0 },
 };
 static const char *const replica_set_short[] = { "rs", NULL };
-static const struct selectable replicas_fields[] = { { "status.replicas", NULL, "0" }, { 0 } };
 
 const struct kind kind_replica_set = {
 	.group = "apps",
@@ -281,7 +317,6 @@ const struct kind kind_replica_set = {
 	.subresources = SUB_STATUS | SUB_SCALE,
 	.scale = SCALE_PATHS,
 	.type_name = "io.k8s.api.apps.v1.ReplicaSet",
-	.selectable = replicas_fields,
 	.columns = replicas_columns,
 	.defaults = replica_set_defaults,
 	.prepare = prepare_status,
@@ -350,6 +385,8 @@ static void controller_validate(struct change *c)
 
 static const char *const controller_short[] = { "rc", NULL };
 
+static const struct selectable replication_fields[] = { { "status.replicas", NULL, "0" }, { 0 } };
+
 const struct kind kind_replication_controller = {
 	.group = "",
 	.version = "v1",
@@ -365,7 +402,7 @@ const struct kind kind_replication_controller = {
 	.subresources = SUB_STATUS | SUB_SCALE,
 	.scale = SCALE_PATHS,
 	.type_name = "io.k8s.api.core.v1.ReplicationController",
-	.selectable = replicas_fields,
+	.selectable = replication_fields,
 	.columns = replicas_columns,
 	.defaults = controller_defaults,
 	.prepare = prepare_status,

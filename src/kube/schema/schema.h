@@ -97,6 +97,11 @@ bool schema_decode(const struct type *t, struct value *v, const struct schema_re
  */
 bool schema_complete(const struct type *t, struct value *v, struct arena *arena, struct error *err);
 
+/* What the real server says of the first member that does not fit, where it comes from a strategic merge patch; false: all fit, or the
+ * member's type has words of its own (those of schema_decode()). */
+#define SCHEMA_WORDS_SIZE 160
+bool schema_convert_fault(const struct type *t, const struct value *v, char ret[SCHEMA_WORDS_SIZE]);
+
 /* ---- protobuf (facts: section 9) ---- */
 
 #define KUBE_PROTOBUF_MAGIC "k8s\0" /* 4 bytes */
