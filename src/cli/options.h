@@ -39,6 +39,8 @@ struct up_options {
 	struct text_list listen_api;
 	const char *token_file, *audit_log;
 	int authorization, durability, access_log, log_format, log_level;
+	size_t history_bytes, watches, watch_backlog_bytes, requests_waiting;
+	int64_t history_ms;
 	bool quiet, as_json;
 };
 

@@ -144,6 +144,8 @@ static bool store_begin(struct up *u, struct error *err)
 	config.folder = u->store_folder;
 	config.loop = server_worker_loop(u->server, 0);
 	config.durability = u->options->durability == 0 ? STORE_DURABLE : STORE_BUFFERED;
+	config.history_bytes = u->options->history_bytes;
+	config.history_ns = u->options->history_ms * NS_PER_MS;
 	kube_prepare_store(&config);
 	u->store = store_open(&config, err);
 	return u->store != NULL;
@@ -162,6 +164,9 @@ static bool kube_begin(struct up *u, struct error *err)
 	config.is_rbac_off = u->options->authorization == 1;
 	config.token_file = u->options->token_file;
 	config.audit_log = u->options->audit_log;
+	config.watches_most = u->options->watches;
+	config.watch_backlog_bytes = u->options->watch_backlog_bytes;
+	config.requests_waiting_most = u->options->requests_waiting;
 	u->kube = kube_new(&config, err);
 	if (!u->kube)
 		return false;
