@@ -3,6 +3,7 @@
 #include "kube/kube_private.h"
 
 #include "kube/auth/auth.h"
+#include "kube/crd/crd.h"
 
 #include <stdlib.h>
 
@@ -358,8 +359,18 @@ static bool kind_find(struct call *call)
 	if (kind->deprecated)
 		warn(call, "%s", kind->deprecated);
 	call->run = runner_find(call, &exists);
+	if (custom_of(kind) && custom_of(kind)->warning)
+		warn(call, "%s", custom_of(kind)->warning);
 	if (!exists) {
-		answer_no_resource(call);
+		if (kind->is_custom)
+			answer_not_found(call);
+		else
+			answer_no_resource(call);
+		return false;
+	}
+	if (b->verb == KUBE_CREATE && custom_of(kind) && custom_of(kind)->form->is_ending) {
+		answer_message(call, 405, "MethodNotAllowed",
+			       "create not allowed while custom resource definition is terminating");
 		return false;
 	}
 	if (!call->run) {

@@ -331,8 +331,7 @@ static bool form_find(struct call *call, enum body_form *ret)
 	return false;
 }
 
-/* apiVersion and kind of what came, or what is expected when they are left out. False: answered. */
-static bool kind_check(struct call *call, const struct expected *e, struct value *v)
+static bool builtin_kind_check(struct call *call, const struct expected *e, struct value *v)
 {
 	struct span api = get_string(v, "apiVersion"), kind = get_string(v, "kind");
 	struct span wanted = api_version(call, e);
@@ -349,6 +348,88 @@ static bool kind_check(struct call *call, const struct expected *e, struct value
 	return false;
 }
 
+static bool is_custom(const struct call *call, const struct expected *e)
+{
+	return call->base.kind->is_custom && !e->type;
+}
+
+/* Of custom objects nothing is filled in. Another kind is refused with the other faults of the object. False: answered. */
+static bool custom_kind_check(struct call *call, const struct expected *e, const struct value *v)
+{
+	struct span api = get_string(v, "apiVersion"), wanted = api_version(call, e), why;
+	struct error ignored = { 0 };
+
+	if (!get_string(v, "kind").len) {
+		why = arena_print(&call->arena, &ignored, "Object 'Kind' is missing in '" SPAN_FMT "'",
+				  SPAN_ARG(call->body));
+		refuse_unreadable(call, e, why.ptr ? why.ptr : "");
+		return false;
+	}
+	if (span_equal(api, wanted))
+		return true;
+	answer_message(call, 400, "BadRequest",
+		       "the API version in the data (" SPAN_FMT ") does not match the expected API version (" SPAN_FMT
+		       ")",
+		       SPAN_ARG(api), SPAN_ARG(wanted));
+	return false;
+}
+
+/* apiVersion and kind of what came, or what is expected when they are left out. False: answered. */
+static bool kind_check(struct call *call, const struct expected *e, struct value *v)
+{
+	if (is_custom(call, e))
+		return custom_kind_check(call, e, v);
+	return builtin_kind_check(call, e, v);
+}
+
+static int text_order(const void *a, const void *b)
+{
+	const struct value *x = a, *y = b;
+	int order = memcmp(x->string.ptr, y->string.ptr, MIN(x->string.len, y->string.len));
+
+	return order ? order : (x->string.len > y->string.len) - (x->string.len < y->string.len);
+}
+
+/* Metadata has the form of all kinds'. */
+static bool custom_metadata_check(struct call *call, struct value *v, struct faults *f, struct error *err)
+{
+	const struct type *type = type_find(SPAN("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"));
+	struct schema_report report = { .unknown = tell_unknown, .context = f, .prefix = SPAN("metadata") };
+	struct value *metadata = value_get(v, SPAN("metadata"));
+
+	if (!metadata || metadata->type == VALUE_NULL || !type)
+		return true;
+	if (metadata->type != VALUE_OBJECT)
+		return error_set(err, ERROR_INVALID, "json: cannot unmarshal %s into Go value of type v1.ObjectMeta",
+				 metadata->type == VALUE_INT || metadata->type == VALUE_DOUBLE ? "number"
+				 : metadata->type == VALUE_BOOL                                ? "bool"
+								: value_type_name(metadata->type));
+	if (!schema_decode(type, metadata, &report, &call->arena, err) ||
+	    !schema_complete(type, metadata, &call->arena, err))
+		return false;
+	if (value_is(value_get(metadata, SPAN("creationTimestamp")), VALUE_NULL))
+		(void)value_remove(metadata, SPAN("creationTimestamp"));
+	return true;
+}
+
+/* By its schema: unknown members go, and are told in order. */
+static bool custom_content_check(struct call *call, const struct expected *e, struct value *v, struct faults *f,
+				 struct error *err)
+{
+	struct schema_report report = { .unknown = tell_unknown, .context = f };
+	uint32_t told;
+
+	if (!custom_metadata_check(call, v, f, err))
+		return false;
+	if (!e->openapi)
+		return true;
+	told = f->unknown.array.count;
+	openapi_schema_prune(e->openapi, v, &report);
+	if (f->unknown.array.count > told + 1)
+		qsort(f->unknown.array.items + told, f->unknown.array.count - told, sizeof(struct value), text_order);
+	return openapi_schema_coerce(e->openapi, v, &report, &call->arena, err);
+}
+
 /* By the kind's own table or schema: unknown members go. */
 static bool content_check(struct call *call, const struct expected *e, struct value *v, struct faults *f,
 			  struct error *err)
@@ -357,20 +438,7 @@ static bool content_check(struct call *call, const struct expected *e, struct va
 
 	if (e->type)
 		return schema_decode(e->type, v, &report, &call->arena, err);
-	if (e->openapi) {
-		const struct type *meta = type_find(SPAN("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"));
-		struct value *metadata = value_get(v, SPAN("metadata"));
-
-		if (metadata && metadata->type != VALUE_OBJECT && metadata->type != VALUE_NULL)
-			return error_set(err, ERROR_INVALID,
-					 "json: cannot unmarshal %s into Go value of type v1.ObjectMeta",
-					 value_type_name(metadata->type));
-		if (meta && value_is(metadata, VALUE_OBJECT) &&
-		    !schema_decode(meta, metadata, &report, &call->arena, err))
-			return false;
-		openapi_schema_prune(e->openapi, v, &report);
-	}
-	return true;
+	return !is_custom(call, e) || custom_content_check(call, e, v, f, err);
 }
 
 static bool body_decode(struct call *call, enum body_form form, const struct expected *e, struct faults *f,
@@ -428,19 +496,41 @@ static int member_order(const void *a, const void *b)
 	return order ? order : (x->key.len > y->key.len) - (x->key.len < y->key.len);
 }
 
-/* The patched object as it is quoted: its own members by name, what is below as it was. */
-static struct span quoted_text(const struct value *v, struct arena *arena, struct error *err)
+static bool members_order(struct value *v, bool is_deep, struct arena *arena, struct error *err)
 {
-	struct value sorted = *v;
 	uint32_t count = v->object.count;
+	struct value_member *members;
 
-	sorted.object.slots = NULL;
-	sorted.object.members = ARENA_ARRAY(arena, struct value_member, count + 1, err);
-	if (!sorted.object.members)
+	for (uint32_t i = 0; is_deep && v->type == VALUE_ARRAY && i < v->array.count; i++)
+		if (!members_order(value_item(v, i), true, arena, err))
+			return false;
+	if (v->type != VALUE_OBJECT)
+		return true;
+	members = ARENA_ARRAY(arena, struct value_member, count + 1, err);
+	if (!members)
+		return false;
+	if (count) {
+		memcpy(members, v->object.members, count * sizeof(*members));
+		qsort(members, count, sizeof(*members), member_order);
+	}
+	v->object.slots = NULL;
+	v->object.members = members;
+	for (uint32_t i = 0; is_deep && i < count; i++)
+		if (!members_order(&members[i].value, true, arena, err))
+			return false;
+	return true;
+}
+
+/* The patched object as it is quoted: its own members by name, what is below as it was, or (of custom objects) by name too. */
+static struct span quoted_text(const struct value *v, bool is_custom, struct arena *arena, struct error *err)
+{
+	struct value sorted;
+
+	if (!is_custom)
+		sorted = *v;
+	else if (!value_copy(v, arena, &sorted, err))
 		return (struct span){ 0 };
-	memcpy(sorted.object.members, v->object.members, count * sizeof(*sorted.object.members));
-	qsort(sorted.object.members, count, sizeof(*sorted.object.members), member_order);
-	return value_print(&sorted, arena, err);
+	return members_order(&sorted, is_custom, arena, err) ? value_print(&sorted, arena, err) : (struct span){ 0 };
 }
 
 /* ` "" is invalid: patch: Invalid value: "...": why` */
@@ -478,8 +568,8 @@ static struct span patched_text(struct call *call, const struct value *v, const 
 	if (from && from->strategic)
 		return go_print(from->strategic, &call->arena, &err);
 	if (from && from->again && from->again(call, from->context, &again))
-		return quoted_text(&again, &call->arena, &err);
-	return quoted_text(v, &call->arena, &err);
+		return quoted_text(&again, call->base.kind->is_custom, &call->arena, &err);
+	return quoted_text(v, call->base.kind->is_custom, &call->arena, &err);
 }
 
 static struct span convert_words(struct call *call, const struct expected *e, const struct patched *from,
@@ -521,7 +611,7 @@ bool decode_patched(struct call *call, struct value *v, const struct patched *fr
 	struct span wanted = api_version(call, &e), api = get_string(v, "apiVersion"), kind = get_string(v, "kind");
 	struct error err = { 0 };
 
-	if (!span_equal(api, wanted) || !span_equal(kind, e.kind)) {
+	if (!span_equal(api, wanted) || (!span_equal(kind, e.kind) && !is_custom(call, &e))) {
 		struct span why = other_kind_words(call, &e, v, api, kind);
 
 		if (!why.ptr)

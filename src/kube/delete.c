@@ -384,7 +384,9 @@ static void part_start(struct sweep *s, struct record *r)
 	s->under_way++;
 	if (s->items.len)
 		buffer_byte(&s->items, ',');
-	if (notes_of(r) && notes_of(r)->list_text.ptr) {
+	if (part->base.kind->is_custom) {
+		buffer_append(&s->items, record_text(part, r, &err));
+	} else if (notes_of(r) && notes_of(r)->list_text.ptr) {
 		buffer_byte(&s->items, '{');
 		buffer_append(&s->items, notes_of(r)->list_text);
 	} else {

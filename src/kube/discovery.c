@@ -55,7 +55,8 @@ static void put_list(struct json_writer *w, const char *key, const char *const *
 	json_close_array(w);
 }
 
-static void put_verbs(struct json_writer *w, unsigned verbs)
+/* In the order of the real server, which is another one for custom kinds. */
+static void put_verbs(struct json_writer *w, unsigned verbs, bool is_custom)
 {
 	static const struct {
 		unsigned verb;
@@ -66,11 +67,16 @@ static void put_verbs(struct json_writer *w, unsigned verbs)
 		{ KUBE_UPDATE, "update" }, { KUBE_WATCH, "watch" }
 	};
 
+	static const uint8_t order[] = { 0, 1, 2, 3, 4, 5, 6, 7 }, custom[] = { 1, 2, 3, 4, 5, 0, 6, 7 };
+
 	json_key(w, SPAN("verbs"));
 	json_open_array(w);
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (verbs & rows[i].verb)
-			json_string(w, span_of(rows[i].name));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t at = is_custom ? custom[i] : order[i];
+
+		if (verbs & rows[at].verb)
+			json_string(w, span_of(rows[at].name));
+	}
 	json_close_array(w);
 }
 
@@ -186,7 +192,7 @@ static void put_resource(struct json_writer *w, const struct kind *kind)
 	json_key(w, SPAN("namespaced"));
 	json_bool(w, kind->is_namespaced);
 	put(w, "kind", kind->kind);
-	put_verbs(w, verbs_of(kind));
+	put_verbs(w, verbs_of(kind), kind->is_custom);
 	put_list(w, "shortNames", kind->short_names);
 	put_list(w, "categories", kind->categories);
 	put_storage_hash(w, kind);
@@ -215,7 +221,7 @@ static void put_sub(struct json_writer *w, const struct kind *kind, const struct
 	if (s->version)
 		put(w, "version", s->version);
 	put(w, "kind", s->kind);
-	put_verbs(w, s->verbs);
+	put_verbs(w, s->verbs, false);
 	json_close_object(w);
 	buffer_done(&name);
 }
@@ -363,7 +369,7 @@ static void put_all_sub(struct json_writer *w, const struct kind *kind, const st
 	json_open_object(w);
 	put(w, "subresource", s->name);
 	put_response_kind(w, s->group, s->version, s->kind);
-	put_verbs(w, s->verbs);
+	put_verbs(w, s->verbs, false);
 	json_close_object(w);
 }
 
@@ -382,7 +388,7 @@ static void put_all_resource(struct json_writer *w, const struct kind *kind)
 	put_response_kind(w, "", "", kind->kind);
 	put(w, "scope", kind->is_namespaced ? "Namespaced" : "Cluster");
 	put(w, "singularResource", kind->singular);
-	put_verbs(w, verbs_of(kind));
+	put_verbs(w, verbs_of(kind), kind->is_custom);
 	put_list(w, "shortNames", kind->short_names);
 	put_list(w, "categories", kind->categories);
 	if (has_subs(kind)) {

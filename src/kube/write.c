@@ -487,7 +487,7 @@ static bool version_check(struct call *call, struct value *metadata)
 
 		cause_add(call, &end, "FieldValueInvalid", SPAN("metadata.resourceVersion"),
 			  "Invalid value: 0x0: must be specified for an update");
-		answer_causes(call, span_of(call->base.kind->kind), span_of(call->base.kind->group), call->base.name,
+		answer_causes(call, span_of(call->base.kind->plural), span_of(call->base.kind->group), call->base.name,
 			      causes);
 		return false;
 	}

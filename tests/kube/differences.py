@@ -27,7 +27,7 @@ ROWS = [
         "column descriptions of tables are sentences of the Kubernetes API's own documentation",
         "its own words",
         "that text is another project's work; kubectl does not print it",
-        path=r"(body|events\[\d+\]\.object)\.columnDefinitions\[\d+\]\.description",
+        path=r"((body|events\[\d+\]\.object)\.columnDefinitions|body\[0\])\[\d+\]\.description",
     ),
     Row(
         "the annotation `kubernetes.io/description` of the ConfigMap kube-root-ca.crt is a sentence of its own",

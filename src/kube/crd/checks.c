@@ -447,6 +447,22 @@ static void check_version_parts(struct change *c, const struct at *at, const str
 		check_selectable(c, AT(at, "selectableFields"), get(one, "selectableFields"), schema);
 }
 
+/* The real server prints the Go structs, schemas and all; the names will do. */
+static struct span versions_print(struct change *c, const struct value *versions)
+{
+	struct text t = { .arena = c->arena };
+
+	text_add(&t, SPAN("[]apiextensions.CustomResourceDefinitionVersion{"));
+	for (uint32_t i = 0; i < count_of(versions); i++)
+		text_addf(
+		    &t, "%sapiextensions.CustomResourceDefinitionVersion{Name:\"" SPAN_FMT "\", Served:%s, Storage:%s}",
+		    i ? ", " : "", SPAN_ARG(get_text(value_item(versions, i), "name")),
+		    get_bool(value_item(versions, i), "served") ? "true" : "false",
+		    get_bool(value_item(versions, i), "storage") ? "true" : "false");
+	text_add(&t, SPAN("}"));
+	return text_span(&t);
+}
+
 static void check_versions(struct change *c, const struct at *at, const struct value *versions)
 {
 	size_t storages = 0;
@@ -462,9 +478,10 @@ static void check_versions(struct change *c, const struct at *at, const struct v
 		check_version_parts(c, AT_INDEX(at, i), versions, i);
 	}
 	if (!is_unique)
-		fault_invalid(c, at, versions, "must contain unique version names");
+		fault_printed(c, at, versions_print(c, versions), "must contain unique version names");
 	if (storages != 1)
-		fault_invalid(c, at, versions, "must have exactly one version marked as storage version");
+		fault_printed(c, at, versions_print(c, versions),
+			      "must have exactly one version marked as storage version");
 	if (count_of(versions) && name_check_1035(get_text(value_item(versions, 0), "name")))
 		check_1035(c, AT(at->up, "version"), get(value_item(versions, 0), "name"));
 }
@@ -502,6 +519,30 @@ static void check_shared(struct change *c, const struct at *at, const struct val
 
 /* ---- all of it ---- */
 
+static bool has_default(const struct value *schema)
+{
+	static const char *const inner[] = { "items", "additionalProperties", "not" };
+	const struct value *all = get(schema, "properties");
+
+	if (get(schema, "default"))
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(inner); i++)
+		if (value_is(get(schema, inner[i]), VALUE_OBJECT) && has_default(get(schema, inner[i])))
+			return true;
+	for (uint32_t i = 0; value_is(all, VALUE_OBJECT) && i < count_of(all); i++)
+		if (has_default(&all->object.members[i].value))
+			return true;
+	return false;
+}
+
+static bool has_defaults(const struct value *versions)
+{
+	for (uint32_t i = 0; i < count_of(versions); i++)
+		if (has_default(get(get(value_item(versions, i), "schema"), "openAPIV3Schema")))
+			return true;
+	return false;
+}
+
 static void check_spec(struct change *c, const struct at *at, const struct value *spec)
 {
 	static const char *const scopes[] = { "Cluster", "Namespaced", NULL };
@@ -510,6 +551,9 @@ static void check_spec(struct change *c, const struct at *at, const struct value
 	check_group(c, AT(at, "group"), get(spec, "group"));
 	check_one_of(c, AT(at, "scope"), get(spec, "scope"), scopes);
 	check_schemas_given(c, AT(at, "versions"), versions);
+	if (get_bool(spec, "preserveUnknownFields") && has_defaults(versions))
+		fault_invalid(c, AT(at, "preserveUnknownFields"), get(spec, "preserveUnknownFields"),
+			      "must be false in order to use defaults in the schema");
 	check_versions(c, AT(at, "versions"), versions);
 	check_names_given(c, AT(at, "names"), get(spec, "names"));
 	check_names(c, AT(at, "names"), get(spec, "names"));
@@ -535,8 +579,7 @@ static void check_stored_versions(struct change *c, const struct at *at)
 	const struct value *versions = get(get(c->object, "spec"), "versions");
 
 	if (!count_of(stored)) {
-		fault_printed(c, at, stored ? SPAN("[]string{}") : SPAN("[]string(nil)"),
-			      "must have at least one stored version");
+		fault_printed(c, at, SPAN("[]string(nil)"), "must have at least one stored version");
 		return;
 	}
 	for (uint32_t i = 0; i < count_of(versions); i++) {

@@ -297,6 +297,7 @@ struct openapi_schema *openapi_schema_new(const struct value *schema, struct spa
 		return NULL;
 	}
 	s->patterns = c.patterns;
+	s->is_root = true;
 	return s;
 }
 
@@ -345,6 +346,11 @@ size_t openapi_schema_list_keys(const struct openapi_schema *s, struct span ret[
 	memcpy(ret, s->list_keys, sizeof(s->list_keys));
 	memcpy(ret_defaults, s->list_defaults, sizeof(s->list_defaults));
 	return s->list_key_count;
+}
+
+bool openapi_schema_is_object(const struct openapi_schema *s)
+{
+	return s->is_root || s->is_embedded;
 }
 
 bool openapi_schema_is_atomic(const struct openapi_schema *s)

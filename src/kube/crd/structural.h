@@ -23,6 +23,7 @@ const struct openapi_schema *openapi_schema_item(const struct openapi_schema *s)
 enum list_kind openapi_schema_list(const struct openapi_schema *s);
 size_t openapi_schema_list_keys(const struct openapi_schema *s, struct span ret[LIST_KEYS_MAX],
 				const char *ret_defaults[LIST_KEYS_MAX]);
+bool openapi_schema_is_object(const struct openapi_schema *s); /* a whole object: the root, or an embedded one */
 bool openapi_schema_is_atomic(const struct openapi_schema *s); /* x-kubernetes-map-type: atomic */
 
 /* Drops what the schema does not name (but apiVersion, kind, metadata at the root), telling each path. */

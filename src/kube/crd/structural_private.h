@@ -60,6 +60,7 @@ struct openapi_schema {
 	bool takes_any;     /* additionalProperties: true, or false: no member is dropped */
 	bool is_nullable;
 	bool is_int_or_string;
+	bool is_root;
 	bool has_lists;     /* sets or maps, here or below */
 	bool has_embedded;  /* embedded resources, here or below */
 	bool has_rules;     /* x-kubernetes-validations, here or below */

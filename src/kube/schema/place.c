@@ -35,6 +35,10 @@ static bool is_schema(const struct field *f)
 
 struct place place_member(struct place p, struct span key)
 {
+	/* A custom object's own metadata is that of all kinds; its schema says no more than what names are allowed. */
+	if (p.openapi && openapi_schema_is_object(p.openapi) &&
+	    (span_equal(key, SPAN("metadata")) || span_equal(key, SPAN("apiVersion")) || span_equal(key, SPAN("kind"))))
+		return of_field(type_field(type_find(SPAN("io.k8s.api.core.v1.ConfigMap")), key));
 	if (p.openapi)
 		return place_of_openapi(openapi_schema_member(p.openapi, key));
 	if (p.type)
