@@ -356,8 +356,6 @@ static bool kind_find(struct call *call)
 	}
 	kind_hold(b->kube, kind);
 	b->kind = kind;
-	if (kind->deprecated)
-		warn(call, "%s", kind->deprecated);
 	call->run = runner_find(call, &exists);
 	if (custom_of(kind) && custom_of(kind)->warning)
 		warn(call, "%s", custom_of(kind)->warning);
@@ -373,6 +371,8 @@ static bool kind_find(struct call *call)
 			       "create not allowed while custom resource definition is terminating");
 		return false;
 	}
+	if (kind->deprecated)
+		warn(call, "%s", kind->deprecated);
 	if (!call->run) {
 		answer_no_method(call);
 		return false;

@@ -38,7 +38,7 @@ static bool member_compare(struct comparing *c, uint32_t depth, struct place p, 
 			   const struct value *now_object, struct span key)
 {
 	const struct value *old = value_get(old_object, key), *now = value_get(now_object, key);
-	bool is_null = (!old && now->type == VALUE_NULL) || (!now && old->type == VALUE_NULL);
+	bool is_null = (!old && old_object && now->type == VALUE_NULL) || (!now && old->type == VALUE_NULL);
 	struct value otherwise;
 
 	if (is_null && !p.openapi && fields_is_declared(p, key))

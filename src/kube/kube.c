@@ -6,6 +6,7 @@
 #include "kube/admission/quota.h"
 #include "kube/auth/auth.h"
 #include "kube/crd/crd.h"
+#include "kube/kinds/protection.h"
 
 #include <stdlib.h>
 
@@ -46,6 +47,7 @@ struct kube *kube_new(const struct kube_config *config, struct error *err)
 	k->auth = k->quotas ? auth_new(k, config, err) : NULL;
 	if (k->auth) {
 		auth_bootstrap(k->auth);
+		protection_resume(k);
 		return k;
 	}
 	kube_free(k);

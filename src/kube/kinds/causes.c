@@ -444,6 +444,14 @@ void fault_printed(struct change *c, const struct at *at, struct span printed, c
 	add(c, "FieldValueInvalid", at_print(c, at), &t, detail);
 }
 
+void fault_omitted(struct change *c, const struct at *at, const char *detail)
+{
+	struct text t = { .arena = c->arena };
+
+	text_addf(&t, "Invalid value: %s", detail);
+	add(c, "FieldValueInvalid", at_print(c, at), &t, NULL);
+}
+
 void fault_not_found(struct change *c, const struct at *at, const struct value *v)
 {
 	struct text t = { .arena = c->arena };

@@ -139,13 +139,20 @@ struct span cluster_ip_next(struct kube *k, bool is_dry_run, struct arena *arena
 	return arena_print(arena, &err, "127.96.%u.%u", index >> 8, index & 255);
 }
 
-const char *cluster_ip_take(struct kube *k, struct span s, bool is_dry_run)
+const char *cluster_ip_take(struct kube *k, struct span s, bool is_dry_run, struct arena *arena)
 {
+	struct error err = { 0 };
+	struct span words;
 	uint32_t index;
 
 	load(k);
-	if (!address_index(s, &index))
-		return "the provided network does not match the current range";
+	if (!address_index(s, &index)) {
+		words = arena_print(arena, &err,
+				    "the provided IP (" SPAN_FMT
+				    ") is not in the valid range. The range of valid IPs is 127.96.0.0/16",
+				    SPAN_ARG(s));
+		return words.ptr ? words.ptr : "the provided IP is not in the valid range";
+	}
 	if (!is_free(table.addresses[index], now_s()))
 		return "provided IP is already allocated";
 	hold(&table.addresses[index], is_dry_run);
@@ -167,6 +174,9 @@ int64_t node_port_next(struct kube *k, bool is_dry_run)
 const char *node_port_take(struct kube *k, int64_t port, bool is_dry_run)
 {
 	load(k);
+	/* The real server looks at the range only when it takes a port. */
+	if (is_dry_run && (port < NODE_PORT_FIRST || port > NODE_PORT_LAST))
+		return NULL;
 	if (port < NODE_PORT_FIRST || port > NODE_PORT_LAST)
 		return "provided port is not in the valid range. The range of valid ports is 30000-32767";
 	if (!is_free(table.ports[port - NODE_PORT_FIRST], now_s()))

@@ -17,7 +17,7 @@
 /* One that is free, "127.96.3.4"; empty when none is. Held, unless `is_dry_run`. */
 struct span cluster_ip_next(struct kube *k, bool is_dry_run, struct arena *arena);
 /* Why `s` cannot be had, in the real server's words; NULL when it can. Held then. */
-const char *cluster_ip_take(struct kube *k, struct span s, bool is_dry_run);
+const char *cluster_ip_take(struct kube *k, struct span s, bool is_dry_run, struct arena *arena);
 /* The same for ports; 0 when none is free. */
 int64_t node_port_next(struct kube *k, bool is_dry_run);
 const char *node_port_take(struct kube *k, int64_t port, bool is_dry_run);

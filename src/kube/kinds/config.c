@@ -152,7 +152,7 @@ static void check_docker_config(struct change *c, const struct at *at, const str
 	else if (!value_parse(text, NULL, c->arena, &tree, &err) || tree.type != VALUE_OBJECT)
 		fault_invalid_text(c, here, SPAN("<secret contents redacted>"),
 				   err.code
-				       ? detail_print(c, "%s", err.message)
+				       ? go_fault(c, text)
 				       : "json: cannot unmarshal value into Go value of type map[string]interface {}");
 }
 

@@ -2,6 +2,7 @@
 /* job - Job and CronJob of batch/v1. */
 #include "kube/kinds/kinds.h"
 
+#include "kube/kinds/job.h"
 #include "kube/kinds/schedule.h"
 
 #define INDEXED_PARALLELISM_MOST 100000
@@ -90,23 +91,13 @@ static void job_prepare(struct change *c)
 
 		generate_selector(c, spec);
 		/* A job without labels has those of its pods. */
-		if (!has_own)
+		if (!has_own && count_of(labels))
 			set_value(c, metadata, "labels", copy_of(c, value_find(spec, "template.metadata.labels")));
 	}
 	prepare_status(c);
 }
 
 /* ---- checks ---- */
-
-static void check_failure_policy(struct change *c, const struct at *at, const struct value *spec)
-{
-	static const char *const actions[] = { "Count", "FailIndex", "FailJob", "Ignore", NULL };
-	const struct value *rules = get(get(spec, "podFailurePolicy"), "rules");
-
-	for (uint32_t i = 0; i < count_of(rules); i++)
-		check_one_of(c, AT(AT_INDEX(AT(at, "rules"), i), "action"), get(value_item(rules, i), "action"),
-			     actions);
-}
 
 static void check_indexes(struct change *c, const struct at *at, const struct value *spec)
 {
@@ -141,7 +132,7 @@ static void check_job_spec(struct change *c, const struct at *at, const struct v
 					      "maxFailedIndexes" };
 	static const char *const modes[] = { "NonIndexed", "Indexed", NULL },
 				 *const policies[] = { "OnFailure", "Never", NULL },
-				 *const replacements[] = { "Failed", "TerminatingOrFailed", NULL };
+				 *const replacements[] = { "TerminatingOrFailed", "Failed", NULL };
 	const struct value *policy = get(get(get(spec, "template"), "spec"), "restartPolicy");
 	const struct at *here = AT(AT(AT(at, "template"), "spec"), "restartPolicy");
 
@@ -151,8 +142,9 @@ static void check_job_spec(struct change *c, const struct at *at, const struct v
 		fault_required(c, AT(at, "backoffLimitPerIndex"), "when maxFailedIndexes is specified");
 	check_one_of_or_absent(c, AT(at, "completionMode"), get(spec, "completionMode"), modes);
 	check_indexes(c, at, spec);
-	check_failure_policy(c, AT(at, "podFailurePolicy"), spec);
-	check_one_of_or_absent(c, AT(at, "podReplacementPolicy"), get(spec, "podReplacementPolicy"), replacements);
+	check_job_policies(c, at, spec);
+	check_one_of_or_absent(c, AT(at, "podReplacementPolicy"), get(spec, "podReplacementPolicy"),
+			       get(spec, "podFailurePolicy") ? replacements + 1 : replacements);
 	pod_template_check(c, AT(at, "template"), get(spec, "template"));
 	if (text_of(policy).len == 0 || is_text(policy, "Always"))
 		fault_required(c, here, "valid values: \"OnFailure\", \"Never\"");
@@ -247,6 +239,10 @@ static void job_validate(struct change *c)
 			     "`selector` does not match template `labels`");
 	if (c->old)
 		check_job_update(c, at, spec);
+	/* As above; where pods have none of their own, only what is stored shows them. */
+	else if (!c->cause_count && !count_of(get(get(c->object, "metadata"), "labels")))
+		set_value(c, get(c->object, "metadata"), "labels",
+			  copy_of(c, value_find(spec, "template.metadata.labels")));
 }
 
 static void cron_job_validate(struct change *c)
@@ -269,11 +265,16 @@ static void cron_job_validate(struct change *c)
 		fault_invalid_text(c, AT(at, "schedule"), schedule,
 				   "cannot use TZ or CRON_TZ in schedule, use timeZone field instead");
 	check_not_negative(c, AT(at, "startingDeadlineSeconds"), get(spec, "startingDeadlineSeconds"));
+	if (!c->old || !is_same(get(get(c->old, "spec"), "timeZone"), get(spec, "timeZone")))
+		check_time_zone(c, AT(at, "timeZone"), get(spec, "timeZone"));
 	check_one_of(c, AT(at, "concurrencyPolicy"), get(spec, "concurrencyPolicy"), policies);
 	check_job_spec(c, job, template);
 	if (get(template, "selector"))
 		fault_printed(c, AT(job, "selector"), selector_print_go(c, get(template, "selector")),
 			      "`selector` will be auto-generated");
+	if (get_bool(template, "manualSelector"))
+		fault_not_supported(c, AT(job, "manualSelector"), get(template, "manualSelector"),
+				    (const char *const[]){ "nil", "false", NULL });
 	check_not_negative(c, AT(at, "successfulJobsHistoryLimit"), get(spec, "successfulJobsHistoryLimit"));
 	check_not_negative(c, AT(at, "failedJobsHistoryLimit"), get(spec, "failedJobsHistoryLimit"));
 	if (!c->old && name.len > 52)
@@ -380,6 +381,7 @@ const struct kind kind_job = {
 	.plural = "jobs",
 	.singular = "job",
 	.kind = "Job",
+	.orphans = true,
 	.categories = all,
 	.is_namespaced = true,
 	.has_generation = true,

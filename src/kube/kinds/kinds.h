@@ -37,6 +37,7 @@ void fault_forbidden(struct change *c, const struct at *at, const char *detail);
 void fault_too_long(struct change *c, const struct at *at, size_t most);
 void fault_too_many(struct change *c, const struct at *at, size_t given, size_t most);
 void fault_not_found(struct change *c, const struct at *at, const struct value *v);
+void fault_omitted(struct change *c, const struct at *at, const char *detail); /* invalid, without the value */
 /* The value as it is printed already (Go's %#v of a struct). */
 void fault_printed(struct change *c, const struct at *at, struct span printed, const char *detail);
 void fault_duplicate_printed(struct change *c, const struct at *at, struct span printed);
@@ -156,6 +157,11 @@ bool percent_of(const struct value *v, int64_t *ret); /* "25%" */
 void check_ip(struct change *c, const struct at *at, const struct value *v);
 bool is_ipv4(struct span s);
 bool is_ipv6(struct span s);
+bool is_cidr(struct span s);
+int cidr_family(struct span s); /* 4 or 6; 0: it is none */
+/* Is it a part of the other and smaller? */
+bool cidr_is_inside(struct span inner, struct span outer);
+void check_cidr(struct change *c, const struct at *at, struct span s);
 const char *name_check_config_key(struct span s);
 const char *name_check_env(struct span s);
 const char *name_check_wildcard(struct span s);

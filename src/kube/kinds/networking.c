@@ -148,7 +148,7 @@ static void ingress_validate(struct change *c)
 		check_name(c, AT(at, "ingressClassName"), class, name_check_subdomain);
 	if (!c->old && class && get(annotations, CLASS_ANNOTATION) &&
 	    !is_same(class, get(annotations, CLASS_ANNOTATION)))
-		fault_invalid(c, AT_KEY(AT(AT(NULL, "metadata"), "annotations"), SPAN(CLASS_ANNOTATION)),
+		fault_invalid(c, AT(AT(NULL, "annotations"), CLASS_ANNOTATION),
 			      get(annotations, CLASS_ANNOTATION),
 			      "must match `ingressClassName` when both are specified");
 }
@@ -367,12 +367,23 @@ static void check_policy_port(struct change *c, const struct at *at, const struc
 	}
 }
 
-static void check_block(struct change *c, const struct at *at, const struct value *v)
+static void check_block(struct change *c, const struct at *at, const struct value *block)
 {
-	struct span s = text_of(v), address = span_first(s, span_index(s, '/'));
+	const struct value *except = get(block, "except");
+	struct span cidr = get_text(block, "cidr");
 
-	if (address.len == s.len || (!is_ipv4(address) && !is_ipv6(address)))
-		fault_invalid_text(c, at, s, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+	if (cidr.len == 0) {
+		fault_required(c, AT(at, "cidr"), "");
+		return;
+	}
+	check_cidr(c, AT(at, "cidr"), cidr);
+	for (uint32_t i = 0; i < count_of(except); i++) {
+		struct span part = text_of(value_item(except, i));
+
+		check_cidr(c, AT_INDEX(AT(at, "except"), i), part);
+		if (is_cidr(cidr) && is_cidr(part) && !cidr_is_inside(part, cidr))
+			fault_invalid_text(c, AT_INDEX(AT(at, "except"), i), part, "must be a strict subset of `cidr`");
+	}
 }
 
 static void check_peer(struct change *c, const struct at *at, const struct value *peer)
@@ -382,12 +393,8 @@ static void check_peer(struct change *c, const struct at *at, const struct value
 
 	check_selector(c, AT(at, "podSelector"), pods);
 	check_selector(c, AT(at, "namespaceSelector"), spaces);
-	if (block && get_text(block, "cidr").len == 0)
-		fault_required(c, AT(AT(at, "ipBlock"), "cidr"), "");
-	else if (block)
-		check_block(c, AT(AT(at, "ipBlock"), "cidr"), get(block, "cidr"));
-	for (uint32_t i = 0; i < count_of(get(block, "except")); i++)
-		check_block(c, AT_INDEX(AT(AT(at, "ipBlock"), "except"), i), value_item(get(block, "except"), i));
+	if (block)
+		check_block(c, AT(at, "ipBlock"), block);
 	if (!block && !pods && !spaces)
 		fault_required(c, at, "must specify a peer");
 	else if (block && (pods || spaces))

@@ -4,11 +4,27 @@
 
 #include <stdlib.h>
 
+/* podCIDR is the first of podCIDRs: who writes only one of them means both. */
+static void match_pod_cidrs(struct change *c, struct value *spec)
+{
+	struct span one = get_text(spec, "podCIDR");
+	struct value list = value_array();
+	const struct value *all = get(spec, "podCIDRs");
+
+	if (one.len && (!count_of(all) || !span_equal(text_of(value_item(all, 0)), one))) {
+		(void)value_append(&list, value_string(one), c->arena, c->err);
+		set_value(c, spec, "podCIDRs", list);
+	} else if (!one.len && count_of(all)) {
+		set_text(c, spec, "podCIDR", text_of(value_item(all, 0)));
+	}
+}
+
 static void node_defaults(struct change *c)
 {
 	struct value *status;
 
 	shape(c);
+	match_pod_cidrs(c, ensure(c, c->object, "spec"));
 	status = get(c->object, "status");
 	if (get(status, "capacity") && !get(status, "allocatable"))
 		set_value(c, status, "allocatable", copy_of(c, get(status, "capacity")));
@@ -53,6 +69,48 @@ static void check_taints(struct change *c, const struct at *at, const struct val
 	}
 }
 
+static void check_pod_cidrs(struct change *c, const struct at *at, const struct value *list)
+{
+	bool is_pair;
+
+	for (uint32_t i = 0; i < count_of(list); i++)
+		check_cidr(c, AT_INDEX(at, i), text_of(value_item(list, i)));
+	if (count_of(list) < 2)
+		return;
+	is_pair = count_of(list) == 2 &&
+		  cidr_family(text_of(value_item(list, 0))) != cidr_family(text_of(value_item(list, 1)));
+	if (!is_pair)
+		fault_invalid(c, at, list, "may specify no more than one CIDR for each IP family");
+}
+
+static void check_amounts(struct change *c, const struct at *at, const struct value *list)
+{
+	for (uint32_t i = 0; i < count_of(list); i++) {
+		const struct value_member *m = &list->object.members[i];
+
+		check_quantity(c, AT(at, detail_print(c, SPAN_FMT, SPAN_ARG(m->key))), &m->value);
+	}
+}
+
+static void check_addresses(struct change *c, const struct at *at, const struct value *list)
+{
+	for (uint32_t i = 0; i < count_of(list); i++) {
+		for (uint32_t k = 0; k < i; k++) {
+			struct span type, address;
+
+			if (!value_equal(value_item(list, i), value_item(list, k)))
+				continue;
+			type = get_text(value_item(list, i), "type");
+			address = get_text(value_item(list, i), "address");
+			fault_duplicate_printed(
+			    c, AT_INDEX(at, i),
+			    path_print(c, "core.NodeAddress{Type:\"" SPAN_FMT "\", Address:\"" SPAN_FMT "\"}",
+				       SPAN_ARG(type), SPAN_ARG(address)));
+			break;
+		}
+	}
+}
+
 static void node_validate(struct change *c)
 {
 	const struct value *spec = get(c->object, "spec"), *old = get(c->old, "spec");
@@ -60,8 +118,13 @@ static void node_validate(struct change *c)
 	check_metadata(c, name_check_subdomain);
 	/* The real server tells faults of taints at metadata. */
 	check_taints(c, AT(AT(NULL, "metadata"), "taints"), get(spec, "taints"));
-	if (!c->old)
+	check_amounts(c, AT(AT(NULL, "status"), "capacity"), get(get(c->object, "status"), "capacity"));
+	check_amounts(c, AT(AT(NULL, "status"), "allocatable"), get(get(c->object, "status"), "allocatable"));
+	if (!c->old) {
+		check_pod_cidrs(c, AT(AT(NULL, "spec"), "podCIDRs"), get(spec, "podCIDRs"));
 		return;
+	}
+	check_addresses(c, AT(AT(NULL, "status"), "addresses"), get(get(c->object, "status"), "addresses"));
 	if (count_of(get(old, "podCIDRs")) && !is_same(get(old, "podCIDRs"), get(spec, "podCIDRs")))
 		fault_forbidden(c, AT(AT(NULL, "spec"), "podCIDRs"),
 				"node updates may not change podCIDR except from \"\" to valid");

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 
+#include "kube/kinds/protection.h"
 #include "kube/kube.h"
 #include "kube/subresource.h"
 
@@ -49,6 +50,8 @@ static void pod_defaults(struct change *c)
 	spec = ensure(c, c->object, "spec");
 	pod_spec_defaults(c, spec);
 	default_bool(c, spec, "enableServiceLinks", true);
+	if (!c->old && get_int(spec, "terminationGracePeriodSeconds", 0) < 0)
+		set_value(c, spec, "terminationGracePeriodSeconds", value_int(1));
 	request_limits(c, get(spec, "containers"));
 	request_limits(c, get(spec, "initContainers"));
 	if (get_bool(spec, "hostNetwork")) {
@@ -546,6 +549,7 @@ const struct kind kind_pod = {
 	.defaults = pod_defaults,
 	.prepare = pod_prepare,
 	.validate = pod_validate,
+	.changed = pod_changed,
 	.raises_generation = pod_raises,
 	.row = pod_row,
 };

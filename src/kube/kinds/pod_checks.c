@@ -23,8 +23,9 @@ void check_resource_name(struct change *c, const struct at *at, struct span name
 
 	if (wrong) {
 		fault_printed(c, at, name, wrong);
-		if (span_index(name, '/') < name.len)
-			fault_printed(c, at, name, "doesn't follow extended resource name standard");
+		fault_printed(c, at, name,
+			      span_index(name, '/') < name.len ? "doesn't follow extended resource name standard"
+							       : "must be a standard resource for containers");
 		return;
 	}
 	if (span_index(name, '/') == name.len) {
@@ -473,6 +474,50 @@ static void check_security(struct change *c, const struct at *at, const struct v
 	}
 }
 
+#define SYSCTL_BYTES_MOST 253
+
+/* "kernel.shm_rmid_forced", "net/ipv4/tcp_syncookies" */
+static bool is_sysctl(struct span s)
+{
+	bool is_after_part = false;
+
+	for (size_t i = 0; i < s.len; i++) {
+		char ch = s.ptr[i];
+		bool is_word = (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9');
+
+		if (ch == '.' || ch == '/') {
+			if (!is_after_part)
+				return false;
+			is_after_part = false;
+		} else if (ch == '-' || ch == '_') {
+			if (!is_after_part || i + 1 == s.len)
+				return false;
+		} else if (is_word) {
+			is_after_part = true;
+		} else {
+			return false;
+		}
+	}
+	return s.len > 0 && s.len <= SYSCTL_BYTES_MOST && is_after_part;
+}
+
+static void check_sysctls(struct change *c, const struct at *at, const struct value *list)
+{
+	for (uint32_t i = 0; i < count_of(list); i++) {
+		const struct value *name = get(value_item(list, i), "name");
+		const struct at *here = AT(AT_INDEX(at, i), "name");
+
+		if (text_of(name).len == 0)
+			fault_required(c, here, "");
+		else if (!is_sysctl(text_of(name)))
+			fault_invalid(c, here, name,
+				      "must have at most 253 characters and match regex "
+				      "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$");
+		else if (has_before(list, i, "name"))
+			fault_duplicate(c, here, name);
+	}
+}
+
 static void check_pod_security(struct change *c, const struct at *at, const struct value *security)
 {
 	static const char *const changes[] = { "Always", "OnRootMismatch", NULL };
@@ -485,6 +530,7 @@ static void check_pod_security(struct change *c, const struct at *at, const stru
 		check_id(c, AT_INDEX(AT(at, "supplementalGroups"), i), value_item(groups, i));
 	check_one_of_or_absent(c, AT(at, "fsGroupChangePolicy"), get(security, "fsGroupChangePolicy"), changes);
 	check_seccomp(c, AT(at, "seccompProfile"), get(security, "seccompProfile"));
+	check_sysctls(c, AT(at, "sysctls"), get(security, "sysctls"));
 }
 
 /* ---- containers ---- */
@@ -682,12 +728,30 @@ static void check_host_network(struct change *c, const struct at *at, const stru
 	}
 }
 
-static void check_pull_secrets(struct change *c, const struct at *at, const struct value *list)
+static void check_gates(struct change *c, const struct at *at, const struct value *list)
+{
+	for (uint32_t i = 0; i < count_of(list); i++)
+		check_name(c, AT(AT_INDEX(at, i), "conditionType"), get(value_item(list, i), "conditionType"),
+			   name_check_qualified);
+}
+
+static void check_scheduling_gates(struct change *c, const struct at *at, const struct value *list)
 {
 	for (uint32_t i = 0; i < count_of(list); i++) {
-		if (get_text(value_item(list, i), "name").len == 0)
-			fault_required(c, AT(AT_INDEX(at, i), "name"), "");
+		check_name(c, AT_INDEX(at, i), get(value_item(list, i), "name"), name_check_qualified);
+		if (has_before(list, i, "name"))
+			fault_duplicate(c, AT_INDEX(at, i), get(value_item(list, i), "name"));
 	}
+}
+
+static void check_os(struct change *c, const struct at *at, const struct value *os)
+{
+	static const char *const names[] = { "linux", "windows", NULL };
+
+	if (get_text(os, "name").len == 0)
+		fault_required(c, AT(at, "name"), "cannot be empty");
+	else if (!text_is_one_of(get_text(os, "name"), names))
+		fault_not_supported(c, at, get(os, "name"), names);
 }
 
 /* Names of other objects, and other simple members. */
@@ -712,8 +776,19 @@ static void check_rest(struct change *c, const struct at *at, const struct value
 				      "must be between 1 and 2147483647, inclusive");
 	}
 	check_tolerations(c, AT(at, "tolerations"), get(spec, "tolerations"));
-	for (uint32_t i = 0; i < count_of(aliases); i++)
-		check_ip(c, AT(AT_INDEX(AT(at, "hostAliases"), i), "ip"), get(value_item(aliases, i), "ip"));
+	for (uint32_t i = 0; i < count_of(aliases); i++) {
+		const struct value *names_of_it = get(value_item(aliases, i), "hostnames");
+		const struct at *here = AT_INDEX(AT(at, "hostAliases"), i);
+
+		check_ip(c, AT(here, "ip"), get(value_item(aliases, i), "ip"));
+		for (uint32_t k = 0; k < count_of(names_of_it); k++)
+			check_name(c, AT_INDEX(AT(here, "hostnames"), k), value_item(names_of_it, k),
+				   name_check_subdomain);
+	}
+	check_gates(c, AT(at, "readinessGates"), get(spec, "readinessGates"));
+	check_scheduling_gates(c, AT(at, "schedulingGates"), get(spec, "schedulingGates"));
+	if (get(spec, "os"))
+		check_os(c, AT(at, "os"), get(spec, "os"));
 	for (size_t i = 0; i < ARRAY_LEN(later); i++) {
 		if (get_text(spec, later[i].member).len)
 			check_name(c, AT(at, later[i].member), get(spec, later[i].member), later[i].check);
@@ -742,7 +817,6 @@ void pod_spec_check(struct change *c, const struct at *at, const struct value *s
 	check_dns(c, at, spec);
 	check_labels(c, AT(at, "nodeSelector"), get(spec, "nodeSelector"));
 	check_pod_security(c, AT(at, "securityContext"), get(spec, "securityContext"));
-	check_pull_secrets(c, AT(at, "imagePullSecrets"), get(spec, "imagePullSecrets"));
 	pod_affinity_check(c, AT(at, "affinity"), get(spec, "affinity"));
 	pod_spread_check(c, AT(at, "topologySpreadConstraints"), get(spec, "topologySpreadConstraints"));
 	check_rest(c, at, spec);

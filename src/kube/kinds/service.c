@@ -3,6 +3,8 @@
 #include "kube/kinds/cluster_ip.h"
 #include "kube/kinds/kinds.h"
 
+#define RANGES_ANNOTATION "service.beta.kubernetes.io/load-balancer-source-ranges"
+
 static bool has_type(const struct value *spec, const char *type)
 {
 	return is_text(get(spec, "type"), type);
@@ -354,6 +356,58 @@ static void check_traffic(struct change *c, const struct at *at, const struct va
 	check_one_of_or_absent(c, AT(at, "internalTrafficPolicy"), get(spec, "internalTrafficPolicy"), policies);
 }
 
+static void check_source_ranges(struct change *c, const struct at *at, const struct value *spec)
+{
+	const struct value *list = get(spec, "loadBalancerSourceRanges"),
+			   *annotation = get(get(get(c->object, "metadata"), "annotations"), RANGES_ANNOTATION);
+	const struct at *here = AT(at, "LoadBalancerSourceRanges"); /* as the real server spells it */
+	struct span rest = span_trim(text_of(annotation));
+
+	if (!count_of(list) && annotation)
+		here = AT_KEY(AT(AT(NULL, "metadata"), "annotations"), SPAN(RANGES_ANNOTATION));
+	if ((count_of(list) || annotation) && !has_type(spec, "LoadBalancer"))
+		fault_forbidden(c, here, "may only be used when `type` is 'LoadBalancer'");
+	for (uint32_t i = 0; i < count_of(list); i++)
+		check_cidr(c, AT_INDEX(here, i), span_trim(text_of(value_item(list, i))));
+	while (!count_of(list) && rest.len)
+		check_cidr(c, here, span_trim(span_cut(&rest, ',')));
+}
+
+static void check_class(struct change *c, const struct at *at, const struct value *spec)
+{
+	const struct value *class = get(spec, "loadBalancerClass"), *old = get(c->old, "spec");
+
+	if (!class)
+		return;
+	if (!has_type(spec, "LoadBalancer"))
+		fault_forbidden(c, AT(at, "loadBalancerClass"), "may only be used when `type` is 'LoadBalancer'");
+	else if (has_type(old, "LoadBalancer") && !is_same(get(old, "loadBalancerClass"), class))
+		fault_invalid(c, AT(at, "loadBalancerClass"), class,
+			      "may not change once set");
+	else
+		check_name(c, AT(at, "loadBalancerClass"), class, name_check_qualified);
+}
+
+static void check_distribution(struct change *c, const struct at *at, const struct value *spec)
+{
+	static const char *const names[] = { "PreferClose", NULL };
+
+	check_one_of_or_absent(c, AT(at, "trafficDistribution"), get(spec, "trafficDistribution"), names);
+}
+
+static void warn_of_ignored(struct change *c, const struct value *spec)
+{
+	const struct value *annotations = get(get(c->object, "metadata"), "annotations");
+
+	if (get(annotations, "service.kubernetes.io/topology-aware-hints"))
+		change_warn(c, "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use "
+			       "service.kubernetes.io/topology-mode instead");
+	if (has_type(spec, "ExternalName") && count_of(get(spec, "externalIPs")))
+		change_warn(c, "spec.externalIPs is ignored when spec.type is \"ExternalName\"");
+	if (!has_type(spec, "ExternalName") && get_text(spec, "externalName").len)
+		change_warn(c, "spec.externalName is ignored when spec.type is not \"ExternalName\"");
+}
+
 static void check_service_update(struct change *c, const struct at *at, const struct value *spec)
 {
 	const struct value *old = get(c->old, "spec"), *was = get(old, "clusterIPs"), *is = get(spec, "clusterIPs");
@@ -385,7 +439,7 @@ static void take_address(struct change *c, const struct at *at, struct value *sp
 		set_addresses(c, spec, one);
 		return;
 	}
-	wrong = cluster_ip_take(c->kube, one, c->is_dry_run);
+	wrong = cluster_ip_take(c->kube, one, c->is_dry_run, c->arena);
 	if (wrong)
 		fault_invalid(c, AT(at, "clusterIPs"), get(spec, "clusterIPs"),
 			      detail_print(c, "failed to allocate IP " SPAN_FMT ": %s", SPAN_ARG(one), wrong));
@@ -473,10 +527,14 @@ static void service_validate(struct change *c)
 	}
 	check_one_of(c, AT(at, "type"), get(spec, "type"), types);
 	check_repeats(c, AT(at, "ports"), spec);
+	check_source_ranges(c, at, spec);
+	check_class(c, at, spec);
 	if (get(spec, "allocateLoadBalancerNodePorts") && !has_type(spec, "LoadBalancer"))
 		fault_forbidden(c, AT(at, "allocateLoadBalancerNodePorts"),
 				"may only be used when `type` is 'LoadBalancer'");
 	check_traffic(c, at, spec);
+	check_distribution(c, at, spec);
+	warn_of_ignored(c, spec);
 	if (c->cause_count == 0)
 		check_families(c, at, spec);
 	/* Nothing is taken for a service that will not be. */

@@ -3,6 +3,7 @@
 #include "kube/kinds/kinds.h"
 
 #include "base/clock.h"
+#include "kube/kinds/protection.h"
 #include "kube/kube.h"
 
 static const char *const access_modes[] = { "ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod",
@@ -175,6 +176,7 @@ const struct kind kind_persistent_volume_claim = {
 	.defaults = claim_defaults,
 	.prepare = claim_prepare,
 	.validate = claim_validate,
+	.changed = claim_changed,
 	.row = claim_row,
 };
 
@@ -205,36 +207,147 @@ static void volume_prepare(struct change *c)
 		set_text(c, status, "lastPhaseTransitionTime", now);
 }
 
-static bool has_source(const struct value *spec)
+/* In the order in which they are looked at: the first one counts. */
+static const char *const sources[] = { "hostPath",
+				       "gcePersistentDisk",
+				       "awsElasticBlockStore",
+				       "glusterfs",
+				       "flocker",
+				       "nfs",
+				       "rbd",
+				       "quobyte",
+				       "cephfs",
+				       "iscsi",
+				       "cinder",
+				       "fc",
+				       "flexVolume",
+				       "azureFile",
+				       "vsphereVolume",
+				       "photonPersistentDisk",
+				       "portworxVolume",
+				       "azureDisk",
+				       "scaleIO",
+				       "local",
+				       "storageos",
+				       "csi" };
+
+static void check_back_steps(struct change *c, const struct at *at, struct span path)
 {
-	static const char *const sources[] = { "awsElasticBlockStore",
-					       "azureDisk",
-					       "azureFile",
-					       "cephfs",
-					       "cinder",
-					       "csi",
-					       "fc",
-					       "flexVolume",
-					       "flocker",
-					       "gcePersistentDisk",
-					       "glusterfs",
-					       "hostPath",
-					       "iscsi",
-					       "local",
-					       "nfs",
-					       "photonPersistentDisk",
-					       "portworxVolume",
-					       "quobyte",
-					       "rbd",
-					       "scaleIO",
-					       "storageos",
-					       "vsphereVolume" };
+	struct span rest = path;
+
+	while (rest.len) {
+		if (span_equal(span_cut(&rest, '/'), SPAN(".."))) {
+			fault_invalid_text(c, at, path, "must not contain '..'");
+			return;
+		}
+	}
+}
+
+static void check_path_on_host(struct change *c, const struct at *at, const struct value *source)
+{
+	static const char *const types[] = { "BlockDevice",       "CharDevice", "Directory", "DirectoryOrCreate", "File",
+					     "FileOrCreate", "Socket",     NULL };
+
+	if (get_text(source, "path").len == 0)
+		fault_required(c, AT(at, "path"), "");
+	else
+		check_back_steps(c, AT(at, "path"), get_text(source, "path"));
+	if (get_text(source, "type").len)
+		check_one_of(c, AT(at, "type"), get(source, "type"), types);
+}
+
+static void check_nfs(struct change *c, const struct at *at, const struct value *source)
+{
+	struct span path = get_text(source, "path");
+
+	if (get_text(source, "server").len == 0)
+		fault_required(c, AT(at, "server"), "");
+	if (path.len == 0)
+		fault_required(c, AT(at, "path"), "");
+	else if (path.ptr[0] != '/')
+		fault_invalid_text(c, AT(at, "path"), path, "must be an absolute path");
+}
+
+static void check_local(struct change *c, const struct at *at, const struct value *source)
+{
+	if (get_text(source, "path").len == 0)
+		fault_required(c, AT(at, "path"), "");
+	else
+		check_back_steps(c, AT(at, "path"), get_text(source, "path"));
+}
+
+static void check_csi(struct change *c, const struct at *at, const struct value *source)
+{
+	if (get_text(source, "driver").len == 0)
+		fault_required(c, AT(at, "driver"), "");
+	if (get_text(source, "volumeHandle").len == 0)
+		fault_required(c, AT(at, "volumeHandle"), "");
+}
+
+static void check_sources(struct change *c, const struct at *at, const struct value *spec)
+{
+	static const struct {
+		const char *member;
+		void (*check)(struct change *c, const struct at *at, const struct value *source);
+	} checks[] = {
+		{ "hostPath", check_path_on_host }, { "nfs", check_nfs }, { "local", check_local }, { "csi", check_csi }
+	};
+	unsigned count = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
-		if (get(spec, sources[i]))
+		if (!get(spec, sources[i]))
+			continue;
+		if (count++) {
+			fault_forbidden(c, AT(at, sources[i]), "may not specify more than 1 volume type");
+			continue;
+		}
+		for (size_t k = 0; k < ARRAY_LEN(checks); k++) {
+			if (strcmp(checks[k].member, sources[i]) == 0)
+				checks[k].check(c, AT(at, sources[i]), get(spec, sources[i]));
+		}
+	}
+	if (get(spec, "local") && !get(get(spec, "nodeAffinity"), "required"))
+		fault_required(c, AT(at, "nodeAffinity"), "Local volume requires node affinity");
+	if (!count)
+		fault_required(c, at, "must specify a volume type");
+	if (is_text(get(get(spec, "hostPath"), "path"), "/") &&
+	    is_text(get(spec, "persistentVolumeReclaimPolicy"), "Recycle"))
+		fault_forbidden(c, AT(at, "persistentVolumeReclaimPolicy"),
+				"may not be 'recycle' for a hostPath mount of '/'");
+}
+
+static bool has_source_changed(const struct value *old, const struct value *now)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
+		if (!is_same(get(old, sources[i]), get(now, sources[i])))
 			return true;
 	}
 	return false;
+}
+
+static void check_capacity(struct change *c, const struct at *at, const struct value *capacity)
+{
+	static const char *const names[] = { "storage", NULL };
+
+	if (!count_of(capacity))
+		fault_required(c, at, "");
+	if (!get(capacity, "storage") || count_of(capacity) > 1)
+		fault_not_supported_printed(c, at,
+					    !capacity		   ? SPAN("core.ResourceList(nil)")
+					    : !count_of(capacity) ? SPAN("core.ResourceList{}")
+								   : path_print(c, "core.ResourceList{...}"),
+					    names);
+	for (uint32_t i = 0; i < count_of(capacity); i++) {
+		const struct value_member *m = &capacity->object.members[i];
+		int64_t milli;
+
+		if (!quantity_parse(text_of(&m->value), &milli))
+			continue;
+		if (milli < 0)
+			fault_invalid_text(c, AT_KEY(at, m->key), text_of(&m->value), "must be a valid resource quantity");
+		if (milli <= 0)
+			fault_invalid_text(c, AT_KEY(at, m->key), text_of(&m->value), "must be greater than zero");
+	}
 }
 
 static void volume_validate(struct change *c)
@@ -249,25 +362,22 @@ static void volume_validate(struct change *c)
 	if (!count_of(get(spec, "accessModes")))
 		fault_required(c, AT(at, "accessModes"), "");
 	check_modes(c, AT(at, "accessModes"), get(spec, "accessModes"));
-	if (!count_of(capacity))
-		fault_required(c, AT(at, "capacity"), "");
-	if (!count_of(capacity))
-		fault_not_supported_printed(c, AT(at, "capacity"), SPAN("core.ResourceList(nil)"),
-					    (const char *const[]){ "storage", NULL });
-	else if (!get(capacity, "storage") || count_of(capacity) > 1)
-		fault_not_supported(c, AT(at, "capacity"), capacity, (const char *const[]){ "storage", NULL });
+	check_capacity(c, AT(at, "capacity"), capacity);
 	check_one_of_or_absent(c, AT(at, "persistentVolumeReclaimPolicy"), get(spec, "persistentVolumeReclaimPolicy"),
 			       policies);
 	required = get(get(spec, "nodeAffinity"), "required");
 	if (required)
 		check_node_selector(c, AT(AT(at, "nodeAffinity"), "required"), required);
-	if (!has_source(spec))
-		fault_required(c, at, "must specify a volume type");
+	check_sources(c, at, spec);
 	if (get_text(spec, "storageClassName").len)
 		check_name(c, AT(at, "storageClassName"), get(spec, "storageClassName"), name_check_subdomain);
 	check_one_of_or_absent(c, AT(at, "volumeMode"), get(spec, "volumeMode"), volume_modes);
-	if (c->old)
-		check_same(c, AT(at, "volumeMode"), get(get(c->old, "spec"), "volumeMode"), get(spec, "volumeMode"));
+	if (!c->old)
+		return;
+	if (has_source_changed(get(c->old, "spec"), spec))
+		fault_forbidden(c, AT(at, "persistentvolumesource"),
+				"spec.persistentvolumesource is immutable after creation");
+	check_same(c, AT(NULL, "volumeMode"), get(get(c->old, "spec"), "volumeMode"), get(spec, "volumeMode"));
 }
 
 static void volume_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena)
@@ -323,6 +433,7 @@ const struct kind kind_persistent_volume = {
 	.defaults = volume_defaults,
 	.prepare = volume_prepare,
 	.validate = volume_validate,
+	.changed = volume_changed,
 	.row = volume_row,
 };
 
@@ -333,6 +444,40 @@ static void class_defaults(struct change *c)
 	shape(c);
 	default_text(c, c->object, "reclaimPolicy", "Delete");
 	default_text(c, c->object, "volumeBindingMode", "Immediate");
+}
+
+#define PARAMETERS_MOST      512
+#define PARAMETER_BYTES_MOST KIB(256)
+
+static struct span in_small(struct change *c, struct span s)
+{
+	struct span copy = arena_copy(c->arena, s, c->err);
+
+	for (size_t i = 0; i < copy.len; i++) {
+		if (copy.ptr[i] >= 'A' && copy.ptr[i] <= 'Z')
+			((char *)(uintptr_t)copy.ptr)[i] = (char)(copy.ptr[i] + 32);
+	}
+	return copy;
+}
+
+static void check_parameters(struct change *c, const struct value *parameters)
+{
+	const struct at *at = AT(NULL, "parameters");
+	size_t bytes = 0;
+
+	if (count_of(parameters) > PARAMETERS_MOST) {
+		fault_too_long(c, at, PARAMETERS_MOST);
+		return;
+	}
+	for (uint32_t i = 0; i < count_of(parameters); i++) {
+		const struct value_member *m = &parameters->object.members[i];
+
+		if (m->key.len == 0)
+			fault_invalid_text(c, at, SPAN(""), "field can not be empty.");
+		bytes += m->key.len + text_of(&m->value).len;
+	}
+	if (bytes > PARAMETER_BYTES_MOST)
+		fault_too_long(c, at, PARAMETER_BYTES_MOST);
 }
 
 static void class_validate(struct change *c)
@@ -352,10 +497,14 @@ static void class_validate(struct change *c)
 	if (c->old)
 		check_same(c, AT(NULL, "volumeBindingMode"), get(c->old, "volumeBindingMode"),
 			   get(c->object, "volumeBindingMode"));
-	if (text_of(provisioner).len == 0)
+	if (text_of(provisioner).len == 0) {
 		fault_required(c, AT(NULL, "provisioner"), "");
-	else
-		check_name(c, AT(NULL, "provisioner"), provisioner, name_check_qualified);
+	} else {
+		struct value small = value_string(in_small(c, text_of(provisioner)));
+
+		check_name(c, AT(NULL, "provisioner"), &small, name_check_qualified);
+	}
+	check_parameters(c, get(c->object, "parameters"));
 	check_one_of_or_absent(c, AT(NULL, "reclaimPolicy"), get(c->object, "reclaimPolicy"), policies);
 	check_one_of(c, AT(NULL, "volumeBindingMode"), get(c->object, "volumeBindingMode"), modes);
 }
