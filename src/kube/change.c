@@ -333,7 +333,7 @@ static void check_added_finalizers(struct change *c)
 		any = true;
 	}
 	buffer_byte(&text, '\0');
-	for (int i = 0; any && i < 2; i++) /* the real server tells it twice */
+	if (any)
 		cause_forbidden(c, SPAN("metadata.finalizers"),
 				arena_print(c->arena, c->err,
 					    "no new finalizers can be added if the object is being deleted, found new "

@@ -36,7 +36,7 @@ static bool cidr_read(struct span s, struct cidr *ret)
 	return ret->bits <= ret->most;
 }
 
-bool is_cidr(struct span s)
+bool cidr_is_fine(struct span s)
 {
 	struct cidr c;
 
@@ -67,6 +67,6 @@ bool cidr_is_inside(struct span inner, struct span outer)
 
 void check_cidr(struct change *c, const struct at *at, struct span s)
 {
-	if (!is_cidr(s))
+	if (!cidr_is_fine(s))
 		fault_invalid_text(c, at, s, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
 }

@@ -3,6 +3,7 @@
 #include "kube/kinds/kinds.h"
 
 #include "kube/auth/auth.h"
+#include "kube/go_words.h"
 
 #include "wire/base64.h"
 
@@ -133,6 +134,14 @@ static void secret_defaults(struct change *c)
 	if (c->old && value_is_empty(get(c->object, "type")))
 		carry(c, c->object, c->old, "type");
 	default_text(c, c->object, "type", "Opaque");
+}
+
+static const char *go_fault(struct change *c, struct span text)
+{
+	char words[GO_WORDS_SIZE] = "unexpected end of JSON input";
+
+	(void)go_json_fault(text, words);
+	return detail_print(c, "%s", words);
 }
 
 static void check_docker_config(struct change *c, const struct at *at, const struct value *data, const char *key)

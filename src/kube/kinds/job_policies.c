@@ -87,7 +87,8 @@ static void check_conditions(struct change *c, const struct at *at, const struct
 	}
 }
 
-static void check_failure_rule(struct change *c, const struct at *at, const struct value *spec, const struct value *rule)
+static void check_failure_rule(struct change *c, const struct at *at, const struct value *spec,
+			       const struct value *rule)
 {
 	static const char *const actions[] = { "Count", "FailIndex", "FailJob", "Ignore", NULL };
 	const struct value *action = get(rule, "action"), *codes = get(rule, "onExitCodes"),
@@ -126,7 +127,8 @@ static const char *indexes_read(struct change *c, struct span s, int64_t complet
 		int64_t first, end;
 
 		if (!index_read(low, &first))
-			return detail_print(c, "cannot convert string to integer for index: \"" SPAN_FMT "\"", SPAN_ARG(low));
+			return detail_print(c, "cannot convert string to integer for index: \"" SPAN_FMT "\"",
+					    SPAN_ARG(low));
 		if (first >= completions)
 			return detail_print(c, "too large index: \"" SPAN_FMT "\"", SPAN_ARG(low));
 		if (last >= 0 && first <= last)
@@ -149,7 +151,8 @@ static const char *indexes_read(struct change *c, struct span s, int64_t complet
 	return NULL;
 }
 
-static void check_success_rule(struct change *c, const struct at *at, const struct value *spec, const struct value *rule)
+static void check_success_rule(struct change *c, const struct at *at, const struct value *spec,
+			       const struct value *rule)
 {
 	const struct value *count = get(rule, "succeededCount"), *indexes = get(rule, "succeededIndexes");
 	int64_t completions = get_int(spec, "completions", 0), named = 0;

@@ -157,7 +157,7 @@ bool percent_of(const struct value *v, int64_t *ret); /* "25%" */
 void check_ip(struct change *c, const struct at *at, const struct value *v);
 bool is_ipv4(struct span s);
 bool is_ipv6(struct span s);
-bool is_cidr(struct span s);
+bool cidr_is_fine(struct span s);
 int cidr_family(struct span s); /* 4 or 6; 0: it is none */
 /* Is it a part of the other and smaller? */
 bool cidr_is_inside(struct span inner, struct span outer);

@@ -148,8 +148,7 @@ static void ingress_validate(struct change *c)
 		check_name(c, AT(at, "ingressClassName"), class, name_check_subdomain);
 	if (!c->old && class && get(annotations, CLASS_ANNOTATION) &&
 	    !is_same(class, get(annotations, CLASS_ANNOTATION)))
-		fault_invalid(c, AT(AT(NULL, "annotations"), CLASS_ANNOTATION),
-			      get(annotations, CLASS_ANNOTATION),
+		fault_invalid(c, AT(AT(NULL, "annotations"), CLASS_ANNOTATION), get(annotations, CLASS_ANNOTATION),
 			      "must match `ingressClassName` when both are specified");
 }
 
@@ -381,7 +380,7 @@ static void check_block(struct change *c, const struct at *at, const struct valu
 		struct span part = text_of(value_item(except, i));
 
 		check_cidr(c, AT_INDEX(AT(at, "except"), i), part);
-		if (is_cidr(cidr) && is_cidr(part) && !cidr_is_inside(part, cidr))
+		if (cidr_is_fine(cidr) && cidr_is_fine(part) && !cidr_is_inside(part, cidr))
 			fault_invalid_text(c, AT_INDEX(AT(at, "except"), i), part, "must be a strict subset of `cidr`");
 	}
 }

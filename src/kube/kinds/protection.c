@@ -72,7 +72,8 @@ static bool look_at_pod(void *context, struct record *r)
 
 	arena_clear(s->arena);
 	/* What cannot be read may use it. */
-	s->is_used = !value_parse(r->text, NULL, s->arena, &pod, &err) || (!is_over(&pod) && names_claim(&pod, s->claim));
+	s->is_used =
+	    !value_parse(r->text, NULL, s->arena, &pod, &err) || (!is_over(&pod) && names_claim(&pod, s->claim));
 	return !s->is_used;
 }
 
@@ -162,7 +163,8 @@ void pod_changed(struct kube *k, const struct kind *kind, const struct value *ol
 {
 	const struct kind *claims = kube_kind(k, SPAN(""), SPAN("v1"), SPAN("persistentvolumeclaims"));
 	const struct value *pod = object ? object : old, *volumes = value_find(pod, "spec.volumes");
-	struct span name_space = value_find_string(pod, "metadata.namespace"), name = value_find_string(pod, "metadata.name");
+	struct span name_space = value_find_string(pod, "metadata.namespace"),
+		    name = value_find_string(pod, "metadata.name");
 
 	(void)kind;
 	if (object && !is_over(object))
@@ -178,8 +180,7 @@ void pod_changed(struct kube *k, const struct kind *kind, const struct value *ol
 			continue;
 		arena_init(&arena, ARENA_MOST);
 		if (!claim_name.len)
-			claim_name =
-			    arena_print(&arena, &err, SPAN_FMT "-" SPAN_FMT, SPAN_ARG(name), SPAN_ARG(own));
+			claim_name = arena_print(&arena, &err, SPAN_FMT "-" SPAN_FMT, SPAN_ARG(name), SPAN_ARG(own));
 		claim = kube_object(k, claims, name_space, claim_name, true, &arena, &err);
 		if (claim)
 			claim_review(k, claims, claim);

@@ -382,8 +382,7 @@ static void check_class(struct change *c, const struct at *at, const struct valu
 	if (!has_type(spec, "LoadBalancer"))
 		fault_forbidden(c, AT(at, "loadBalancerClass"), "may only be used when `type` is 'LoadBalancer'");
 	else if (has_type(old, "LoadBalancer") && !is_same(get(old, "loadBalancerClass"), class))
-		fault_invalid(c, AT(at, "loadBalancerClass"), class,
-			      "may not change once set");
+		fault_invalid(c, AT(at, "loadBalancerClass"), class, "may not change once set");
 	else
 		check_name(c, AT(at, "loadBalancerClass"), class, name_check_qualified);
 }

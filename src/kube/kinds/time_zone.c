@@ -14,8 +14,8 @@ static bool is_part(struct span s)
 	for (size_t i = 0; i < s.len; i++) {
 		char ch = s.ptr[i];
 
-		if (!((ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') ||
-		      ch == '.' || ch == '-' || ch == '_' || ch == '+'))
+		if (!((ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || ch == '.' ||
+		      ch == '-' || ch == '_' || ch == '+'))
 			return false;
 	}
 	return true;

@@ -245,8 +245,8 @@ static void check_back_steps(struct change *c, const struct at *at, struct span 
 
 static void check_path_on_host(struct change *c, const struct at *at, const struct value *source)
 {
-	static const char *const types[] = { "BlockDevice",       "CharDevice", "Directory", "DirectoryOrCreate", "File",
-					     "FileOrCreate", "Socket",     NULL };
+	static const char *const types[] = { "BlockDevice", "CharDevice",   "Directory", "DirectoryOrCreate",
+					     "File",        "FileOrCreate", "Socket",    NULL };
 
 	if (get_text(source, "path").len == 0)
 		fault_required(c, AT(at, "path"), "");
@@ -333,9 +333,9 @@ static void check_capacity(struct change *c, const struct at *at, const struct v
 		fault_required(c, at, "");
 	if (!get(capacity, "storage") || count_of(capacity) > 1)
 		fault_not_supported_printed(c, at,
-					    !capacity		   ? SPAN("core.ResourceList(nil)")
+					    !capacity             ? SPAN("core.ResourceList(nil)")
 					    : !count_of(capacity) ? SPAN("core.ResourceList{}")
-								   : path_print(c, "core.ResourceList{...}"),
+								  : path_print(c, "core.ResourceList{...}"),
 					    names);
 	for (uint32_t i = 0; i < count_of(capacity); i++) {
 		const struct value_member *m = &capacity->object.members[i];
@@ -344,7 +344,8 @@ static void check_capacity(struct change *c, const struct at *at, const struct v
 		if (!quantity_parse(text_of(&m->value), &milli))
 			continue;
 		if (milli < 0)
-			fault_invalid_text(c, AT_KEY(at, m->key), text_of(&m->value), "must be a valid resource quantity");
+			fault_invalid_text(c, AT_KEY(at, m->key), text_of(&m->value),
+					   "must be a valid resource quantity");
 		if (milli <= 0)
 			fault_invalid_text(c, AT_KEY(at, m->key), text_of(&m->value), "must be greater than zero");
 	}
