@@ -44,7 +44,45 @@ static bool argument_number(struct serving *s, const char *flag, const char *nam
 	return copy.ptr != NULL;
 }
 
-static bool worker_arguments(struct serving *s, struct error *err)
+static bool argument_time(struct serving *s, const char *name, int64_t ms, struct error *err)
+{
+	char text[96];
+	int len = snprintf(text, sizeof(text), "%s=%lldms", name, (long long)ms);
+	struct span copy = arena_copy(s->call->arena, (struct span){ text, (size_t)len }, err);
+
+	argument(s, "--set");
+	argument(s, copy.ptr);
+	return copy.ptr != NULL;
+}
+
+static bool argument_text(struct serving *s, const char *name, const char *value, struct error *err)
+{
+	char text[4096];
+	int len = snprintf(text, sizeof(text), "%s=%s", name, value);
+	struct span copy = arena_copy(s->call->arena, span_from(text, MIN((size_t)len, sizeof(text) - 1)), err);
+
+	argument(s, "--set");
+	argument(s, copy.ptr);
+	return copy.ptr != NULL;
+}
+
+/* For the connections that a worker serves itself: what holds for those that are served here. */
+static bool server_arguments(struct serving *s, const struct server_limits *limits, struct error *err)
+{
+	static const char *const access_logs[] = { "off", "text", "json" };
+	const struct serve_options *o = s->options;
+
+	return argument_time(s, "request-timeout", limits->request_timeout_ms, err) &&
+	       argument_time(s, "idle-timeout", limits->idle_timeout_ms, err) &&
+	       argument_time(s, "read-timeout", limits->read_timeout_ms, err) &&
+	       argument_time(s, "write-timeout", limits->write_timeout_ms, err) &&
+	       argument_time(s, "drain-timeout", limits->drain_timeout_ms, err) &&
+	       argument_text(s, "access-log", access_logs[o->access_log], err) &&
+	       (!o->cors_origin || argument_text(s, "cors-origin", o->cors_origin, err)) &&
+	       (!o->server_name || argument_text(s, "server-name", o->server_name, err));
+}
+
+static bool worker_arguments(struct serving *s, const struct server_limits *limits, struct error *err)
 {
 	const struct serve_options *o = s->options;
 	struct target target = target_split(s->call->arguments[0]);
@@ -60,7 +98,7 @@ static bool worker_arguments(struct serving *s, struct error *err)
 	    !argument_number(s, "--set", "max-answer-bytes", o->limits.answer_bytes, err) ||
 	    !argument_number(s, "--set", "max-request-memory", o->limits.request_memory, err) ||
 	    !argument_number(s, "--set", "max-header-bytes", o->limits.header_bytes, err) ||
-	    !argument_number(s, "--set", "request-timeout", 0, err)) /* the front keeps the time */
+	    !server_arguments(s, limits, err))
 		return false;
 	if (target.name.len > 0) {
 		struct span name = arena_copy(s->call->arena, target.name, err);
@@ -158,6 +196,13 @@ static void raise_request_timeout(struct server_limits *limits, int64_t timeout_
 		limits->request_timeout_ms = 2 * timeout_ms;
 }
 
+/* A worker that is busy with a call looks at no clock: the time limit of connections that it serves itself is --timeout, kept from
+ * here. One that is shorter needs us between the two. */
+static bool may_be_direct(const struct server_limits *limits, int64_t timeout_ms)
+{
+	return limits->request_timeout_ms == 0 || (timeout_ms > 0 && limits->request_timeout_ms >= timeout_ms);
+}
+
 static bool start(struct serving *s, unsigned count, struct error *err)
 {
 	static const struct route *const routes[] = { workers_routes, NULL };
@@ -181,7 +226,8 @@ static bool start(struct serving *s, unsigned count, struct error *err)
 	};
 
 	raise_request_timeout(&server.limits, o->code.timeout_ms);
-	if (!worker_arguments(s, err) || !worker_environment(s, count, err))
+	config.is_direct = may_be_direct(&server.limits, o->code.timeout_ms);
+	if (!worker_arguments(s, &server.limits, err) || !worker_environment(s, count, err))
 		return false;
 	s->workers = workers_new(&config);
 	server.routes = routes;
@@ -189,6 +235,10 @@ static bool start(struct serving *s, unsigned count, struct error *err)
 	server.workers = 1; /* one loop has the queue and all workers */
 	server.metrics = s->metrics;
 	server.worker_started = workers_loop_started;
+	if (config.is_direct && count == 1) {
+		server.offer = workers_offer;
+		server.loans_due = workers_loans_due;
+	}
 	s->server = server_new(&server, err);
 	return s->server && server_start(s->server, err) && workers_start(s->workers, err) && write_pidfile(s, err);
 }

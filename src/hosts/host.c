@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* host - the life of a host: its config, its server, its end. */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,7 +10,9 @@
 #include <unistd.h>
 
 #include "hosts/host_private.h"
+#include "base/number.h"
 #include "inference/inference.h"
+#include "net/direct.h"
 
 enum { THREADS_MAX = 1024 };
 #define ENDER_STACK KIB(64)
@@ -84,6 +87,18 @@ static bool config_check(const struct hythe_host_config *config, struct error *e
 	return true;
 }
 
+/* Beside the connection to adopt the one in front may have left a socket on which it passes on those of clients. */
+static int direct_fd_take(void)
+{
+	const char *text = getenv("HYTHE_DIRECT_FD");
+	uint64_t fd;
+
+	if (!text || !number_parse_uint64(span_of(text), &fd) || fd > INT_MAX)
+		return -1;
+	(void)unsetenv("HYTHE_DIRECT_FD"); /* it is not for the programs that the user's code starts */
+	return (int)fd;
+}
+
 static bool config_take(struct hythe_host *h, const struct hythe_host_config *config, struct error *err)
 {
 	if (!config_check(config, err) || !addresses_copy(h, config, err))
@@ -106,8 +121,10 @@ static bool config_take(struct hythe_host *h, const struct hythe_host_config *co
 	h->wait_context = config->context;
 	h->config.metrics = h->metrics;
 	h->config.adopted_closed = adopted_closed;
-	if (config->adopt_fd > 0)
+	if (config->adopt_fd > 0) {
 		h->adopt_fd = config->adopt_fd;
+		h->direct_fd = direct_fd_take();
+	}
 	return true;
 }
 
@@ -162,7 +179,7 @@ hythe_host *hythe_host_new(const struct hythe_host_config *config, char *why)
 	memcpy(&known, config, MIN(config->size, sizeof(known))); /* an older caller's is shorter */
 	arena_init(&h->arena, MIB(64));
 	h->metrics = metrics_new();
-	h->adopt_fd = h->ended_fd = h->signal_fds[0] = h->signal_fds[1] = -1;
+	h->adopt_fd = h->direct_fd = h->ended_fd = h->signal_fds[0] = h->signal_fds[1] = -1;
 	h->log_level = LOG_INFO;
 	if (host_open(h, &known, &err))
 		return h;
@@ -180,6 +197,7 @@ static void host_stopping(struct loop_message *m)
 
 	if (h->app_host)
 		app_stop(h);
+	direct_release(h->server);
 	server_drain(h->server);
 }
 
@@ -223,10 +241,12 @@ static bool host_start(struct hythe_host *h, struct error *err)
 	h->started.run = host_started;
 	h->stop.run = host_stopping;
 	loop_send(server_worker_loop(h->server, 0), &h->started);
-	if (h->adopt_fd >= 0) {
+	if (h->direct_fd >= 0)
+		direct_take_from(h->server, h->direct_fd);
+	h->direct_fd = -1;
+	if (h->adopt_fd >= 0)
 		server_adopt(h->server, h->adopt_fd);
-		h->adopt_fd = -1;
-	}
+	h->adopt_fd = -1;
 	if (h->is_driven)
 		return drive_start(h, err);
 	return (!h->app_host || app_start(h, err)) && ender_start(h, err);
@@ -304,6 +324,7 @@ void hythe_host_free(hythe_host *h)
 	inference_free(h->inference);
 	metrics_free(h->metrics);
 	close_fd(h->adopt_fd);
+	close_fd(h->direct_fd);
 	close_fd(h->ended_fd);
 	close_fd(h->signal_fds[0]);
 	close_fd(h->signal_fds[1]);

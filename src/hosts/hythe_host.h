@@ -163,7 +163,9 @@ struct hythe_host_config {
 	/* "127.0.0.1:8080", "[::1]:0", ":8080", "unix:/path", "fd:3" (a listening socket inherited). */
 	const char *const *addresses;
 	size_t address_count;
-	int adopt_fd; /* > 0: a connected socket on which a hythe in front sends HTTP/2; the server ends when it closes */
+	/* > 0: a connected socket on which a hythe in front sends HTTP/2; the server ends when it closes. Connections that the one in
+	 * front passes on by the socket $HYTHE_DIRECT_FD are served too. */
+	int adopt_fd;
 	unsigned threads;                 /* calls at once; 0: 1 */
 	const char *name;                 /* of the model; NULL: "model" */
 	const char *kind;                 /* for people: "Python class MyModel"; NULL: "component" */

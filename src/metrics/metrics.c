@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "metrics/metrics.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -258,6 +259,23 @@ void metric_observe(struct metric_series *s, int64_t ns)
 
 	cell_add(c + bucket_of(value), 1, is_shared);
 	cell_add(c + HISTOGRAM_SUM, value, is_shared);
+}
+
+static_assert(METRICS_BUCKETS == BOUND_COUNT + 1, "as many buckets as are told");
+
+unsigned metric_bucket(int64_t ns)
+{
+	return bucket_of(ns < 0 ? 0 : (uint64_t)ns);
+}
+
+void metric_observe_many(struct metric_series *s, const uint64_t counts[METRICS_BUCKETS], uint64_t sum_ns)
+{
+	bool is_shared;
+	cell *c = series_cells(s, &is_shared);
+
+	for (unsigned i = 0; i < METRICS_BUCKETS; i++)
+		cell_add(c + i, counts[i], is_shared);
+	cell_add(c + HISTOGRAM_SUM, sum_ns, is_shared);
 }
 
 /* The sum over all slots of one of the series' cells. */

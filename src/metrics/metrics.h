@@ -42,6 +42,10 @@ void metric_add(struct metric_series *s, uint64_t n);      /* counters */
 void metric_add_double(struct metric_series *s, double v); /* COUNTER_DOUBLE */
 void metric_move(struct metric_series *s, int64_t delta);  /* gauges */
 void metric_observe(struct metric_series *s, int64_t ns);  /* histograms: bounds 10 µs to 100 s, three a decade */
+/* The same, of many gathered elsewhere: so many in each bucket, and their sum. */
+#define METRICS_BUCKETS 23
+unsigned metric_bucket(int64_t ns);
+void metric_observe_many(struct metric_series *s, const uint64_t counts[METRICS_BUCKETS], uint64_t sum_ns);
 uint64_t metric_value(const struct metric_series *s);      /* a counter's sum; a histogram's count */
 uint64_t metric_sum_ns(const struct metric_series *s);     /* a histogram's sum */
 

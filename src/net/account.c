@@ -5,6 +5,7 @@
 
 #include "base/number.h"
 #include "base/random.h"
+#include "net/direct_private.h"
 #include "net/request_private.h"
 
 enum { LOG_FLUSH = 64 * 1024, LOG_MOST = 1024 * 1024 };
@@ -244,6 +245,14 @@ static void access_log_json(struct request *req, struct buffer *log, int code, s
 	buffer_append(log, SPAN("\"}\n"));
 }
 
+/* Its line is for the one in front to write. */
+static bool is_behind(const struct request *req)
+{
+	const struct connection *c = req->stream->connection;
+
+	return c && c->is_adopted;
+}
+
 static void access_log(struct request *req, int code, size_t bytes, int64_t ns)
 {
 	struct worker_requests *wr = req->worker->requests;
@@ -307,6 +316,8 @@ void request_count(struct request *req, int code, size_t bytes)
 		if (UNLIKELY(slot_of(req)->failed))
 			count_rejected(req, slot_of(req)->failed);
 	}
-	if (config->access_log != ACCESS_LOG_OFF)
+	if (UNLIKELY(req->worker->direct != NULL) && req->http_major == 1)
+		direct_count(req->worker->direct, code, ns);
+	if (config->access_log != ACCESS_LOG_OFF && !is_behind(req))
 		access_log(req, code, bytes, ns);
 }

@@ -53,6 +53,16 @@ static bool out_encode(struct request *req, enum coding c)
 	return true;
 }
 
+/* The handler may have said so itself. */
+static bool answer_varies(const struct request *req, struct span by)
+{
+	for (size_t i = 0; i < req->answer.header_count; i++) {
+		if (span_equal(req->answer.headers[i].name, SPAN("vary")) && span_equal(req->answer.headers[i].value, by))
+			return true;
+	}
+	return false;
+}
+
 static void answer_compress(struct request *req)
 {
 	const struct server_config *config = worker_config(req->worker);
@@ -68,7 +78,8 @@ static void answer_compress(struct request *req)
 		return;
 	if (answer_has_header(req, SPAN("content-encoding")))
 		return;
-	request_set_header(req, SPAN("vary"), SPAN("Accept-Encoding"));
+	if (!answer_varies(req, SPAN("Accept-Encoding")))
+		request_set_header(req, SPAN("vary"), SPAN("Accept-Encoding"));
 	accept = request_header(req, SPAN("accept-encoding"));
 	if (!accept.ptr)
 		return;

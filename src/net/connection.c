@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "net/direct_private.h"
 #include "net/transport.h"
 
 #define LINGER_NS       (5 * NS_PER_S) /* how long a client may take to read our last answer and close */
@@ -19,6 +20,7 @@
 #define GROW_LEAST      KIB(64)
 #define PIECE_SIZE      KIB(4) /* small pieces behind a large one */
 #define IOV_MOST        16
+#define OFFER_LOOK      160               /* bytes that an offer shows */
 #define FRESH_GRACE_NS  (500 * NS_PER_MS) /* at a drain, for a client that has connected and not yet asked */
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9113 3.4 */
@@ -105,6 +107,10 @@ static void expired(struct timer *t)
 
 	if (c->is_closed)
 		return;
+	if (c->waits_turn) {
+		timer_need(c, now + NS_PER_S); /* it is not the client who is slow */
+		return;
+	}
 	if (is_due(c->own_timeout_ns, now, &next) || is_due(write_deadline(c), now, &next)) {
 		connection_abort(c);
 		return;
@@ -132,6 +138,8 @@ void connection_abort(struct connection *c)
 /* Everything is sent and nothing more comes from us. */
 static void connection_end(struct connection *c)
 {
+	if (UNLIKELY(c->direct != NULL))
+		direct_ends(c);
 	if (c->tls)
 		tls_session_close_notify(c->tls);
 	if (c->is_settled || c->is_eof) {
@@ -209,21 +217,33 @@ static void close_hard(int fd)
 	close(fd);
 }
 
+static void descriptor_close(struct connection *c)
+{
+	bool is_cut = c->out_waiting || c->is_cut;
+
+	loop_unwatch(c->worker->loop, &c->watch);
+	if (c->direct && !c->is_leaving)
+		direct_shut(c->watch.fd, is_cut); /* its giver holds it open */
+	if (is_cut)
+		close_hard(c->watch.fd);
+	else
+		close(c->watch.fd);
+}
+
 static void connection_free(struct connection *c)
 {
 	struct worker *w = c->worker;
 	struct worker_private *more = w->more;
-	bool is_adopted = c->is_adopted;
+	bool is_adopted = c->is_adopted, is_lent = c->is_lent;
 
 	if (c->codec)
 		c->codec->closed(c); /* may take over c->in */
+	if (c->direct)
+		direct_forget(c);
 	loop_timer_clear(w->loop, &c->timer);
 	tls_session_free(c->tls);
-	loop_unwatch(w->loop, &c->watch);
-	if (c->out_waiting || c->is_cut)
-		close_hard(c->watch.fd);
-	else
-		close(c->watch.fd);
+	if (!c->is_lent)
+		descriptor_close(c);
 	if (c->in.ptr)
 		buffer_return(w, &c->in);
 	if (c->out.ptr)
@@ -239,7 +259,8 @@ static void connection_free(struct connection *c)
 	}
 	if (is_adopted && worker_config(w)->adopted_closed)
 		worker_config(w)->adopted_closed(worker_config(w)->context);
-	worker_connection_remove(w);
+	if (!is_lent)
+		worker_connection_remove(w);
 }
 
 /* ---- sending ---- */
@@ -344,6 +365,8 @@ void connection_flush(struct connection *c)
 	}
 	if (total) {
 		metric_add(c->worker->more->sent, total);
+		if (c->direct)
+			direct_moved(c, 0, total);
 		c->last_progress_ns = loop_now(c->worker->loop);
 	}
 	if (UNLIKELY((c->out_waiting != 0) != c->wants_write)) {
@@ -392,6 +415,8 @@ static void connection_task(struct loop_task *t)
 	connection_flush(c);
 	tell_writable(c);
 	in_release(c);
+	if (c->direct)
+		direct_settle(c);
 }
 
 /* What is written outside the connection's own event goes out at the end of the turn. */
@@ -628,6 +653,8 @@ static void read_once(struct connection *c)
 {
 	size_t n = 0;
 
+	if (c->direct && !direct_reads(c))
+		return;
 	switch (c->tls ? read_tls(c, &n) : read_clear(c, &n)) {
 	case READ_NOTHING:
 		if (!c->tls || c->codec || !tls_session_is_h2(c->tls))
@@ -636,6 +663,8 @@ static void read_once(struct connection *c)
 	case READ_SOME:
 		c->in.len += n;
 		metric_add(c->worker->more->received, n);
+		if (c->direct)
+			direct_moved(c, n, 0);
 		break;
 	case READ_EOF:
 		c->is_eof = true;
@@ -652,8 +681,58 @@ static void read_once(struct connection *c)
 		start_codec(c);
 }
 
+/* ---- connections that change hands ---- */
+
+bool connection_is_idle(const struct connection *c)
+{
+	return (!c->codec || (c->codec->is_idle && c->codec->is_idle(c))) && c->in_at == c->in.len && !c->out_waiting &&
+	       !c->is_closing && !c->is_closed && !c->is_eof;
+}
+
+static bool is_for_offer(const struct connection *c)
+{
+	const struct worker *w = c->worker;
+
+	return worker_config(w)->offer && !c->tls && !c->is_adopted && !w->is_draining && connection_is_idle(c);
+}
+
+/* True: somebody else serves it from now on. It may be watched or not. */
+static bool offer(struct connection *c, bool is_watched)
+{
+	const struct server_config *config = worker_config(c->worker);
+	char first[OFFER_LOOK];
+	ssize_t n = recv(c->watch.fd, first, sizeof(first), MSG_PEEK);
+
+	if (n <= 0 || memcmp(first, preface, MIN((size_t)n, 4)) == 0)
+		return false;
+	if (is_watched)
+		loop_unwatch(c->worker->loop, &c->watch); /* the other may watch it on this very loop */
+	if (config->offer(config->context, c->worker, c->watch.fd, c->peer, span_from(first, (size_t)n))) {
+		c->is_lent = true;
+		c->worker->lent_count++;
+		connection_abort(c);
+		return true;
+	}
+	if (is_watched)
+		loop_watch(c->worker->loop, &c->watch, c->watch.fd, LOOP_READ, connection_ready);
+	return false;
+}
+
+void connection_leave(struct connection *c)
+{
+	c->is_leaving = true;
+	connection_abort(c);
+}
+
+void connection_look(struct connection *c)
+{
+	connection_ready(&c->watch, LOOP_READ);
+}
+
 static void readable(struct connection *c, unsigned events)
 {
+	if (UNLIKELY(is_for_offer(c)) && offer(c, true))
+		return;
 	if (c->tls)
 		tls_session_readable(c->tls);
 	if (c->is_read_paused || c->is_closing || c->is_eof) {
@@ -676,6 +755,11 @@ static void connection_ready(struct watch *watch, unsigned events)
 		linger(c);
 		return;
 	}
+	if (UNLIKELY(c->waits_turn)) {
+		if (events & (LOOP_HANGUP | LOOP_END))
+			connection_abort(c); /* whoever asked does not wait for the answer */
+		return;
+	}
 	if (UNLIKELY(events & LOOP_WRITE)) {
 		connection_flush(c);
 		if (!c->is_closed && !c->is_closing && c->codec && c->out_waiting < CONNECTION_LOW_WATER)
@@ -689,6 +773,8 @@ static void connection_ready(struct watch *watch, unsigned events)
 		connection_flush(c);
 	tell_writable(c);
 	in_release(c);
+	if (c->direct)
+		direct_settle(c);
 }
 
 /* ---- life ---- */
@@ -759,6 +845,10 @@ void connection_open(struct worker *w, int fd, const struct sockaddr_storage *pe
 	int64_t limit_ms = is_tls ? limits->read_timeout_ms : limits->idle_timeout_ms;
 
 	peer_print(c, peer);
+	c->watch.fd = fd;
+	/* Most clients ask as soon as they are connected. */
+	if (!is_rejected && !is_tls && is_for_offer(c) && offer(c, false))
+		return;
 	loop_watch(w->loop, &c->watch, fd, LOOP_READ, connection_ready);
 	if (is_rejected) {
 		reject(c);
@@ -779,9 +869,49 @@ void connection_adopt(struct worker *w, int fd)
 	loop_watch(w->loop, &c->watch, fd, LOOP_READ, connection_ready);
 }
 
+struct connection *connection_take(struct worker *w, int fd, const char *peer)
+{
+	int64_t limit_ms = worker_config(w)->limits.idle_timeout_ms;
+	struct connection *c = connection_new(w);
+
+	(void)snprintf(c->peer, sizeof(c->peer), "%s", peer);
+	loop_watch(w->loop, &c->watch, fd, LOOP_READ, connection_ready);
+	if (limit_ms > 0)
+		own_timeout(c, loop_now(w->loop) + limit_ms * NS_PER_MS);
+	return c;
+}
+
+void server_loan_return(struct worker *home, int fd, const char *peer, struct span bytes, bool is_last)
+{
+	struct connection *c = connection_take(home, fd, peer);
+
+	home->lent_count--;
+	if (bytes.len) {
+		buffer_borrow(home, &c->in);
+		buffer_append(&c->in, bytes);
+		start_codec(c);
+		connection_flush(c);
+	}
+	if (is_last) {
+		c->is_settled = false; /* more may come of what the bytes stand for */
+		if (!c->is_closed)
+			connection_close(c);
+	}
+	if (home->is_draining)
+		connection_drain(c);
+}
+
+void server_loan_end(struct worker *home)
+{
+	home->lent_count--;
+	worker_connection_remove(home);
+}
+
 void connection_drain(struct connection *c)
 {
 	if (c->is_closed || c->is_closing)
+		return;
+	if (c->direct && direct_keeps(c))
 		return;
 	/* What stands in the socket already was sent before we said stop: it is answered. */
 	if (!c->is_read_paused && !c->is_eof)
@@ -806,6 +936,7 @@ void connection_pool_done(struct worker *w)
 {
 	struct worker_private *more = w->more;
 
+	direct_done(w);
 	while (more->free_connections) {
 		struct connection *c = more->free_connections;
 

@@ -17,6 +17,7 @@
 #include "net/server.h"
 
 struct connection;
+struct direct;
 struct tls_session;
 
 struct codec {
@@ -28,6 +29,10 @@ struct codec {
 	void (*drain)(struct connection *c);    /* finish what was accepted, take no more, then close */
 	void (*turn)(struct connection *c);     /* asked for by connection_turn() */
 	void (*closed)(struct connection *c);   /* the socket is gone: abandon requests, free codec_state */
+	/* No request is begun, and none waits; NULL: never (a connection that cannot change hands). */
+	bool (*is_idle)(const struct connection *c);
+	/* Of the request at hand something is still to come from the client. NULL with is_idle. */
+	bool (*waits)(const struct connection *c);
 };
 extern const struct codec codec_http1, codec_http2;
 
@@ -66,6 +71,16 @@ struct connection {
 				     it fires */
 	int64_t own_timeout_ns;   /* the transport's: first bytes, handshake, lingering */
 	char peer[64];            /* "127.0.0.1:41234", "unix" */
+	struct direct *direct;    /* taken from another process (direct.h); NULL: our own */
+	unsigned direct_slot;
+	uint8_t direct_state;   /* enum direct_state: as its word says */
+	bool direct_is_over;    /* its slot is not its own any more */
+	bool direct_is_begun;   /* a handler has the request at hand, or had it */
+	bool direct_keeps_slot; /* set by the codec as it closes: a handler has the request still */
+	bool waits_turn;        /* for its request to be read: among direct's */
+	bool is_lent;           /* to another process: goes from here, its descriptor stays open */
+	bool is_leaving;        /* back to where it was taken from */
+	struct connection *next_turn;
 	struct connection *next, *previous; /* of the worker */
 };
 
@@ -108,6 +123,8 @@ struct worker {
 	struct request *free_requests;
 	struct worker_requests *requests;  /* request.c's own: ids, counters, access log */
 	struct http2_stream *free_streams; /* http2.c's own */
+	struct direct *direct;             /* direct.c's own; NULL: nobody gives connections */
+	size_t lent_count;                 /* connections that others serve: server_config.offer */
 	bool is_draining;
 	char date[40]; /* "Date: ...\r\n", renewed each second */
 	size_t date_len;

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/number.h"
+#include "net/direct_private.h"
 #include "net/forwarded.h"
 #include "net/http1_private.h"
 #include "net/transport.h"
@@ -113,6 +114,8 @@ static void write_whole(struct http1 *h, struct request *req)
 	if (is_copied && req->out.len)
 		to = http1_put(to, buffer_span(&req->out));
 	connection_write_commit(c, (size_t)(to - start));
+	if (c->direct)
+		direct_answers(c, 0);
 	if (has_body && !is_copied)
 		connection_write_buffer(c, &req->out);
 }
@@ -155,12 +158,32 @@ static void http1_free(struct http1 *h)
 	free(h);
 }
 
+void http1_at_work(struct http1 *h)
+{
+	h->phase = HTTP1_BUSY;
+	if (!h->connection->direct)
+		return;
+	h->is_at_work = true;
+	direct_begins(h->connection);
+}
+
+static void work_over(struct http1 *h, struct worker *w)
+{
+	if (!h->is_at_work)
+		return;
+	h->is_at_work = false;
+	direct_over(w);
+	if (h->orphan_slot)
+		direct_orphan_over(w, h->orphan_slot - 1);
+}
+
 /* The request that a handler had is over: on to the next. */
 static void busy_end(struct http1 *h)
 {
 	struct connection *c = h->connection;
 
 	c->hears_end = false;
+	work_over(h, c->worker);
 	h->phase = HTTP1_HEAD;
 	if (UNLIKELY(h->is_stream))
 		(void)http1_stream_over(h); /* it may say that a body is to be discarded */
@@ -182,6 +205,7 @@ static void http1_finished(struct request *req)
 
 	h->stream.request = NULL;
 	if (UNLIKELY(!h->stream.connection)) {
+		work_over(h, req->worker);
 		http1_free(h);
 		return;
 	}
@@ -310,7 +334,7 @@ static void dispatch(struct http1 *h, size_t held, struct span body)
 {
 	struct request *req = h->stream.request;
 
-	h->phase = HTTP1_BUSY;
+	http1_at_work(h);
 	h->held = held;
 	req->body = body;
 	request_dispatch(req);
@@ -343,6 +367,17 @@ static bool begin(struct http1 *h, struct http1_head *head, size_t len)
 	struct error err = { 0 };
 	struct request *req;
 
+	if (c->direct && direct_hands_back(c, head->method, head->target))
+		return false;
+	if (!is_whole && !head->is_chunked && !head->has_upgrade && !head->expects_continue &&
+	    direct_gathers(c, len + head->content_length)) {
+		connection_expect(c, len + (size_t)head->content_length);
+		h->seen = 0; /* of the head, which is read once more then */
+		h->has_head = true;
+		read_timeout(h, now_of(h));
+		return false;
+	}
+	h->has_head = false;
 	h->phase = HTTP1_BEGIN;
 	h->minor = head->minor;
 	h->keep_alive = head->keep_alive;
@@ -357,9 +392,14 @@ static bool begin(struct http1 *h, struct http1_head *head, size_t len)
 		request_refuse(req, &err);
 		return begin_discard(h);
 	}
+	if (c->direct)
+		connection_expect(c, 0);
 	if (LIKELY(is_whole)) {
 		size_t body = (size_t)head->content_length;
 		bool is_begun = request_begin(req);
+
+		if (c->direct && is_begun)
+			direct_names(c, req);
 
 		/* The spans point into the input: it is consumed when the request is over. */
 		if (UNLIKELY(is_begun && req->route->kind == ROUTE_STREAM)) {
@@ -381,6 +421,8 @@ static bool begin(struct http1 *h, struct http1_head *head, size_t len)
 	connection_consume(c, len);
 	if (!request_begin(req))
 		return begin_discard(h);
+	if (c->direct)
+		direct_names(c, req);
 	if (req->route->kind == ROUTE_STREAM) {
 		http1_stream_begin(h, 0);
 		return true;
@@ -434,8 +476,12 @@ static bool head_step(struct http1 *h)
 		h->seen = 0;
 		return false;
 	}
-	if (h->seen == 0)
-		h->started_ns = now_of(h);
+	if (h->seen == 0) {
+		if (!h->has_head)
+			h->started_ns = now_of(h);
+		if (c->direct)
+			direct_asks(c);
+	}
 	switch (http1_parse_head(c->in.ptr + c->in_at, unread.len, &h->seen, head, &len, &err)) {
 	case HTTP1_DONE:
 		if (LIKELY(len <= limits_of(h)->header_bytes))
@@ -564,6 +610,20 @@ static void http1_open(struct connection *c)
 	c->codec_state = h;
 }
 
+/* The client does not read its answers: it gets no more of them for now. Of a direct connection all of an answer is sent before the
+ * next request is looked at, so that its giver knows which of them is lost with us. */
+static bool is_clogged(struct http1 *h)
+{
+	struct connection *c = h->connection;
+	size_t most = c->direct && h->phase == HTTP1_HEAD ? 0 : OUT_HIGH_WATER;
+
+	if (LIKELY(c->out_waiting <= most))
+		return false;
+	connection_flush(c);
+	h->is_blocked = c->out_waiting > most;
+	return h->is_blocked;
+}
+
 static void http1_receive(struct connection *c)
 {
 	struct http1 *h = c->codec_state;
@@ -572,14 +632,8 @@ static void http1_receive(struct connection *c)
 	if (h->is_receiving)
 		return;
 	h->is_receiving = true;
-	while (goes_on && !c->is_closing && !c->is_closed) {
+	while (goes_on && !is_clogged(h) && !c->is_closing && !c->is_closed && !(c->direct && direct_holds(c)))
 		goes_on = step(h);
-		if (UNLIKELY(c->out_waiting > OUT_HIGH_WATER)) {
-			connection_flush(c);
-			h->is_blocked = c->out_waiting > OUT_HIGH_WATER;
-			goes_on = goes_on && !h->is_blocked;
-		}
-	}
 	h->is_receiving = false;
 	if (UNLIKELY(h->phase == HTTP1_BUSY ? !http1_stream_reads(h) : h->is_blocked)) {
 		connection_pause_read(c);
@@ -603,7 +657,7 @@ static void http1_writable(struct connection *c)
 
 	if (UNLIKELY(h->phase == HTTP1_BUSY && h->stream.request && request_is_open(h->stream.request)))
 		request_drained(h->stream.request);
-	if (!h->is_blocked)
+	if (!h->is_blocked || is_clogged(h))
 		return;
 	h->is_blocked = false;
 	if (h->phase != HTTP1_BUSY || http1_stream_reads(h))
@@ -622,9 +676,8 @@ static void http1_expired(struct connection *c)
 				connection_abort(c);
 			return;
 		}
-		error_set(&err, ERROR_REQUEST_TIMEOUT,
-			  "the request's head did not come within %lld ms (--read-timeout)",
-			  (long long)limits_of(h)->read_timeout_ms);
+		error_set(&err, ERROR_REQUEST_TIMEOUT, "the request's %s did not come within %lld ms (--read-timeout)",
+			  h->has_head ? "body" : "head", (long long)limits_of(h)->read_timeout_ms);
 		refuse_head(h, &err);
 		return;
 	case HTTP1_BODY:
@@ -666,7 +719,25 @@ static void http1_closed(struct connection *c)
 	c->in_at = 0;
 	h->stream.connection = NULL;
 	h->connection = NULL;
+	if (h->is_at_work && !c->direct_is_over) {
+		c->direct_keeps_slot = true;
+		h->orphan_slot = c->direct_slot + 1;
+	}
 	request_abandon(h->stream.request);
+}
+
+static bool http1_is_idle(const struct connection *c)
+{
+	const struct http1 *h = c->codec_state;
+
+	return h->phase == HTTP1_HEAD && !h->stream.request;
+}
+
+static bool http1_waits(const struct connection *c)
+{
+	const struct http1 *h = c->codec_state;
+
+	return h->phase != HTTP1_BUSY || (http1_stream_reads(h) && connection_unread(c).len <= h->held);
 }
 
 const struct codec codec_http1 = {
@@ -678,4 +749,6 @@ const struct codec codec_http1 = {
 	.drain = http1_drain,
 	.turn = http1_turn,
 	.closed = http1_closed,
+	.is_idle = http1_is_idle,
+	.waits = http1_waits,
 };

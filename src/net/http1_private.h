@@ -36,6 +36,10 @@ struct http1 {
 	int64_t started_ns; /* first byte of the head */
 	struct http1_chunked chunked;
 	struct buffer kept; /* the input, once the connection is gone and the request is not */
+	bool has_head;      /* the head is known to be whole, and the body is gathered behind it (direct_gathers()) */
+	bool is_at_work;    /* counted by direct_begins() */
+	unsigned
+	    orphan_slot; /* direct.h: one more than the slot that the request has without its connection; 0: none */
 
 	/* Of the request at hand: http1_stream.c. */
 	bool is_stream;     /* ROUTE_STREAM: its body is given as it comes */
@@ -51,6 +55,8 @@ struct http1 {
 
 /* ---- http1.c ---- */
 
+/* A handler has the request from here on. */
+void http1_at_work(struct http1 *h);
 /* May the rest of a body that nobody will read be skipped, or must the connection go? */
 bool http1_can_discard(const struct http1 *h);
 /* Pieces of heads; each returns where the next one goes. In the header, since they are the cost of a small answer. */

@@ -2,6 +2,7 @@
 /* http1_stream - open requests over HTTP/1: bodies given as they come, answers in parts (chunks), tunnels. */
 #include "base/clock.h"
 #include "base/number.h"
+#include "net/direct_private.h"
 #include "net/http1_private.h"
 
 enum {
@@ -148,7 +149,7 @@ void http1_stream_begin(struct http1 *h, size_t held)
 	struct request *req = h->stream.request;
 	bool has_body = h->is_chunked || h->body_left;
 
-	h->phase = HTTP1_BUSY;
+	http1_at_work(h);
 	h->held = held;
 	h->is_held = held > 0;
 	h->is_stream = true;
@@ -285,6 +286,9 @@ void http1_answer_head(struct request *req, const struct answer_head *head)
 		h->sends_chunks = h->sends_until_close = false;
 		h->is_tunnel = head->is_tunnel;
 		to = put_own(h, req, head, to);
+		if (c->direct)
+			direct_answers(c,
+				       (h->is_tunnel ? DIRECT_TUNNEL : 0) | (h->sends_until_close ? DIRECT_RESETS : 0));
 		if (h->is_tunnel && h->wanted && !h->is_receiving)
 			connection_turn(c);
 	}

@@ -155,8 +155,9 @@ static void deadline_set(struct request *req)
 {
 	int64_t limit_ns = limits_of(req)->request_timeout_ms * NS_PER_MS;
 
-	/* A stream of messages lasts as long as its client wants. */
-	if (limit_ns > 0 && req->route->kind != ROUTE_GRPC_STREAM)
+	/* A stream of messages lasts as long as its client wants, and the one in front keeps the time of its own clients. */
+	if (limit_ns > 0 && req->route->kind != ROUTE_GRPC_STREAM &&
+	    !(req->stream->connection && req->stream->connection->is_adopted))
 		req->deadline_ns = MIN(req->deadline_ns, req->received_ns + limit_ns);
 }
 

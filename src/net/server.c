@@ -86,6 +86,11 @@ struct span worker_date(struct worker *w)
 	return (struct span){ w->date, w->date_len };
 }
 
+struct worker *server_first_worker(struct server *s)
+{
+	return &s->workers[0].worker;
+}
+
 bool worker_connection_add(struct worker *w, size_t *ret_count)
 {
 	*ret_count = atomic_fetch_add_explicit(&w->server->connection_count, 1, memory_order_relaxed) + 1;
@@ -93,11 +98,16 @@ bool worker_connection_add(struct worker *w, size_t *ret_count)
 	return *ret_count <= w->server->config.limits.connections;
 }
 
+static bool is_drained(const struct worker *w)
+{
+	return w->connection_count == 0 && w->request_count == 0 && w->lent_count == 0;
+}
+
 void worker_connection_remove(struct worker *w)
 {
 	atomic_fetch_sub_explicit(&w->server->connection_count, 1, memory_order_relaxed);
 	metric_move(w->more->open, -1);
-	if (UNLIKELY(w->is_draining) && w->connection_count == 0 && w->request_count == 0)
+	if (UNLIKELY(w->is_draining) && is_drained(w))
 		loop_stop(w->loop);
 }
 
@@ -110,7 +120,7 @@ static void drain_check(struct timer *t)
 	struct worker *w = &thread->worker;
 	int64_t now = loop_now(w->loop);
 
-	if (w->connection_count == 0 && w->request_count == 0) {
+	if (is_drained(w) || (now >= more->drain_until_ns && w->connection_count == 0 && w->request_count == 0)) {
 		loop_stop(w->loop);
 		return;
 	}
@@ -129,6 +139,8 @@ static void worker_drain(struct loop_message *m)
 	more->drain_until_ns = loop_now(w->loop) + w->server->config.limits.drain_timeout_ms * NS_PER_MS;
 	for (size_t i = 0; i < more->acceptor_count; i++)
 		acceptor_close(&more->acceptors[i]);
+	if (w->lent_count && w->server->config.loans_due)
+		w->server->config.loans_due(w->server->config.context);
 	for (struct connection *c = w->connections; c; c = c->next)
 		connection_drain(c);
 	loop_timer_set(w->loop, &more->drain_timer, loop_now(w->loop), drain_check);

@@ -18,6 +18,7 @@
 struct server;
 struct loop;
 struct pool;
+struct worker; /* a thread of the server, for offers */
 
 struct server_limits {
 #define LIMIT_ROW(name, type, value, flag, unit, help) type name;
@@ -35,15 +36,15 @@ struct server_config {
 	const char *const *addresses;
 	size_t address_count;
 	const char *tls_certificate,
-	    *tls_key;                      /* PEM files; both or none. With them every TCP listener speaks TLS 1.2+ */
-	const char *tls_client_ca;         /* ask for and check client certificates */
-	bool tls_client_optional;          /* let clients in without one, or with one that does not hold: request_client() */
+	    *tls_key;              /* PEM files; both or none. With them every TCP listener speaks TLS 1.2+ */
+	const char *tls_client_ca; /* ask for and check client certificates */
+	bool tls_client_optional;  /* let clients in without one, or with one that does not hold: request_client() */
 	const struct route *const *routes; /* tables, ending with NULL */
 	void *context;                     /* request.context */
 	unsigned workers;                  /* 0: one a core this process may use */
 	unsigned compute_threads;          /* 0: as many as cores */
 	bool compute_on_loop;              /* instead: on the loop, one after the other (one worker): see pool.h */
-	bool is_driven; /* the only worker has no thread of its own: see server_enter() */
+	bool is_driven;                    /* the only worker has no thread of its own: see server_enter() */
 	struct server_limits limits;
 	struct metrics *metrics;
 	const char *cors_origin;    /* Access-Control-Allow-Origin, or NULL: CORS off */
@@ -55,6 +56,14 @@ struct server_config {
 	void (*worker_started)(void *context, unsigned index, struct loop *loop);
 	/* A connection given to server_adopt() has ended; on its loop. May be NULL. */
 	void (*adopted_closed)(void *context);
+	/*
+	 * A connection in clear that is new, or between two requests, and whose next bytes (`first`: some of them, unread) are
+	 * none of HTTP/2. True: its descriptor is the callee's now; it counts as one of the server's until server_loan_return()
+	 * or server_loan_end(). On its loop, `home` stands for that. May be NULL.
+	 */
+	bool (*offer)(void *context, struct worker *home, int fd, const char *peer, struct span first);
+	/* The server drains: what was lent should come to an end; on the loop. May be NULL. */
+	void (*loans_due)(void *context);
 };
 
 struct server *server_new(const struct server_config *config, struct error *err);
@@ -83,6 +92,14 @@ struct pool *server_pool(const struct server *s);
  * after server_start().
  */
 void server_adopt(struct server *s, int fd);
+
+/*
+ * Takes a lent connection back and serves it, with bytes that were read from it meanwhile. is_last: those bytes are all that is
+ * answered (none: nothing is), then it is closed. A whole request in them has been given to its handler when this returns. On the home's
+ * loop, before server_free().
+ */
+void server_loan_return(struct worker *home, int fd, const char *peer, struct span bytes, bool is_last);
+void server_loan_end(struct worker *home); /* it has ended elsewhere; its descriptor is closed */
 
 /* Reads certificate and key again; on an error the old ones stay. */
 bool server_reload_tls(struct server *s, struct error *err);

@@ -40,7 +40,7 @@ enum tls_result tls_write(struct tls_session *s, struct span bytes, size_t *ret_
 void tls_session_readable(struct tls_session *s); /* the socket may have bytes again */
 bool tls_session_has_pending(const struct tls_session *s);
 void tls_session_close_notify(struct tls_session *s);
-bool tls_session_is_h2(const struct tls_session *s);   /* chosen by ALPN; false before the handshake's end */
+bool tls_session_is_h2(const struct tls_session *s); /* chosen by ALPN; false before the handshake's end */
 /* What the client has shown; NULL: nothing, or the handshake is not done. */
 const struct client_certificate *tls_session_client(struct tls_session *s);
 bool tls_session_is_open(const struct tls_session *s); /* the handshake is done */
@@ -86,6 +86,8 @@ struct worker_private {
 	int64_t drain_until_ns;
 };
 
+/* Whose loop is given connections by direct.h. */
+struct worker *server_first_worker(struct server *s);
 /* Counts one more open connection; false when there are as many as may be. */
 bool worker_connection_add(struct worker *w, size_t *ret_count);
 void worker_connection_remove(struct worker *w);
@@ -96,6 +98,14 @@ void worker_connection_remove(struct worker *w);
 void connection_open(struct worker *w, int fd, const struct sockaddr_storage *peer, bool is_rejected);
 /* Takes over `fd`, whose other end is ours too: see server_adopt(). */
 void connection_adopt(struct worker *w, int fd);
+/* Takes over `fd`, a client's connection that somebody else has accepted. */
+struct connection *connection_take(struct worker *w, int fd, const char *peer);
+/* Of one that was taken from a giver, and has nothing unread or unsent but what goes with it: it is forgotten here. */
+void connection_leave(struct connection *c);
+/* Bytes have come, or may have: as if the loop had said so. */
+void connection_look(struct connection *c);
+/* Has no request, nothing unread, nothing unsent. */
+bool connection_is_idle(const struct connection *c);
 void connection_drain(struct connection *c);
 /* Closes what must go now that the drain's time is over. */
 void connection_cut_all(struct worker *w);

@@ -14,26 +14,45 @@ void process_failed(struct process *p, const struct error *why)
 		p->failure = *why;
 }
 
-static void process_is_ready(struct process *p, const struct worker_report *report)
+void process_is_ready(struct process *p)
 {
 	struct workers *w = p->workers;
 	size_t jitter = w->config.max_requests_jitter;
 
-	if (p->state != PROCESS_STARTING)
+	if (p->state != PROCESS_STARTING || !p->slots)
 		return;
 	loop_timer_clear(w->loop, &p->timer);
 	p->state = PROCESS_READY;
 	p->ready_ns = loop_now(w->loop);
-	p->slots = (unsigned)MIN(MAX(report->slots, 1), 1000000);
-	memcpy(p->kind, report->kind, sizeof(p->kind));
-	memcpy(p->text, report->text, sizeof(p->text));
 	if (w->config.max_requests)
 		p->served_most = w->config.max_requests + (jitter ? random_fast() % (jitter + 1) : 0);
 	log_info("workers", "worker is ready", LOG_INT("pid", p->pid), LOG_TEXT("kind", p->kind),
 		 LOG_TEXT("text", p->text), LOG_INT("slots", p->slots));
 	generation_ready(p->generation, p);
+	giver_ready(p->giver);
 	pool_settle(w);
 	pool_dispatch(w);
+}
+
+static void hello_late(struct timer *t)
+{
+	process_is_ready(CONTAINER_OF(t, struct process, timer));
+}
+
+static void ready_take(struct process *p, const struct worker_report *report)
+{
+	struct workers *w = p->workers;
+
+	if (p->state != PROCESS_STARTING)
+		return;
+	p->slots = (unsigned)MIN(MAX(report->slots, 1), 1000000);
+	memcpy(p->kind, report->kind, sizeof(p->kind));
+	memcpy(p->text, report->text, sizeof(p->text));
+	/* It says so on another socket that it takes connections. */
+	if (giver_is_expected(p->giver))
+		loop_timer_set(w->loop, &p->timer, after_ms(w, HELLO_MS), hello_late);
+	else
+		process_is_ready(p);
 }
 
 static void control_line(struct process *p, struct span line)
@@ -47,7 +66,7 @@ static void control_line(struct process *p, struct span line)
 		log_warn("workers", "a worker wrote a line that is none of a worker", LOG_INT("pid", p->pid),
 			 LOG_TEXT("why", err.message));
 	} else if (strcmp(report.state, "ready") == 0) {
-		process_is_ready(p, &report);
+		ready_take(p, &report);
 	} else if (strcmp(report.state, "failed") == 0) {
 		worker_report_failure(&report, p->workers->config.expose_errors, &err);
 		process_failed(p, &err);

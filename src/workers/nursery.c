@@ -99,25 +99,25 @@ static void births_fail(struct nursery *n)
 		process_unborn(p, &why);
 }
 
-/* A byte, with the two descriptors (unix(7), SCM_RIGHTS). */
-static bool fds_send(int fd, const int fds[2])
+/* A byte, with a worker's descriptors (unix(7), SCM_RIGHTS). */
+static bool fds_send(int fd, const int fds[WORKER_FDS])
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(2 * sizeof(int))];
+		char bytes[CMSG_SPACE(WORKER_FDS * sizeof(int))];
 	} control = { .bytes = { 0 } };
+	size_t size = (fds[2] < 0 ? 2 : 3) * sizeof(int);
 	char byte = 'w';
 	struct iovec piece = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &piece,
-				  .msg_iovlen = 1,
-				  .msg_control = control.bytes,
-				  .msg_controllen = sizeof(control.bytes) };
+	struct msghdr message = {
+		.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = CMSG_SPACE(size)
+	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
 
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(2 * sizeof(int));
-	memcpy(CMSG_DATA(c), fds, 2 * sizeof(int));
+	c->cmsg_len = CMSG_LEN(size);
+	memcpy(CMSG_DATA(c), fds, size);
 	return sendmsg(fd, &message, MSG_NOSIGNAL) == 1;
 }
 
@@ -333,7 +333,7 @@ struct nursery *nursery_start(struct generation *g)
 	n->spawn.argv = w->config.argv;
 	n->spawn.environment = spawn_environment(w->config.environment, last, 1);
 	n->spawn.fds[0] = n->spawn.failure_fd = pair[1];
-	n->spawn.fds[1] = -1;
+	n->spawn.fds[1] = n->spawn.fds[2] = -1;
 	spawn_start(w->spawner, &n->spawn);
 	return n;
 }

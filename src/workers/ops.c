@@ -60,6 +60,9 @@ static void gathering_answer(struct gathering *g)
 	struct exposition all;
 	struct buffer own;
 
+	for (struct process *p = g->workers->processes; p; p = p->next)
+		giver_count(p->giver);
+	pool_show(g->workers);
 	buffer_init(&own, SCRAPE_MAX);
 	metrics_write(g->workers->config.metrics, &own, g->is_openmetrics);
 	exposition_init(&all, g->is_openmetrics);
@@ -240,22 +243,64 @@ static void v2_ready(struct request *req)
 		say(req, 503, SPAN("{\"ready\":false}"), SPAN("application/json"));
 }
 
+static const struct {
+	struct span path;
+	void (*answer)(struct request *req);
+} rows[] = {
+	{ SPAN_INIT("/metrics"), metrics },
+	{ SPAN_INIT("/live"), alive },
+	{ SPAN_INIT("/livez"), alive },
+	{ SPAN_INIT("/healthz"), alive },
+	{ SPAN_INIT("/ready"), ready },
+	{ SPAN_INIT("/readyz"), ready },
+	{ SPAN_INIT("/health/ping"), pong },
+	{ SPAN_INIT("/v2/health/live"), v2_live },
+	{ SPAN_INIT("/v2/health/ready"), v2_ready },
+};
+
+static bool is_path(const struct workers *w, struct span path)
+{
+	if (w->config.metrics_path && span_equal(path, span_of(w->config.metrics_path)))
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(rows) && !workers_is_app(w); i++)
+		if (span_equal(path, rows[i].path))
+			return true;
+	return false;
+}
+
+bool ops_is_asked(const struct workers *w, struct span first)
+{
+	struct span method = span_first(first, span_index(first, ' '));
+	struct span target = span_skip(first, MIN(method.len + 1, first.len));
+
+	if (!span_equal(method, SPAN("GET")) && !span_equal(method, SPAN("HEAD")))
+		return false;
+	target = span_first(target, span_index(target, ' '));
+	return is_path(w, span_first(target, span_index(target, '?')));
+}
+
+static void path_add(struct span path, char *to, size_t size, size_t *len)
+{
+	if (path.len + 1 > size - *len)
+		return; /* on a connection that the worker has it is an unknown one */
+	memcpy(to + *len, path.ptr, path.len);
+	*len += path.len;
+	to[(*len)++] = 0;
+}
+
+size_t ops_paths(const struct workers *w, char *to, size_t size)
+{
+	size_t len = 0;
+
+	if (w->config.metrics_path)
+		path_add(span_of(w->config.metrics_path), to, size, &len);
+	for (size_t i = 0; i < ARRAY_LEN(rows) && !workers_is_app(w); i++)
+		path_add(rows[i].path, to, size, &len);
+	return len;
+}
+
 bool ops_answer(struct request *req)
 {
-	static const struct {
-		struct span path;
-		void (*answer)(struct request *req);
-	} rows[] = {
-		{ SPAN_INIT("/metrics"), metrics },
-		{ SPAN_INIT("/live"), alive },
-		{ SPAN_INIT("/livez"), alive },
-		{ SPAN_INIT("/healthz"), alive },
-		{ SPAN_INIT("/ready"), ready },
-		{ SPAN_INIT("/readyz"), ready },
-		{ SPAN_INIT("/health/ping"), pong },
-		{ SPAN_INIT("/v2/health/live"), v2_live },
-		{ SPAN_INIT("/v2/health/ready"), v2_ready },
-	};
 	const char *metrics_path = workers_of(req)->config.metrics_path;
 
 	if (!(req->method & (METHOD_GET | METHOD_HEAD)))

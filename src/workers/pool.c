@@ -161,6 +161,21 @@ static void show(struct metric_series *gauge, int64_t *shown, int64_t now)
 	*shown = now;
 }
 
+size_t pool_queue_len(const struct workers *w)
+{
+	size_t count = w->queue_len + w->ahead_len;
+
+	for (const struct process *p = w->processes; p; p = p->next)
+		count += giver_waiting(p->giver);
+	return count;
+}
+
+void pool_show(struct workers *w)
+{
+	show(w->ready_gauge, &w->ready_shown, (int64_t)pool_ready_count(w));
+	show(w->queue_gauge, &w->queue_shown, (int64_t)pool_queue_len(w));
+}
+
 static void settle(struct loop_task *t)
 {
 	struct workers *w = CONTAINER_OF(t, struct workers, settle);
@@ -173,7 +188,7 @@ static void settle(struct loop_task *t)
 			proxies_mourn(p); /* the channel lives: it was the request alone that was given up */
 		if (p->client && client_is_refusing(p->client))
 			process_retire(p, CAUSE_EXIT);
-		if (p->state == PROCESS_RETIRING && p->in_flight == 0)
+		if (p->state == PROCESS_RETIRING && p->in_flight == 0 && giver_is_done(p->giver))
 			process_retired(p);
 	}
 	pool_dispatch(w);
@@ -185,8 +200,7 @@ static void settle(struct loop_task *t)
 		queue_remove(w, x);
 		proxy_fail(x, &why);
 	}
-	show(w->ready_gauge, &w->ready_shown, (int64_t)pool_ready_count(w));
-	show(w->queue_gauge, &w->queue_shown, (int64_t)(w->queue_len + w->ahead_len));
+	pool_show(w);
 	if (w->is_stopping && !w->processes && !w->generations)
 		loop_stop(w->loop);
 }

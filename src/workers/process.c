@@ -111,6 +111,7 @@ void process_end(struct process *p, enum cause cause)
 	bool was_ready = p->state != PROCESS_STARTING;
 
 	process_leave(p, PROCESS_ENDING, cause);
+	giver_end(p->giver);
 	client_free(TAKE(p->client));
 	if (p->has_ended)
 		process_finish(p);
@@ -146,10 +147,24 @@ void process_retire(struct process *p, enum cause cause)
 	if (p->state != PROCESS_READY)
 		return;
 	process_leave(p, PROCESS_RETIRING, cause);
-	if (p->in_flight == 0)
+	giver_release(p->giver);
+	if (p->in_flight == 0 && giver_is_done(p->giver))
 		process_retired(p);
 	else
 		loop_timer_set(w->loop, &p->timer, after_ms(w, w->config.graceful_timeout_ms), retired_late);
+}
+
+static size_t served_by(const struct process *p)
+{
+	return p->served + giver_served(p->giver);
+}
+
+void process_note_served(struct process *p)
+{
+	if (p->state != PROCESS_READY || !p->served_most || p->is_due || served_by(p) < p->served_most)
+		return;
+	p->is_due = true;
+	pool_settle(p->workers);
 }
 
 void process_released(struct process *p)
@@ -159,10 +174,8 @@ void process_released(struct process *p)
 	ASSERT(p->in_flight > 0);
 	p->in_flight--;
 	p->served++;
-	if (p->state == PROCESS_READY && p->served_most && p->served >= p->served_most && !p->is_due) {
-		p->is_due = true;
-		pool_settle(w);
-	} else if (p->state == PROCESS_RETIRING && p->in_flight == 0) {
+	process_note_served(p);
+	if (p->state == PROCESS_RETIRING && p->in_flight == 0) {
 		pool_settle(w); /* which ends it: not here, for this may be its channel's own callback */
 	}
 	if (w->queue_first)
@@ -270,9 +283,10 @@ static void process_log_end(const struct process *p)
 	end_words(p, &words);
 	if (is_ill(p->cause))
 		log_error("workers", words.message, LOG_TEXT("cause", causes[p->cause]),
-			  LOG_INT("requests", p->served));
+			  LOG_INT("requests", served_by(p)));
 	else
-		log_info("workers", words.message, LOG_TEXT("cause", causes[p->cause]), LOG_INT("requests", p->served));
+		log_info("workers", words.message, LOG_TEXT("cause", causes[p->cause]),
+			 LOG_INT("requests", served_by(p)));
 }
 
 static void process_unlink(struct process *p)
@@ -294,6 +308,7 @@ static void process_free(struct process *p)
 	loop_timer_clear(w->loop, &p->timer);
 	loop_timer_clear(w->loop, &p->request_timer);
 	control_close(p);
+	giver_free(p->giver);
 	if (p->watches_pidfd)
 		loop_unwatch(w->loop, &p->pidfd_watch);
 	for (size_t i = 0; i < ARRAY_LEN(p->child_fds); i++)
@@ -350,6 +365,7 @@ void process_ended(struct process *p, int wait_status)
 		loop_unwatch(w->loop, &p->pidfd_watch);
 		p->watches_pidfd = false;
 	}
+	giver_mourn(p->giver);
 	if (p->client) {
 		/* What it has answered may still be on its way. */
 		loop_timer_set(w->loop, &p->timer, after_ms(w, STATUS_MS), channel_late);
@@ -462,15 +478,16 @@ static void spawned(struct spawn *job)
 static void process_spawn(struct process *p)
 {
 	const struct workers_config *config = &p->workers->config;
-	char channel[40], control[40];
-	const char *last[] = { channel, control };
+	char channel[40], control[40], direct[40];
+	const char *last[] = { channel, control, direct };
 
 	(void)snprintf(channel, sizeof(channel), "HYTHE_CHANNEL_FD=%d", p->child_fds[0]);
 	(void)snprintf(control, sizeof(control), "HYTHE_CONTROL_FD=%d", p->child_fds[1]);
+	(void)snprintf(direct, sizeof(direct), "HYTHE_DIRECT_FD=%d", p->child_fds[2]);
 	p->spawn = (struct spawn){
 		.argv = config->argv,
-		.environment = spawn_environment(config->environment, last, ARRAY_LEN(last)),
-		.fds = { p->child_fds[0], p->child_fds[1] },
+		.environment = spawn_environment(config->environment, last, p->giver ? 3 : 2),
+		.fds = { p->child_fds[0], p->child_fds[1], p->child_fds[2] },
 		.failure_fd = p->child_fds[1],
 		.done = spawned,
 	};
@@ -484,7 +501,7 @@ static bool process_connect(struct process *p, struct error *err)
 	static const struct client_ops ops = { .lost = lost };
 	int channel[2];
 
-	if (!control_open(p, err))
+	if (!control_open(p, err) || !giver_new(p, err))
 		return false;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, channel))
 		return error_errno(err, errno, "a socket pair for a worker");
@@ -500,7 +517,7 @@ struct process *process_start(struct workers *w, struct generation *g, unsigned 
 	p->workers = w;
 	p->generation = g;
 	p->index = index;
-	p->pidfd = p->control_fd = p->child_fds[0] = p->child_fds[1] = p->wait_status = -1;
+	p->pidfd = p->control_fd = p->child_fds[0] = p->child_fds[1] = p->child_fds[2] = p->wait_status = -1;
 	p->next = w->processes;
 	w->processes = p;
 	g->process_count++;

@@ -493,14 +493,21 @@ void proxy_request(struct request *req)
 	struct error err = { 0 };
 	struct process *p;
 	struct proxy *x;
+	size_t waiting = 0;
 
+	if (w->doom) {
+		request_fail(req, w->doom);
+		return;
+	}
 	if (ops_answer(req))
 		return;
 	p = w->queue_first ? NULL : pool_choose(w, req->is_end && req->upgrade.len == 0);
-	if ((!p || p->in_flight >= p->slots) && !pool_is_down(w, &err) &&
-	    w->queue_len + w->ahead_len >= w->config.queue_limit)
-		error_set(&err, ERROR_EXHAUSTED, "%zu requests wait for a worker already (--max-queue)",
-			  w->queue_len + w->ahead_len);
+	if ((!p || p->in_flight >= p->slots) && !pool_is_down(w, &err))
+		waiting = pool_queue_len(w);
+	else if (p && p->giver)
+		waiting = giver_waiting(p->giver);
+	if (!err.code && waiting >= w->config.queue_limit)
+		error_set(&err, ERROR_EXHAUSTED, "%zu requests wait for a worker already (--max-queue)", waiting);
 	if (err.code) {
 		request_fail(req, &err);
 		return;

@@ -32,6 +32,7 @@ static void the_head_is_passed_on_but_for_what_is_of_the_hop(void **state)
 	int fd;
 
 	(void)state;
+	f->config.is_direct = false;
 	front_start(f);
 	fd = dial(f);
 	SAY(fd, "GET /head?a=%20b HTTP/1.1\r\nHost: example.com\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nX-Own: 2\r\n"

@@ -25,7 +25,7 @@ struct spawn {
 	const char *const *argv;
 	/* "NAME=value" of the child, ends with NULL; taken and freed. */
 	char **environment;
-	int fds[2];     /* left open in the child under these numbers; -1: none */
+	int fds[3];     /* left open in the child under these numbers; -1: none */
 	int failure_fd; /* one of them */
 	void (*done)(struct spawn *s);
 	/* What came of it: pid and pidfd, or -1 and why. */

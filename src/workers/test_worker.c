@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #include "base/number.h"
+#include "loop/loop.h"
+#include "net/direct.h"
 #include "net/forwarded.h"
 #include "net/server.h"
 
@@ -289,7 +291,20 @@ static void report(int fd, const char *state)
 	(void)!write(fd, line, (size_t)len);
 }
 
-static int work(int channel, int control)
+/* On the loop. */
+static struct release {
+	struct loop_message message;
+	struct server *server;
+} release;
+
+static void release_run(struct loop_message *m)
+{
+	(void)m;
+	direct_release(release.server);
+	server_drain(release.server);
+}
+
+static int work(int channel, int control, int direct)
 {
 	static const struct route *const tables[] = { table, NULL };
 	struct server_config config = {
@@ -319,12 +334,16 @@ static int work(int channel, int control)
 	}
 	ends[0] = (struct pollfd){ dup(channel), POLLRDHUP, 0 };
 	ends[1] = (struct pollfd){ signalfd(-1, &set, SFD_CLOEXEC), POLLIN, 0 };
+	if (direct >= 0)
+		direct_take_from(s, direct);
 	server_adopt(s, channel);
 	if (strcmp(mode, "ok") == 0)
 		report(control, "ready");
 	while (poll(ends, 2, -1) < 0 && errno == EINTR)
 		;
-	server_drain(s);
+	release.server = s;
+	release.message.run = release_run;
+	loop_send(server_worker_loop(s, 0), &release.message);
 	server_wait(s);
 	server_free(s);
 	metrics_free(counters);
@@ -342,26 +361,29 @@ static void tell(int fd, const char *format, int a, int b)
 /* False: the one in front is gone. */
 static bool nursery_message(int fd, int signals)
 {
-	char byte, space[CMSG_SPACE(2 * sizeof(int))];
+	char byte, space[CMSG_SPACE(3 * sizeof(int))];
 	struct iovec piece = { &byte, 1 };
 	struct msghdr message = {
 		.msg_iov = &piece, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space)
 	};
-	int fds[2];
+	int fds[3] = { -1, -1, -1 };
+	struct cmsghdr *c;
 	pid_t pid;
 
 	if (recvmsg(fd, &message, MSG_CMSG_CLOEXEC) != 1 || !CMSG_FIRSTHDR(&message))
 		return false;
-	memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fds));
+	c = CMSG_FIRSTHDR(&message);
+	memcpy(fds, CMSG_DATA(c), MIN(c->cmsg_len - CMSG_LEN(0), sizeof(fds)));
 	pid = fork();
 	if (pid == 0) {
 		close(fd);
 		close(signals);
 		(void)setpgid(0, 0);
-		exit(work(fds[0], fds[1]));
+		exit(work(fds[0], fds[1], fds[2]));
 	}
-	close(fds[0]);
-	close(fds[1]);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
 	tell(fd, "{\"pid\":%d}", (int)pid, 0);
 	return true;
 }
@@ -402,5 +424,7 @@ int main(int argc, char **argv)
 
 	if (argc != 2 || !plan_read(argv[1]))
 		return 2;
-	return fd >= 0 ? nursery(fd) : work(number_of("HYTHE_CHANNEL_FD"), number_of("HYTHE_CONTROL_FD"));
+	if (fd >= 0)
+		return nursery(fd);
+	return work(number_of("HYTHE_CHANNEL_FD"), number_of("HYTHE_CONTROL_FD"), number_of("HYTHE_DIRECT_FD"));
 }

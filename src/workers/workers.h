@@ -8,13 +8,18 @@
  * that none starves while another worker is free. The client's connection is never the worker's: a worker that dies
  * costs the requests it had, and no other.
  *
- * A worker is started by `argv` with two descriptors, whose numbers are in its environment:
+ * Where there is one worker only (is_direct), most requests do not come through here: a client's HTTP/1 connection in clear is
+ * passed to it as soon as a request stands in it (server_config.offer = workers_offer), and served there (net/direct.h). It comes
+ * back when the worker ends or dies, and for what only this process can answer.
+ *
+ * A worker is started by `argv` with two or three descriptors, whose numbers are in its environment:
  *	HYTHE_CHANNEL_FD   the socket on which it serves HTTP/2 (server_adopt()); its end ends the worker
+ *	HYTHE_DIRECT_FD    a socket on which it is passed connections (direct_take_from()); with is_direct
  *	HYTHE_CONTROL_FD   a pipe on which it writes lines of JSON:
  *		{"state":"ready","kind":"component","slots":1,"text":"Python class MyModel"}
  *		{"state":"failed","error":"ModuleNotFoundError: ...","traceback":"..."}
  * With `is_preloaded`, one process is started with HYTHE_NURSERY_FD, a SEQPACKET socket, instead: it loads the code, writes
- * {"state":"loaded"} there, and for each byte sent to it with two descriptors (channel, control; SCM_RIGHTS) it forks a
+ * {"state":"loaded"} there, and for each byte sent to it with its descriptors (channel, control, direct; SCM_RIGHTS) it forks a
  * worker, and answers {"pid":1234}. It is a child subreaper's child: its workers' ends are seen by the nursery, which
  * writes {"ended":1234,"status":9} (status as of waitpid()).
  *
@@ -50,6 +55,8 @@ struct workers_config {
 	size_t max_requests, max_requests_jitter; /* 0 none */
 	size_t rss_limit;                         /* bytes; 0 none */
 	size_t queue_limit;                       /* requests that wait */
+	/* With one worker, HTTP/1 connections in clear are passed on to it and served there: see below. */
+	bool is_direct;
 	/* All paths are the application's: no health answers of our own. So it is too when the workers' kind is not
 	 * "component". */
 	bool is_app;
@@ -62,6 +69,10 @@ struct workers *workers_new(const struct workers_config *config);
 
 /* For server_config.worker_started: the loop on which all of it lives. Its server must have workers = 1. */
 void workers_loop_started(void *workers, unsigned index, struct loop *loop);
+
+/* For server_config.offer and loans_due: with is_direct. */
+bool workers_offer(void *workers, struct worker *home, int fd, const char *peer, struct span first);
+void workers_loans_due(void *workers);
 
 /* Starts them and waits until the first is ready, or has failed. */
 bool workers_start(struct workers *w, struct error *err) MUST_CHECK;

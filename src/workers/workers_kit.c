@@ -56,6 +56,7 @@ struct front *front_new(unsigned count)
 		.start_timeout_ms = DEADLINE_MS,
 		.graceful_timeout_ms = DEADLINE_MS,
 		.queue_limit = 1000,
+		.is_direct = true,
 		.metrics = f->metrics,
 	};
 	return f;
@@ -74,6 +75,8 @@ void front_try(struct front *f)
 		.limits = server_limits_default(),
 		.metrics = f->metrics,
 		.worker_started = workers_loop_started,
+		.offer = f->config.is_direct ? workers_offer : NULL,
+		.loans_due = workers_loans_due,
 	};
 
 	config.context = f->workers = workers_new(&f->config);

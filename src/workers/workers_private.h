@@ -10,6 +10,7 @@
  *	nursery.c     the process that has loaded the code and forks workers
  *	reload.c      generations: those started by one workers_reload()
  *	proxy.c       one request on its way to a worker and back
+ *	direct.c      client connections that the only worker serves itself
  *	ops.c         what is answered here: health, metrics of all
  *	errors.c      what clients are told, in the form of their protocol
  *	exposition.c  several texts of metrics made one
@@ -34,8 +35,10 @@ enum {
 	RSS_CHECK_MS = 1000,
 	AHEAD_MAX =
 	    8, /* requests given to the one worker behind those it works on, so that it need not wait for the next */
-	TRIES_MAX = 3, /* workers that a request may be sent to, when the ones before did nothing for it */
+	TRIES_MAX = 3,   /* workers that a request may be sent to, when the ones before did nothing for it */
+	HELLO_MS = 1000, /* between what a worker says on its two sockets as it gets ready */
 	CONTROL_LINE = 65536,
+	WORKER_FDS = 3,
 };
 #define KEPT_MAX KIB(64)  /* a body up to this size can be sent again */
 #define WANT     KIB(256) /* bytes of a body asked for ahead */
@@ -95,8 +98,9 @@ struct process {
 	struct watch pidfd_watch, control_watch;
 	bool watches_pidfd;
 	struct client *client;
-	int control_fd; /* -1: closed */
-	int child_fds[2];
+	struct giver *giver;       /* NULL: no connections are lent to it */
+	int control_fd;            /* -1: closed */
+	int child_fds[WORKER_FDS]; /* channel, control, direct; -1: none, or closed */
 	struct buffer control_text;
 	struct spawn spawn;
 	bool is_spawning; /* the spawner has `spawn` */
@@ -134,6 +138,8 @@ struct backoff {
 
 struct workers {
 	struct workers_config config;
+	const struct error
+	    *doom; /* what the request is told that is being given to proxy_request(); NULL: nothing yet */
 	struct loop *loop;
 	struct spawner *spawner;
 	struct process *processes;
@@ -188,6 +194,9 @@ void pool_dispatch(struct workers *w);
 /* A worker that may take one more request; NULL when there is none. `may_wait`: there it may wait for its turn. */
 struct process *pool_choose(struct workers *w, bool may_wait);
 size_t pool_ready_count(const struct workers *w);
+/* Requests that wait for a worker, here or there. */
+size_t pool_queue_len(const struct workers *w);
+void pool_show(struct workers *w); /* in the gauges */
 /* Which says why no worker can be expected to take a request soon: false while one can. */
 bool pool_is_down(const struct workers *w, struct error *ret);
 /* The outcome of workers_start(). */
@@ -221,6 +230,8 @@ void process_time_requests(struct process *p);
 void process_check_memory(struct process *p);
 /* One of its requests is done with. */
 void process_released(struct process *p);
+/* It is looked whether it has served as many as it may. */
+void process_note_served(struct process *p);
 /* Watches the process itself: for a nursery's child, when the nursery can tell its end no more. */
 void process_watch_end(struct process *p);
 static inline bool process_can_take(const struct process *p)
@@ -244,6 +255,8 @@ void process_obituary(const struct process *p, struct error *ret);
 bool control_open(struct process *p, struct error *err);
 void control_read(struct process *p); /* all that is there */
 void control_close(struct process *p);
+/* It has said all it has to. */
+void process_is_ready(struct process *p);
 /* Why the start failed: the first reason counts. */
 void process_failed(struct process *p, const struct error *why);
 
@@ -299,10 +312,35 @@ void proxies_take_back(struct process *p);
 /* Looks for requests over the time limit; returns when to look again, INT64_MAX for never. */
 int64_t proxies_check(struct process *p, int64_t now_ns, bool *ret_is_hung);
 
+/* ---- direct.c ---- */
+
+/* Before the worker is started: process->giver and the descriptor for it; none where there are more workers than one. */
+bool giver_new(struct process *p, struct error *err);
+void giver_free(struct giver *g);  /* NULL is allowed, here and below */
+void giver_ready(struct giver *g); /* its process's slots and limits are known */
+/* It is to give back what it has, as it is done with it. */
+void giver_release(struct giver *g);
+/* It is to end what it has, and itself. */
+void giver_end(struct giver *g);
+/* Its process has ended: what was lent to it is taken back, or told. */
+void giver_mourn(struct giver *g);
+/* It has not yet said that it takes connections. */
+bool giver_is_expected(const struct giver *g);
+/* Nothing is lent that is worth waiting for. */
+bool giver_is_done(const struct giver *g);
+size_t giver_waiting(const struct giver *g);
+size_t giver_served(const struct giver *g);
+/* Adds what it has done to the metrics. */
+void giver_count(struct giver *g);
+
 /* ---- ops.c ---- */
 
 /* Answers when the path is one of ours. */
 bool ops_answer(struct request *req);
+/* These first bytes of a request ask for such a path. */
+bool ops_is_asked(const struct workers *w, struct span first);
+/* All of them, each with its NUL, as many as there is room for; their length. */
+size_t ops_paths(const struct workers *w, char *to, size_t size);
 
 /* ---- errors.c ---- */
 

@@ -99,7 +99,7 @@ def stop_on(numbers: Tuple[int, ...], host: Any, is_driven: bool) -> None:
 
 
 class Nursery:
-    """A process that has loaded the user's code, and forks a worker whenever the front sends two descriptors."""
+    """A process that has loaded the user's code, and forks a worker whenever the front sends its descriptors."""
 
     def __init__(self, fd: int) -> None:
         self._socket = socket.socket(fileno=fd)
@@ -149,7 +149,7 @@ class Nursery:
             fds = self._receive()
             if fds is None:
                 return None
-            if len(fds) != 2:
+            if len(fds) not in (2, 3):
                 _close(fds)
                 continue
             sys.stdout.flush()
@@ -161,6 +161,8 @@ class Nursery:
                 for end in (wake_reader, wake_writer, self._socket):
                     end.close()
                 os.setpgid(0, 0)  # what it starts can be ended with it
+                if len(fds) > 2:
+                    os.environ["HYTHE_DIRECT_FD"] = str(fds[2])  # for the host, which takes it from there
                 return Front(fds[0], fds[1])
             _close(fds)
             self._children.add(pid)
@@ -171,7 +173,7 @@ class Nursery:
         """The descriptors of one message; None at the front's end."""
         fds = array.array("i")
         try:
-            data, ancillary, _, _ = self._socket.recvmsg(16, socket.CMSG_SPACE(2 * fds.itemsize), socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, _, _ = self._socket.recvmsg(16, socket.CMSG_SPACE(3 * fds.itemsize), socket.MSG_CMSG_CLOEXEC)
         except OSError:
             return None
         for level, kind, content in ancillary:
