@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* autoscaler - HorizontalPodAutoscaler of autoscaling/v2. */
+#include "kube/kinds/autoscaler.h"
 #include "kube/kinds/kinds.h"
 
 #define WINDOW_MOST_S 3600
@@ -222,7 +223,7 @@ static bool has_outside_metric(const struct value *metrics)
 	return false;
 }
 
-static void autoscaler_validate(struct change *c)
+void autoscaler_validate(struct change *c)
 {
 	const struct value *spec = get(c->object, "spec"), *metrics = get(spec, "metrics"),
 			   *least = get(spec, "minReplicas");
@@ -315,7 +316,7 @@ static struct value cell_metrics(const struct value *o, struct arena *arena)
 	return cell_text(text_span(&t));
 }
 
-static void autoscaler_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena)
+void autoscaler_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena)
 {
 	const struct value *spec = get(o, "spec"), *target = get(spec, "scaleTargetRef");
 	struct span kind = get_text(target, "kind"), name = get_text(target, "name");
@@ -330,7 +331,7 @@ static void autoscaler_row(const struct value *o, int64_t now_ns, struct value *
 	cells[6] = cell_age(o, now_ns, arena);
 }
 
-static const struct column autoscaler_columns[] = {
+const struct column autoscaler_columns[] = {
 	COLUMN_NAME,
 	COLUMN("Reference", "string", "What it scales."),
 	COLUMN("Targets", "string", "Each metric: as it is, and as it should be."),
@@ -340,7 +341,7 @@ static const struct column autoscaler_columns[] = {
 	COLUMN_AGE,
 	{ 0 },
 };
-static const char *const autoscaler_short[] = { "hpa", NULL }, *const all[] = { "all", NULL };
+const char *const autoscaler_short_names[] = { "hpa", NULL }, *const autoscaler_categories[] = { "all", NULL };
 
 const struct kind kind_autoscaler = {
 	.group = "autoscaling",
@@ -348,8 +349,8 @@ const struct kind kind_autoscaler = {
 	.plural = "horizontalpodautoscalers",
 	.singular = "horizontalpodautoscaler",
 	.kind = "HorizontalPodAutoscaler",
-	.short_names = autoscaler_short,
-	.categories = all,
+	.short_names = autoscaler_short_names,
+	.categories = autoscaler_categories,
 	.is_namespaced = true,
 	.verbs = KUBE_ALL_VERBS,
 	.subresources = SUB_STATUS,

@@ -33,6 +33,7 @@
 	X(self_subject_rules_review)                                                                                   \
 	X(subject_access_review)                                                                                       \
 	X(autoscaler)                                                                                                  \
+	X(old_autoscaler)                                                                                              \
 	X(cron_job)                                                                                                    \
 	X(job)                                                                                                         \
 	X(lease)                                                                                                       \
