@@ -25,6 +25,8 @@ static const struct admission_plugin plugins[] = {
 	{ "PersistentVolumeClaimResize", .validate = claim_resize_validate },
 	{ "RuntimeClass", .admit = runtime_class_admit },
 	{ "DefaultIngressClass", .admit = ingress_class_admit },
+	{ "MutatingAdmissionWebhook", .admit_later = mutating_webhooks_run },
+	{ "ValidatingAdmissionWebhook", .validate_later = validating_webhooks_run },
 
 	{ "ResourceQuota", .validate = quota_validate_change },
 };

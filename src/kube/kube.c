@@ -3,10 +3,12 @@
 #include "kube/kube_private.h"
 
 #include "base/clock.h"
+#include "kube/admission/hooks.h"
 #include "kube/admission/quota.h"
 #include "kube/auth/auth.h"
 #include "kube/crd/crd.h"
 #include "kube/kinds/protection.h"
+#include "kube/webhook.h"
 
 #include <stdlib.h>
 
@@ -40,11 +42,14 @@ struct kube *kube_new(const struct kube_config *config, struct error *err)
 	k->fair = fair_new(k);
 	k->watches = watch_set_new(k);
 	k->discovery = discovery_new(k);
-	k->definitions = definitions_new(k, err);
+	/* What writes go through comes before what writes. */
+	k->quotas = quotas_new(k, err);
+	k->webhooks = k->quotas ? webhooks_new(k, err) : NULL;
+	k->hooks = k->webhooks ? hooks_new(k, err) : NULL;
+	k->definitions = k->hooks ? definitions_new(k, err) : NULL;
 	k->collector = k->definitions ? collector_new(k, err) : NULL;
 	k->namespaces = k->collector ? namespaces_new(k, err) : NULL;
-	k->quotas = k->namespaces ? quotas_new(k, err) : NULL;
-	k->auth = k->quotas ? auth_new(k, config, err) : NULL;
+	k->auth = k->namespaces ? auth_new(k, config, err) : NULL;
 	if (k->auth) {
 		auth_bootstrap(k->auth);
 		protection_resume(k);
@@ -61,6 +66,9 @@ void kube_stop(struct kube *k)
 	k->is_closing = true;
 	auth_free(k->auth);
 	quotas_stop(k->quotas);
+	hooks_stop(k->hooks);
+	webhooks_free(k->webhooks);
+	k->webhooks = NULL;
 	namespaces_stop(k->namespaces);
 	collector_stop(k->collector);
 	definitions_stop(k->definitions);
@@ -75,6 +83,7 @@ void kube_free(struct kube *k)
 		return;
 	kube_stop(k);
 	quotas_free(k->quotas);
+	hooks_free(k->hooks);
 	namespaces_free(k->namespaces);
 	collector_free(k->collector);
 	definitions_free(k->definitions);

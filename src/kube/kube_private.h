@@ -326,7 +326,9 @@ struct kube {
 	struct collector *collector;
 	struct definitions *definitions;
 	struct namespaces *namespaces;
-	struct quotas *quotas; /* admission/quota.h */
+	struct quotas *quotas;     /* admission/quota.h */
+	struct webhooks *webhooks; /* webhook.h */
+	struct hooks *hooks;       /* admission/hooks.h */
 	struct discovery *discovery;
 	struct auth *auth;
 	struct call *free_calls;

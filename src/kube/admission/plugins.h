@@ -20,8 +20,6 @@ struct admission_plugin {
 	/* The same for those that need time. */
 	void (*admit_later)(struct change *c, admission_next next, void *context);
 	void (*validate_later)(struct change *c, admission_next next, void *context);
-	/* Runs once more when a webhook has changed the object after it. */
-	bool runs_again;
 };
 
 /* `pods "x" is forbidden: ...` */

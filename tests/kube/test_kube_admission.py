@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Admission with the whole program: webhooks over HTTPS, quotas under concurrent writes. KUBE_SUITE_KUBECONFIG runs it against the real server."""
+import json
+import os
+import threading
+import uuid
+
+import pytest
+from fixtures import kube, kubeconfig  # noqa: F401
+from hookserver import Authority, HookServer, patch, until
+
+HOOKS = "/apis/admissionregistration.k8s.io/v1/"
+RULE = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]}
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def server(authority):
+    made = HookServer(authority.context(("127.0.0.1", "hook.hooks.svc")))
+    yield made
+    made.close()
+
+
+class Space:
+    """A namespace of a test's own, its configurations of webhooks, and requests below it."""
+
+    def __init__(self, cluster, server, authority):
+        self.cluster, self.server, self.authority, self.made = cluster, server, authority, []
+        self.name = "k3-" + uuid.uuid4().hex[:10]
+        assert cluster.ask("POST", "/api/v1/namespaces", {"metadata": {"name": self.name}}).status == 201
+        self.base = f"/api/v1/namespaces/{self.name}/"
+        until(lambda: cluster.ask("GET", self.base + "serviceaccounts/default").status == 200)
+
+    def hook(self, path, mutating=False, answer=None, **more):
+        """Configures one webhook for this namespace; its path on the server is its own."""
+        path = f"/{self.name}{path}"
+        if answer:
+            self.server.answers[path] = answer
+        name = f"{self.name}-{len(self.made)}"
+        spec = {"name": "a.hook.test", "clientConfig": {"url": self.server.url(path), "caBundle": self.authority.bundle}, "rules": [RULE], "sideEffects": "None", "admissionReviewVersions": ["v1"], "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.name}}, "timeoutSeconds": 5, **more}
+        kind = "mutatingwebhookconfigurations" if mutating else "validatingwebhookconfigurations"
+        answered = self.cluster.ask("POST", HOOKS + kind, {"metadata": {"name": name}, "webhooks": [spec]})
+        assert answered.status == 201, answered
+        self.made.append(HOOKS + f"{kind}/{name}")
+        if self.cluster.real:
+            threading.Event().wait(1.5)  # the real server sees configurations by a watch
+        return path
+
+    def create(self, name, **more):
+        return self.cluster.ask("POST", self.base + "configmaps", {"metadata": {"name": name}, "data": {"a": "b"}, **more})
+
+    def close(self):
+        for path in self.made:
+            self.cluster.ask("DELETE", path)
+        self.cluster.ask("DELETE", f"/api/v1/namespaces/{self.name}")
+
+
+@pytest.fixture
+def space(kube, server, authority, kubeconfig):  # noqa: F811
+    kube.real = bool(os.environ.get("KUBE_SUITE_KUBECONFIG"))
+    made = Space(kube, server, authority)
+    yield made
+    made.close()
+
+
+def allow(_):
+    return {"allowed": True}
+
+
+def test_a_webhook_is_asked_about_a_new_object(space):
+    path = space.hook("/see", answer=allow)
+    assert space.create("a").status == 201
+    seen, headers, review = next(entry for entry in space.server.seen if entry[0].split("?")[0] == path)
+    request = review["request"]
+    assert seen == path + "?timeout=5s" and headers["Content-Type"] == "application/json"
+    assert (review["kind"], review["apiVersion"]) == ("AdmissionReview", "admission.k8s.io/v1")
+    assert request["operation"] == "CREATE" and request["name"] == "a" and request["namespace"] == space.name
+    assert request["kind"] == request["requestKind"] == {"group": "", "version": "v1", "kind": "ConfigMap"}
+    assert request["resource"] == request["requestResource"] == {"group": "", "version": "v1", "resource": "configmaps"}
+    assert request["object"]["data"] == {"a": "b"} and request["oldObject"] is None and request["dryRun"] is False
+    assert request["options"]["kind"] == "CreateOptions" and "system:masters" in request["userInfo"]["groups"]
+
+
+def test_updates_and_deletes_show_what_was(space):
+    path = space.hook("/all", answer=allow)
+    space.create("a")
+    assert space.cluster.ask("PATCH", space.base + "configmaps/a", {"data": {"a": "c"}}, headers={"Content-Type": "application/merge-patch+json"}).status == 200
+    assert space.cluster.ask("DELETE", space.base + "configmaps/a").status == 200
+    update, delete = [r["request"] for r in space.server.reviews(path)[1:3]]
+    assert (update["operation"], update["oldObject"]["data"]["a"], update["object"]["data"]["a"]) == ("UPDATE", "b", "c")
+    assert (delete["operation"], delete["oldObject"]["data"]["a"], delete["object"]) == ("DELETE", "c", None)
+    assert (update["options"]["kind"], delete["options"]["kind"]) == ("UpdateOptions", "DeleteOptions")
+
+
+def test_a_webhook_changes_an_object(space):
+    space.hook("/change", True, lambda _: {"allowed": True, "patchType": "JSONPatch", "patch": patch({"op": "add", "path": "/data/x", "value": "y"}), "warnings": ["take care"]})
+    made = space.create("a")
+    assert made.status == 201 and made.json["data"] == {"a": "b", "x": "y"}
+    assert made.headers["warning"] == '299 - "take care"'
+
+
+def test_a_refusal_is_told_in_its_words(space):
+    space.hook("/no", answer=lambda _: {"allowed": False, "status": {"code": 418, "reason": "Teapot", "message": "no coffee"}})
+    made = space.create("a")
+    assert (made.status, made.json["reason"], made.json["message"]) == (418, "Teapot", 'admission webhook "a.hook.test" denied the request: no coffee')
+    assert space.cluster.ask("GET", space.base + "configmaps/a").status == 404
+
+
+def test_a_refusal_without_words_is_a_400(space):
+    space.hook("/no", answer=lambda _: {"allowed": False})
+    made = space.create("a")
+    assert (made.status, made.json["message"]) == (400, 'admission webhook "a.hook.test" denied the request without explanation')
+
+
+FAILURES = [
+    ("no JSON", lambda _: b"{", "failed to call webhook: couldn't get version/kind; json parse error: "),
+    ("nothing", lambda _: b"", "failed to call webhook: 0-length response with status code: 200 and content type: application/json"),
+    ("closed", lambda _: None, ": EOF"),
+    ("no response", lambda r: {"response": None, "apiVersion": r["apiVersion"], "kind": r["kind"]}, "received invalid webhook response: webhook response was absent"),
+    ("another uid", lambda r: {"response": {"uid": "x", "allowed": True}, "apiVersion": r["apiVersion"], "kind": r["kind"]}, ', got "x"'),
+    ("no kind", lambda r: {"response": {"uid": r["request"]["uid"], "allowed": True}}, "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got /, Kind="),
+    ("a patch", lambda _: {"allowed": True, "patch": patch(), "patchType": "JSONPatch"}, "received invalid webhook response: validating webhook may not return response.patch"),
+    ("500", lambda _: (500, "text/plain", b"on fire"), 'failed to call webhook: an error on the server ("on fire") has prevented the request from succeeding'),
+    ("404", lambda _: (404, "text/plain", b"x"), "failed to call webhook: the server could not find the requested resource"),
+    ("503", lambda _: (503, "text/plain", b"x"), "failed to call webhook: the server is currently unable to handle the request"),
+]
+
+
+@pytest.mark.parametrize("answer,words", [pytest.param(a, w, id=n) for n, a, w in FAILURES])
+def test_a_webhook_that_answers_nonsense_fails_closed(space, answer, words):
+    space.hook("/bad", answer=answer)
+    made = space.create("a")
+    assert made.status == 500 and made.json["reason"] == "InternalError"
+    assert made.json["message"].startswith('Internal error occurred: failed calling webhook "a.hook.test": ') and words in made.json["message"], made.json["message"]
+
+
+def test_a_huge_answer_is_given_up(space):
+    if space.cluster.real:
+        pytest.skip("the real server has no limit")
+    space.hook("/huge", answer=lambda _: b'{"x":"' + b"x" * (9 << 20) + b'"}')
+    made = space.create("a")
+    assert made.status == 500 and "larger than" in made.json["message"]
+
+
+@pytest.mark.parametrize("policy,status", [("Fail", 500), ("Ignore", 201)])
+def test_a_webhook_that_is_not_there(space, policy, status):
+    space.hook("/gone", failurePolicy=policy, clientConfig={"url": "https://127.0.0.1:1/x", "caBundle": space.authority.bundle})
+    made = space.create("a")
+    assert made.status == status
+    if status == 500:
+        assert made.json["message"].endswith('failed to call webhook: Post "https://127.0.0.1:1/x?timeout=5s": dial tcp 127.0.0.1:1: connect: connection refused')
+
+
+def test_a_webhook_that_stalls_is_given_up_after_its_time(space):
+    path = space.hook("/slow", answer=space.server.stall, timeoutSeconds=1)
+    made = space.create("a")
+    assert made.status == 500 and made.json["message"].endswith(f'failed to call webhook: Post "{space.server.url(path)}?timeout=1s": context deadline exceeded')
+
+
+def test_a_certificate_of_another_authority_is_refused(space, tmp_path):
+    path = space.hook("/x", answer=allow, clientConfig={"url": space.server.url("/x"), "caBundle": Authority(tmp_path).bundle})
+    made = space.create("a")
+    assert made.status == 500 and "tls: failed to verify certificate: x509: certificate signed by unknown authority" in made.json["message"]
+    assert not space.server.reviews(path)
+
+
+def test_a_dry_run_asks_only_webhooks_without_side_effects(space):
+    path = space.hook("/dry", answer=allow)
+    assert space.cluster.ask("POST", space.base + "configmaps?dryRun=All", {"metadata": {"name": "a"}}).status == 201
+    assert [r["request"]["dryRun"] for r in space.server.reviews(path)] == [True]
+
+
+def test_objects_are_selected_by_their_labels(space):
+    path = space.hook("/some", answer=allow, objectSelector={"matchExpressions": [{"key": "ask", "operator": "In", "values": ["yes"]}]})
+    space.create("a")
+    space.cluster.ask("POST", space.base + "configmaps", {"metadata": {"name": "b", "labels": {"ask": "yes"}}})
+    assert [r["request"]["name"] for r in space.server.reviews(path)] == ["b"]
+
+
+def test_other_operations_and_resources_are_left_alone(space):
+    path = space.hook("/updates", answer=allow, rules=[{**RULE, "operations": ["UPDATE"], "resources": ["configmaps", "pods/*"]}])
+    space.create("a")
+    space.cluster.ask("POST", space.base + "secrets", {"metadata": {"name": "a"}})
+    assert not space.server.reviews(path)
+
+
+def test_an_equivalent_version_is_sent_in_the_form_that_was_asked_for(space):
+    path = space.hook("/old", answer=allow, rules=[{"apiGroups": ["autoscaling"], "apiVersions": ["v2"], "operations": ["CREATE"], "resources": ["horizontalpodautoscalers"]}])
+    made = space.cluster.ask("POST", f"/apis/autoscaling/v1/namespaces/{space.name}/horizontalpodautoscalers", {"metadata": {"name": "a"}, "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "x"}, "maxReplicas": 3, "targetCPUUtilizationPercentage": 50}})
+    if made.status == 404:
+        pytest.skip("autoscaling/v1 is not served")
+    assert made.status == 201, made
+    request = space.server.reviews(path)[0]["request"]
+    assert request["kind"]["version"] == "v2" and request["requestKind"]["version"] == "v1"
+    assert request["object"]["apiVersion"] == "autoscaling/v2" and request["object"]["spec"]["metrics"][0]["resource"]["name"] == "cpu"
+
+
+def test_webhooks_are_asked_again_when_another_changes_the_object(space):
+    def second(review):
+        return {"allowed": True, "patchType": "JSONPatch", "patch": patch({"op": "add", "path": "/data/second", "value": "here"})}
+
+    first = space.hook("/first", True, allow, reinvocationPolicy="IfNeeded")
+    space.hook("/second", True, second)
+    assert space.create("a").json["data"]["second"] == "here"
+    assert ["second" in r["request"]["object"]["data"] for r in space.server.reviews(first)] == [False, True]
+
+
+def test_a_service_is_reached_by_its_endpoints(space):
+    if space.cluster.real:
+        pytest.skip("the real server asks the cluster's network")
+    cluster = space.cluster
+    cluster.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "hooks"}})
+    services = "/api/v1/namespaces/hooks/"
+    cluster.ask("POST", services + "services", {"metadata": {"name": "hook"}, "spec": {"ports": [{"port": 443, "targetPort": space.server.port}]}})
+    config = {"service": {"name": "hook", "namespace": "hooks", "path": f"/{space.name}/service"}, "caBundle": space.authority.bundle}
+    path = space.hook("/service", answer=allow, clientConfig=config)
+    cluster.ask("POST", services + "endpoints", {"metadata": {"name": "hook"}, "subsets": [{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": space.server.port}]}]})
+    slices = "/apis/discovery.k8s.io/v1/namespaces/hooks/endpointslices"
+    cluster.ask("DELETE", services + "endpoints/hook")
+    made = cluster.ask("POST", slices, {"metadata": {"name": "hook-1", "labels": {"kubernetes.io/service-name": "hook"}}, "addressType": "FQDN", "endpoints": [{"addresses": ["localhost"]}], "ports": [{"port": space.server.port, "name": ""}]})
+    assert made.status == 201, made
+    answer = space.create("a")
+    assert answer.status == 201, answer
+    assert len(space.server.reviews(path)) == 1
+    cluster.ask("DELETE", slices + "/hook-1")
+    cluster.ask("DELETE", services + "services/hook")
+    assert space.create("b").json["message"].endswith(f'Post "https://hook.hooks.svc:443{path}?timeout=5s": service "hook" not found')
+
+
+# ---- quotas ----
+
+
+def quota(space, hard, name="q", **more):
+    assert space.cluster.ask("POST", space.base + "resourcequotas", {"metadata": {"name": name}, "spec": {"hard": hard, **more}}).status == 201
+    until(lambda: space.cluster.ask("GET", space.base + f"resourcequotas/{name}").json["status"].get("hard") == hard)
+
+
+def used(space, name="q"):
+    return space.cluster.ask("GET", space.base + f"resourcequotas/{name}").json["status"]["used"]
+
+
+def test_clients_that_race_never_go_over_a_quota(space):
+    quota(space, {"count/secrets": "20"})
+    statuses, lock = [], threading.Lock()
+
+    def client(number):
+        for i in range(10):
+            answer = space.cluster.ask("POST", space.base + "secrets", {"metadata": {"name": f"s-{number}-{i}"}})
+            with lock:
+                statuses.append(answer.status)
+
+    threads = [threading.Thread(target=client, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(set(statuses)) == [201, 403] and statuses.count(201) == 20
+    assert used(space) == {"count/secrets": "20"}
+    assert len(space.cluster.ask("GET", space.base + "secrets").json["items"]) == 20
+
+
+def test_creates_and_deletes_that_race_leave_the_count_right(space):
+    quota(space, {"count/configmaps": "12"})
+    there = len(space.cluster.ask("GET", space.base + "configmaps").json["items"])
+    most, stop = [], threading.Event()
+
+    def churn(number):
+        for i in range(15):
+            if space.create(f"c-{number}-{i}").status == 201:
+                space.cluster.ask("DELETE", space.base + f"configmaps/c-{number}-{i}")
+
+    def watch():
+        while not stop.is_set():
+            most.append(len(space.cluster.ask("GET", space.base + "configmaps").json["items"]))
+
+    threads = [threading.Thread(target=churn, args=(n,)) for n in range(6)]
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stop.set()
+    watcher.join()
+    assert max(most) <= 12
+    until(lambda: used(space) == {"count/configmaps": str(there)})
+
+
+def test_a_write_that_fails_gives_back_what_it_took(space):
+    quota(space, {"count/secrets": "2"})
+    big = {"metadata": {"name": "big"}, "stringData": {"a": "x" * (1100 << 10)}}
+    assert space.cluster.ask("POST", space.base + "secrets", big).status in (413, 422)
+    until(lambda: used(space) == {"count/secrets": "0"})
+
+
+def test_scopes_take_some_pods(space):
+    quota(space, {"pods": "1"}, "lasting", scopes=["NotTerminating"])
+    pod = {"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    assert space.cluster.ask("POST", space.base + "pods", pod).status == 201
+    refused = space.cluster.ask("POST", space.base + "pods", {**pod, "metadata": {"name": "b"}})
+    assert (refused.status, refused.json["message"]) == (403, 'pods "b" is forbidden: exceeded quota: lasting, requested: pods=1, used: pods=1, limited: pods=1')
+    ending = json.loads(json.dumps(pod))
+    ending["metadata"]["name"], ending["spec"]["activeDeadlineSeconds"] = "c", 10
+    assert space.cluster.ask("POST", space.base + "pods", ending).status == 201
+    space.cluster.ask("DELETE", space.base + "pods/a")
+    until(lambda: used(space, "lasting") == {"pods": "0"})
+
+
+def test_what_services_and_claims_ask_for_is_counted(space):
+    quota(space, {"services": "5", "services.nodeports": "2", "requests.storage": "10Gi", "persistentvolumeclaims": "3"})
+    service = {"metadata": {"name": "s"}, "spec": {"type": "NodePort", "ports": [{"port": 80, "name": "a"}, {"port": 81, "name": "b"}]}}
+    assert space.cluster.ask("POST", space.base + "services", service).status == 201
+    claim = {"metadata": {"name": "c"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "4Gi"}}}}
+    assert space.cluster.ask("POST", space.base + "persistentvolumeclaims", claim).status == 201
+    assert used(space) == {"services": "1", "services.nodeports": "2", "requests.storage": "4Gi", "persistentvolumeclaims": "1"}
+    plain = {"metadata": {"name": "t"}, "spec": {"type": "NodePort", "ports": [{"port": 80}]}}
+    assert space.cluster.ask("POST", space.base + "services", plain).status == 403
+    claim["metadata"]["name"], claim["spec"]["resources"]["requests"]["storage"] = "d", "7Gi"
+    refused = space.cluster.ask("POST", space.base + "persistentvolumeclaims", claim)
+    assert refused.json["message"] == 'persistentvolumeclaims "d" is forbidden: exceeded quota: q, requested: requests.storage=7Gi, used: requests.storage=4Gi, limited: requests.storage=10Gi'
