@@ -266,7 +266,7 @@ class Types:
             constant = re.match(r"ref\((?:.*\.)?(\w+)\)", default)
             flags.append("default=" + (json.dumps(package.constants[constant[1]]) if constant else default))
         if shape != "MAP" and named and named[1] in self.packages[named[0]].enums:
-            values = sorted(set(self.packages[named[0]].values.get(named[1], [])) - {""})
+            values = sorted(set(self.packages[named[0]].values.get(named[1], [])))
             flags.append("enum=" + ",".join(values))
         return {"number": number, "shape": shape, "kind": kind, "type": reference, "go": go, "flags": flags}
 

@@ -42,6 +42,8 @@ struct kube *kube_new(const struct kube_config *config, struct error *err)
 	k->fair = fair_new(k);
 	k->watches = watch_set_new(k);
 	k->discovery = discovery_new(k);
+	k->documents = documents_new(k);
+	k->definitions = definitions_new(k, err);
 	/* What writes go through comes before what writes. */
 	k->quotas = quotas_new(k, err);
 	k->webhooks = k->quotas ? webhooks_new(k, err) : NULL;
@@ -88,6 +90,7 @@ void kube_free(struct kube *k)
 	collector_free(k->collector);
 	definitions_free(k->definitions);
 	discovery_free(k->discovery);
+	documents_free(k->documents);
 	fair_free(k->fair);
 	while (k->free_calls) {
 		struct call *call = k->free_calls;

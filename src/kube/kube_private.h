@@ -20,7 +20,8 @@
  *	table.c       objects as tables and as partial metadata
  *	scale.c       the scale subresource
  *	discovery.c   which kinds there are, told to clients
- *	paths.c       what is no resource: version, health, OpenAPI, OpenID
+ *	documents.c   OpenAPI
+ *	paths.c       what is no resource: version, health, OpenID
  *	collector.c   dependents of what is deleted
  *	namespaces.c  what each namespace gets, and its end
  *	events.c      events of core/v1 by the server itself
@@ -44,6 +45,7 @@ struct auth;
 struct collector;
 struct definitions;
 struct discovery;
+struct documents;
 struct namespaces;
 struct watch_set;
 struct fair_client;
@@ -272,6 +274,7 @@ void scale_get(struct call *call);
 void scale_write(struct call *call);
 void path_serve(struct call *call); /* no resource */
 void discovery_serve(struct call *call, struct span *segments, size_t count);
+void documents_serve(struct call *call, struct span *segments, size_t count); /* OpenAPI */
 
 /* change.c: what create, update and delete share. change.object, old, base_record and so on are set. */
 void change_begin(struct call *call, enum kube_verb verb);
@@ -330,6 +333,7 @@ struct kube {
 	struct webhooks *webhooks; /* webhook.h */
 	struct hooks *hooks;       /* admission/hooks.h */
 	struct discovery *discovery;
+	struct documents *documents;
 	struct auth *auth;
 	struct call *free_calls;
 	size_t free_count;
@@ -351,6 +355,8 @@ void namespaces_stop(struct namespaces *n);
 void namespaces_free(struct namespaces *n);
 struct discovery *discovery_new(struct kube *k);
 void discovery_free(struct discovery *d);
+struct documents *documents_new(struct kube *k);
+void documents_free(struct documents *d);
 
 /* A write of the server's own that has not begun: options may be set before call->run(call). */
 struct call *kube_write_prepare(struct kube *k, const struct kube_write *w);

@@ -4,7 +4,6 @@
 
 #include "kube/auth/auth.h"
 #include "kube/auth/pki.h"
-#include "kube/schema/openapi.h"
 
 #include <stdio.h>
 
@@ -47,8 +46,6 @@ static void health_serve(struct call *call, struct span *segments, size_t count)
 	answer_plain(call, 200, SPAN("ok"));
 }
 
-/* ---- OpenAPI ---- */
-
 static void document_send(struct call *call, bool good, const struct error *err, struct span type)
 {
 	if (!good) {
@@ -62,93 +59,6 @@ static void document_send(struct call *call, bool good, const struct error *err,
 	call->is_answered = true;
 	request_send(call->base.req, 200, type);
 	call_free(call);
-}
-
-static bool tag_matches(struct call *call)
-{
-	struct request *req = call->base.req;
-	struct error ignored = { 0 };
-	struct span tag =
-	    arena_print(&req->arena, &ignored, "\"%016llX\"", (unsigned long long)span_hash(buffer_span(&req->out)));
-
-	request_set_header(req, SPAN("etag"), tag);
-	if (!span_equal(request_header(req, SPAN("if-none-match")), tag))
-		return false;
-	buffer_clear(&req->out);
-	call->is_answered = true;
-	request_send(req, 304, (struct span){ 0 });
-	call_free(call);
-	return true;
-}
-
-static void openapi_v3_serve(struct call *call, struct span *segments, size_t count)
-{
-	const struct kind *const *kinds = kube_kinds(call->base.kube);
-	struct request *req = call->base.req;
-	struct error err = { 0 };
-	struct span hash;
-	bool good;
-
-	if (count == 2) {
-		good = openapi_v3_index(kinds, &req->out, &err);
-		if (!good || !tag_matches(call))
-			document_send(call, good, &err, SPAN("text/plain; charset=utf-8"));
-		return;
-	}
-	if (count == 4 && span_equal(segments[2], SPAN("api")))
-		good = openapi_v3_document(kinds, (struct span){ "", 0 }, segments[3], &req->out, &err);
-	else if (count == 5 && span_equal(segments[2], SPAN("apis")))
-		good = openapi_v3_document(kinds, segments[3], segments[4], &req->out, &err);
-	else
-		good = error_set(&err, ERROR_NOT_FOUND, "no such document");
-	if (good && tag_matches(call))
-		return;
-	if (good && request_query(req, SPAN("hash"), &hash))
-		request_set_header(req, SPAN("cache-control"), SPAN("public, immutable"));
-	document_send(call, good, &err, SPAN("application/json"));
-}
-
-static bool accepts(struct call *call, const char *type)
-{
-	struct span rest = request_header(call->base.req, SPAN("accept"));
-
-	while (rest.len) {
-		struct span range = span_cut(&rest, ',');
-
-		if (span_equal(span_trim(span_cut(&range, ';')), span_of(type)))
-			return true;
-	}
-	return false;
-}
-
-static void openapi_v2_serve(struct call *call, struct span *segments, size_t count)
-{
-	bool as_protobuf = accepts(call, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf") ||
-			   accepts(call, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
-	struct error err = { 0 };
-	bool good;
-
-	(void)segments;
-	if (count != 2) {
-		answer_plain(call, 404, SPAN("404 page not found\n"));
-		return;
-	}
-	good = openapi_v2_document(kube_kinds(call->base.kube), as_protobuf, &call->base.req->out, &err);
-	if (good && tag_matches(call))
-		return;
-	document_send(call, good, &err,
-		      as_protobuf ? SPAN("application/com.github.proto-openapi.spec.v2.v1.0+protobuf")
-				  : SPAN("application/json"));
-}
-
-static void openapi_serve(struct call *call, struct span *segments, size_t count)
-{
-	if (count >= 2 && span_equal(segments[1], SPAN("v3")))
-		openapi_v3_serve(call, segments, count);
-	else if (count >= 2 && span_equal(segments[1], SPAN("v2")))
-		openapi_v2_serve(call, segments, count);
-	else
-		answer_plain(call, 404, SPAN("404 page not found\n"));
 }
 
 /* ---- OpenID: what checks service accounts' tokens elsewhere reads ---- */
@@ -213,7 +123,7 @@ static const struct path_row rows[] = {
 	{ "api", discovery_serve, 8, false },         { "apis", discovery_serve, 8, false },
 	{ "version", version_serve, 1, true },        { "healthz", health_serve, 2, false },
 	{ "livez", health_serve, 2, false },          { "readyz", health_serve, 2, false },
-	{ "openapi", openapi_serve, 8, false },       { "openid", jwks_serve, 3, true },
+	{ "openapi", documents_serve, 8, false },     { "openid", jwks_serve, 3, true },
 	{ ".well-known", well_known_serve, 2, true },
 };
 

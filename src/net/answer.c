@@ -57,7 +57,8 @@ static bool out_encode(struct request *req, enum coding c)
 static bool answer_varies(const struct request *req, struct span by)
 {
 	for (size_t i = 0; i < req->answer.header_count; i++) {
-		if (span_equal(req->answer.headers[i].name, SPAN("vary")) && span_equal(req->answer.headers[i].value, by))
+		if (span_equal(req->answer.headers[i].name, SPAN("vary")) &&
+		    span_equal(req->answer.headers[i].value, by))
 			return true;
 	}
 	return false;

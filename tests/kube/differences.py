@@ -38,6 +38,15 @@ ROWS = [
         ours=r"The certificates that hythe's API server can be checked with.*",
     ),
     Row(
+        "the header Vary of OpenAPI v3 documents does not name Accept-Encoding",
+        "names it too",
+        "both servers compress the document when Accept-Encoding asks for it: caches have to know (RFC 9110 12.5.5)",
+        step=r"discovery/.*",
+        path=r"headers\.vary",
+        theirs=r"Accept",
+        ours=r"Accept\nAccept-Encoding",
+    ),
+    Row(
         "reviews are answered with `metadata.managedFields`",
         "without",
         "reviews are not stored: there are no fields to manage",

@@ -63,8 +63,6 @@ static void reach_meta(struct openapi *o)
 	}
 	for (size_t i = 0; o->kinds[i]; i++) {
 		if (!o->kinds[i]->is_custom && openapi_has(o, o->kinds[i])) {
-			if (!o->part.len)
-		openapi_reach_named(o, META "WatchEvent");
 			break;
 		}
 	}

@@ -13,8 +13,8 @@
 /* {"paths":{"apis/apps/v1":{"serverRelativeURL":"/openapi/v3/apis/apps/v1?hash=H"}, ...}}; H is a hash of the document. `kinds` ends
  * with NULL. */
 bool openapi_v3_index(const struct kind *const *kinds, struct buffer *out, struct error *err);
-/* `group` "" is the core group. With paths for every verb of every kind, and components.schemas of all types they reach
+/* `path` is a row of the index: "api/v1", "apis/apps/v1", "apis/apps", "apis", "version". With paths for every verb of every kind, and components.schemas of all types they reach
  * (x-kubernetes-group-version-kind, x-kubernetes-list-type, x-kubernetes-patch-strategy, ... included). */
-bool openapi_v3_document(const struct kind *const *kinds, struct span group, struct span version, struct buffer *out,
-			 struct error *err);
+bool openapi_v3_document(const struct kind *const *kinds, struct span path, struct buffer *out, struct error *err);
+uint64_t openapi_hash(struct span document); /* as addresses and ETags have it */
 bool openapi_v2_document(const struct kind *const *kinds, bool as_protobuf, struct buffer *out, struct error *err);

@@ -295,9 +295,62 @@ static struct operation operation_of(struct openapi *o, const struct kind *k)
 				   .is_namespaced = k->is_namespaced };
 }
 
-#define STATUS SPAN("io.k8s.apimachinery.pkg.apis.meta.v1.Status")
-#define PATCH  SPAN("io.k8s.apimachinery.pkg.apis.meta.v1.Patch")
-#define DELETE SPAN("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions")
+#define STATUS      SPAN("io.k8s.apimachinery.pkg.apis.meta.v1.Status")
+#define PATCH       SPAN("io.k8s.apimachinery.pkg.apis.meta.v1.Patch")
+#define DELETE      SPAN("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions")
+#define WATCH_EVENT SPAN("io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent")
+
+static void write_path_parameters(struct openapi *o, const struct kind *k, bool is_namespaced, bool has_name)
+{
+	member_array(&o->w, SPAN("parameters"));
+	if (has_name)
+		write_parameter(o, "name", "path", "string", arena_print(o->arena, o->err, "name of the %s", k->kind));
+	if (is_namespaced)
+		write_parameter(o, "namespace", "path", "string", SPAN("the namespace that the object is in"));
+	write_parameter(o, "pretty", "query", "string", SPAN("true: the answer is JSON with line ends."));
+	json_close_array(&o->w);
+}
+
+static struct span path_of(struct openapi *o, const struct kind *k, bool is_namespaced, const char *rest)
+{
+	return arena_print(o->arena, o->err, "%s%s/%s/%s%s%s", k->group[0] ? "/apis/" : "/api", k->group, k->version,
+			   is_namespaced ? "namespaces/{namespace}/" : "", k->plural, rest);
+}
+
+static struct span watch_path_of(struct openapi *o, const struct kind *k, bool is_namespaced, const char *rest)
+{
+	return arena_print(o->arena, o->err, "%s%s/%s/watch/%s%s%s", k->group[0] ? "/apis/" : "/api", k->group,
+			   k->version, is_namespaced ? "namespaces/{namespace}/" : "", k->plural, rest);
+}
+
+/* The old way to watch, which the real server still answers. */
+static void write_watch(struct openapi *o, const struct kind *k, bool is_namespaced, bool has_name)
+{
+	struct operation op = operation_of(o, k);
+
+	op.method = "get";
+	op.action = has_name ? "watch" : "watchlist";
+	op.verb = "watch";
+	op.title = has_name ? "watch changes to an object of kind" : "watch changes to a list of";
+	op.part = has_name ? "" : k->is_namespaced && !is_namespaced ? "ListForAllNamespaces" : "List";
+	op.body = SPAN("");
+	op.answer = noted(o, WATCH_EVENT);
+	op.is_namespaced = is_namespaced;
+	member_object(&o->w, watch_path_of(o, k, is_namespaced, has_name ? "/{name}" : ""));
+	write_operation(o, &op);
+	write_path_parameters(o, k, is_namespaced, has_name);
+	json_close_object(&o->w);
+}
+
+static void write_watches(struct openapi *o, const struct kind *k)
+{
+	if (!(k->verbs & KUBE_WATCH) || k->is_custom)
+		return;
+	if (k->is_namespaced)
+		write_watch(o, k, false, false);
+	write_watch(o, k, k->is_namespaced, false);
+	write_watch(o, k, k->is_namespaced, true);
+}
 
 static void write_get(struct openapi *o, struct operation op, bool is_list)
 {
@@ -349,23 +402,6 @@ static void write_delete(struct openapi *o, struct operation op, bool is_collect
 	op.body = noted(o, DELETE);
 	op.answer = noted(o, STATUS);
 	write_operation(o, &op);
-}
-
-static void write_path_parameters(struct openapi *o, const struct kind *k, bool is_namespaced, bool has_name)
-{
-	member_array(&o->w, SPAN("parameters"));
-	if (has_name)
-		write_parameter(o, "name", "path", "string", arena_print(o->arena, o->err, "name of the %s", k->kind));
-	if (is_namespaced)
-		write_parameter(o, "namespace", "path", "string", SPAN("the namespace that the object is in"));
-	write_parameter(o, "pretty", "query", "string", SPAN("true: the answer is JSON with line ends."));
-	json_close_array(&o->w);
-}
-
-static struct span path_of(struct openapi *o, const struct kind *k, bool is_namespaced, const char *rest)
-{
-	return arena_print(o->arena, o->err, "%s%s/%s/%s%s%s", k->group[0] ? "/apis/" : "/api", k->group, k->version,
-			   is_namespaced ? "namespaces/{namespace}/" : "", k->plural, rest);
 }
 
 static void write_collection(struct openapi *o, const struct kind *k, bool is_namespaced)
@@ -465,15 +501,48 @@ static void write_kind(struct openapi *o, const struct kind *k)
 	if (k->subresources & SUB_SCALE)
 		write_part(o, k, true);
 	for (const struct subresource *s = k->others; s && s->name; s++)
-		write_other(o, k, s);
+		if (s->name[0])
+			write_other(o, k, s);
+	write_watches(o, k);
+}
+
+/* "/apis/apps/v1/": what there is in a group version. Not of custom ones, as the real server has it. */
+static void write_resources(struct openapi *o, const struct kind *k)
+{
+	struct span group = span_of(k->group), version = span_of(k->version);
+	struct span tag = group_title(o, group, true), title = group_title(o, group, false);
+	struct span path =
+	    arena_print(o->arena, o->err, "%s%s/%s/", k->group[0] ? "/apis/" : "/api", k->group, k->version);
+	const char *tags = arena_print(o->arena, o->err, "%.*s_%.*s", WHOLE(tag), WHOLE(version)).ptr;
+	const char *id =
+	    arena_print(o->arena, o->err, "get%.*s%.*sAPIResources", WHOLE(title), WHOLE(version_title(o, version)))
+		.ptr;
+
+	if (path.ptr && tags && id)
+		openapi_telling_path(o, path, tags, id, "get the resources of a group version",
+				     "io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList");
+}
+
+static bool is_first_of_version(const struct openapi *o, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (strcmp(o->kinds[i]->group, o->kinds[index]->group) == 0 &&
+		    strcmp(o->kinds[i]->version, o->kinds[index]->version) == 0)
+			return false;
+	return true;
 }
 
 void openapi_paths(struct openapi *o)
 {
 	member_object(&o->w, SPAN("paths"));
 	for (size_t i = 0; o->kinds[i]; i++) {
-		if (openapi_has(o, o->kinds[i]))
-			write_kind(o, o->kinds[i]);
+		if (!openapi_has(o, o->kinds[i]))
+			continue;
+		if (!o->kinds[i]->is_custom && is_first_of_version(o, i))
+			write_resources(o, o->kinds[i]);
+		write_kind(o, o->kinds[i]);
 	}
+	if (o->part.len)
+		(void)openapi_part_path(o, o->part);
 	json_close_object(&o->w);
 }

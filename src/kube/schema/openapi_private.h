@@ -12,6 +12,7 @@ struct openapi {
 	bool is_v2;
 	const struct kind *const *kinds; /* all that are served; ends with NULL */
 	struct span group, version;      /* v3: only of these */
+	struct span part;                /* v3: no group version, but "api", "apis", "apis/apps", "version" */
 	bool *reached;                   /* by type_at()'s index */
 	unsigned specials;               /* bits of special[] that are reached */
 	struct arena *arena;
@@ -32,6 +33,21 @@ void openapi_reach_named(struct openapi *o, const char *name);
 void openapi_paths(struct openapi *o);
 /* The members of "definitions" or "components.schemas": all types reached, and the custom kinds. */
 void openapi_schemas(struct openapi *o);
+
+/* ---- openapi_parts.c ---- */
+
+/* x-kubernetes-group-version-kind of what every group version has: DeleteOptions, WatchEvent. */
+void openapi_everywhere(struct openapi *o, struct span kind);
+/* A reference of this field stands by itself. */
+bool openapi_is_bare(const struct type *t, const struct field *f);
+/* What a type (f NULL) or field has that the table does not tell. */
+void openapi_own_members(struct openapi *o, const struct type *t, const struct field *f);
+/* A path with a GET that answers with the type named. */
+void openapi_telling_path(struct openapi *o, struct span path, const char *tag, const char *id, const char *description,
+			  const char *answer);
+/* "a,b": the required fields in another order than that of their numbers; or NULL. */
+const char *openapi_required_order(const struct type *t);
+bool openapi_part_path(struct openapi *o, struct span part); /* false: no such part */
 
 /* A document of version 2 as gnostic's protobuf (openapi.v2.Document). */
 bool openapi_gnostic(struct span json, struct arena *arena, struct buffer *out, struct error *err);

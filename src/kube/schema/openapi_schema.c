@@ -4,6 +4,8 @@
 #include "kube/schema/openapi_private.h"
 #include "kube/subresource.h"
 
+#include <stdlib.h>
+
 /* What is a type by name in OpenAPI, but one value in JSON. */
 static const struct special {
 	uint8_t kind;
@@ -142,13 +144,13 @@ static void write_enum(struct openapi *o, const struct field *f)
 }
 
 /* Members that say what one value of the field is. */
-static void write_value(struct openapi *o, const struct field *f, bool is_item)
+static void write_value(struct openapi *o, const struct field *f, bool is_item, bool is_bare)
 {
 	struct json_writer *w = &o->w;
 	const struct special *s = special_find(f);
 	const char *otherwise = default_text(f, is_item);
 	bool is_ref = s || f->kind == FIELD_OBJECT;
-	bool is_wrapped = is_ref && !o->is_v2 && (!is_item || otherwise);
+	bool is_wrapped = is_ref && !is_bare && !o->is_v2 && (!is_item || otherwise);
 
 	if (otherwise && !o->is_v2) {
 		json_key(w, SPAN("default"));
@@ -187,7 +189,7 @@ static void write_value(struct openapi *o, const struct field *f, bool is_item)
 	case FIELD_STRINGS:
 		type_members(w, "array", NULL);
 		json_key(w, SPAN("items"));
-		json_raw(w, SPAN("{\"type\":\"string\"}"));
+		json_raw(w, o->is_v2 ? SPAN("{\"type\":\"string\"}") : SPAN("{\"type\":\"string\",\"default\":\"\"}"));
 		break;
 	default:
 		break;
@@ -213,7 +215,8 @@ static void write_merging(struct openapi *o, const struct field *f)
 		if (f->list == LIST_MAP)
 			write_keys(o, f);
 		/* The items of lists of objects are no list to merge. */
-		if (f->list != LIST_ATOMIC || !span_equal(f->name, SPAN("items")))
+		if (strcmp(f->go_type, "v1.Verbs") != 0 && /* a type of its own */
+		    (f->list != LIST_ATOMIC || !(f->flags & FIELD_REQUIRED) || !span_equal(f->name, SPAN("items"))))
 			member_string(&o->w, SPAN("x-kubernetes-list-type"), span_of(names[f->list]));
 	}
 	if (f->flags & FIELD_MAP_ATOMIC)
@@ -227,7 +230,7 @@ static void write_merging(struct openapi *o, const struct field *f)
 						: SPAN("retainKeys"));
 }
 
-static void write_field(struct openapi *o, const struct field *f)
+static void write_field(struct openapi *o, const struct type *t, const struct field *f)
 {
 	struct json_writer *w = &o->w;
 
@@ -236,14 +239,15 @@ static void write_field(struct openapi *o, const struct field *f)
 	if (f->description)
 		member_string(w, SPAN("description"), span_of(f->description));
 	if (f->shape == FIELD_ONE) {
-		write_value(o, f, false);
+		write_value(o, f, false, openapi_is_bare(t, f));
 	} else {
 		type_members(w, f->shape == FIELD_LIST ? "array" : "object", NULL);
 		member_object(w, f->shape == FIELD_LIST ? SPAN("items") : SPAN("additionalProperties"));
-		write_value(o, f, true);
+		write_value(o, f, true, false);
 		json_close_object(w);
 	}
 	write_merging(o, f);
+	openapi_own_members(o, t, f);
 	json_close_object(w);
 }
 
@@ -270,28 +274,6 @@ static struct span last_name(const struct type *t)
 	const char *dot = strrchr(t->name, '.');
 
 	return span_of(dot ? dot + 1 : t->name);
-}
-
-/* Whether an earlier kind of the list has the same group version. */
-static bool is_new_version(const struct kind *const *kinds, size_t index)
-{
-	for (size_t i = 0; i < index; i++) {
-		if (strcmp(kinds[i]->group, kinds[index]->group) == 0 &&
-		    strcmp(kinds[i]->version, kinds[index]->version) == 0)
-			return false;
-	}
-	return true;
-}
-
-static void write_everywhere(struct openapi *o, const struct type *t)
-{
-	json_key(&o->w, SPAN("x-kubernetes-group-version-kind"));
-	json_open_array(&o->w);
-	for (size_t i = 0; o->kinds[i]; i++) {
-		if (is_new_version(o->kinds, i))
-			write_gvk(&o->w, span_of(o->kinds[i]->group), span_of(o->kinds[i]->version), last_name(t));
-	}
-	json_close_array(&o->w);
 }
 
 /* "io.k8s.api.apps.v1.Deployment" is "Deployment" of a kind's group and version. */
@@ -337,7 +319,7 @@ static void write_type_kind(struct openapi *o, const struct type *t)
 	const struct subresource *s = k ? NULL : body_of_type(o, t);
 
 	if (is_everywhere(t)) {
-		write_everywhere(o, t);
+		openapi_everywhere(o, last_name(t));
 		return;
 	}
 	if (!k && !s && strcmp(t->name, "io.k8s.apimachinery.pkg.apis.meta.v1.Status") != 0 &&
@@ -355,34 +337,52 @@ static void write_type_kind(struct openapi *o, const struct type *t)
 	json_close_array(&o->w);
 }
 
+static int number_order(const void *a, const void *b)
+{
+	const struct field *x = *(const struct field *const *)a, *y = *(const struct field *const *)b;
+
+	return x->number != y->number ? (x->number > y->number) - (x->number < y->number) : (x > y) - (x < y);
+}
+
+/* In the order of the fields' numbers, which is mostly that of Go's structs. */
+static void write_required(struct openapi *o, const struct type *t)
+{
+	const struct field **order = ARENA_ARRAY(o->arena, const struct field *, t->count + 1u, o->err);
+	struct span rest = span_of(openapi_required_order(t));
+	size_t count = 0;
+
+	for (size_t i = 0; order && i < t->count; i++)
+		if (t->fields[i].flags & FIELD_REQUIRED)
+			order[count++] = &t->fields[i];
+	if (!count)
+		return;
+	qsort(order, count, sizeof(*order), number_order);
+	member_array(&o->w, SPAN("required"));
+	while (rest.len)
+		json_string(&o->w, span_cut(&rest, ','));
+	for (size_t i = 0; i < count && !openapi_required_order(t); i++)
+		json_string(&o->w, order[i]->name);
+	json_close_array(&o->w);
+}
+
 static void write_type(struct openapi *o, const struct type *t)
 {
 	struct json_writer *w = &o->w;
-	bool has_required = false;
-
 	json_key(w, span_of(t->name));
 	json_open_object(w);
 	if (t->description)
 		member_string(w, SPAN("description"), span_of(t->description));
 	type_members(w, "object", NULL);
-	for (size_t i = 0; i < t->count; i++) {
-		if (!(t->fields[i].flags & FIELD_REQUIRED))
-			continue;
-		if (!has_required)
-			member_array(w, SPAN("required"));
-		has_required = true;
-		json_string(w, t->fields[i].name);
-	}
-	if (has_required)
-		json_close_array(w);
+	write_required(o, t);
 	if (t->count) {
 		member_object(w, SPAN("properties"));
 		for (size_t i = 0; i < t->count; i++)
-			write_field(o, &t->fields[i]);
+			write_field(o, t, &t->fields[i]);
 		json_close_object(w);
 	}
 	if (t->is_atomic)
 		member_string(w, SPAN("x-kubernetes-map-type"), SPAN("atomic"));
+	openapi_own_members(o, t, NULL);
 	write_type_kind(o, t);
 	json_close_object(w);
 }

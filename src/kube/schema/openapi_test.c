@@ -102,7 +102,7 @@ static void the_index_names_a_document_for_each_group_version(void **state)
 	assert_true(openapi_v3_index(kinds, &out, &err));
 	v = parse();
 	paths = member(&v, "paths");
-	assert_int_equal(paths->object.count, 3);
+	assert_int_equal(paths->object.count, 7); /* with api, apis, version and the group apps */
 	assert_true(span_starts(value_find_string(member(paths, "api/v1"), "serverRelativeURL"),
 				SPAN("/openapi/v3/api/v1?hash=")));
 	assert_true(span_starts(value_find_string(member(paths, "apis/apps/v1"), "serverRelativeURL"),
@@ -115,7 +115,7 @@ static void a_document_has_the_paths_and_all_schemas_they_reach(void **state)
 	struct value v, *schemas, *spec, *paths, *patch;
 
 	(void)state;
-	assert_true(openapi_v3_document(kinds, SPAN("apps"), SPAN("v1"), &out, &err));
+	assert_true(openapi_v3_document(kinds, SPAN("apis/apps/v1"), &out, &err));
 	v = parse();
 	schemas = member(member(&v, "components"), "schemas");
 	check_refs(&v, schemas, "#/components/schemas/");
@@ -129,7 +129,7 @@ static void a_document_has_the_paths_and_all_schemas_they_reach(void **state)
 	assert_string_equal(value_print(member(spec, "x-kubernetes-group-version-kind"), &arena, &err).ptr,
 			    "[{\"group\":\"apps\",\"version\":\"v1\",\"kind\":\"Deployment\"}]");
 	paths = member(&v, "paths");
-	assert_int_equal(paths->object.count, 5);
+	assert_int_equal(paths->object.count, 9); /* the resources, five of the kind, three to watch it */
 	patch = member(member(paths, "/apis/apps/v1/namespaces/{namespace}/deployments/{name}"), "patch");
 	assert_true(span_equal(value_find_string(patch, "operationId"), SPAN("patchAppsV1NamespacedDeployment")));
 	assert_true(span_equal(value_find_string(patch, "x-kubernetes-group-version-kind.kind"), SPAN("Deployment")));
@@ -141,7 +141,7 @@ static void a_custom_kind_is_named_by_its_group_backwards(void **state)
 	struct value v, *schemas;
 
 	(void)state;
-	assert_true(openapi_v3_document(kinds, SPAN("shop.example.com"), SPAN("v1beta1"), &out, &err));
+	assert_true(openapi_v3_document(kinds, SPAN("apis/shop.example.com/v1beta1"), &out, &err));
 	v = parse();
 	schemas = member(member(&v, "components"), "schemas");
 	check_refs(&v, schemas, "#/components/schemas/");
@@ -152,7 +152,7 @@ static void a_custom_kind_is_named_by_its_group_backwards(void **state)
 static void a_group_version_that_nobody_serves_is_not_found(void **state)
 {
 	(void)state;
-	assert_false(openapi_v3_document(kinds, SPAN("apps"), SPAN("v2"), &out, &err));
+	assert_false(openapi_v3_document(kinds, SPAN("apis/apps/v2"), &out, &err));
 	assert_int_equal(err.code, ERROR_NOT_FOUND);
 }
 
@@ -203,7 +203,7 @@ static void a_document_over_the_limit_is_refused(void **state)
 
 	(void)state;
 	buffer_init(&small, 1000);
-	assert_false(openapi_v3_document(kinds, SPAN("apps"), SPAN("v1"), &small, &err));
+	assert_false(openapi_v3_document(kinds, SPAN("apis/apps/v1"), &small, &err));
 	assert_int_equal(err.code, ERROR_TOO_LARGE);
 	buffer_done(&small);
 }
