@@ -43,7 +43,6 @@ struct kube *kube_new(const struct kube_config *config, struct error *err)
 	k->watches = watch_set_new(k);
 	k->discovery = discovery_new(k);
 	k->documents = documents_new(k);
-	k->definitions = definitions_new(k, err);
 	/* What writes go through comes before what writes. */
 	k->quotas = quotas_new(k, err);
 	k->webhooks = k->quotas ? webhooks_new(k, err) : NULL;
