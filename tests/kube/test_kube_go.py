@@ -51,7 +51,6 @@ def helm(kubeconfig, kube, tmp_path):
     kube.ask("DELETE", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/notes.chart.example.com")
 
 
-@pytest.mark.xfail(reason="CustomResourceDefinitions are not served yet", strict=False)
 def test_helm_installs_upgrades_rolls_back_and_uninstalls(helm, kube):
     path = f"/apis/apps/v1/namespaces/{helm.namespace}/deployments/web"
 

@@ -164,7 +164,6 @@ def test_dynamic_client_and_apply(api, namespace):
     assert [m.metadata.name for m in maps.get(namespace=namespace).items] == ["applied", "kube-root-ca.crt"]
 
 
-@pytest.mark.xfail(reason="CustomResourceDefinitions are not served yet", strict=False)
 def test_definitions_and_their_objects(api, namespace):
     group = f"{namespace}.example.com"
     schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"size": {"type": "integer", "minimum": 1}}}}}

@@ -16,7 +16,9 @@ from fixtures import kubeconfig  # noqa: F401
 ASKED = os.environ.get("KUBECTL_BUILD", str(kubectls.BUILT_IN_CI) if os.environ.get("CI") else "")  # minors to build: "33", "28,30", "all"
 MACHINE = kubectls.on_this_machine()
 TO_BUILD = list(kubectls.MINORS) if ASKED == "all" else [int(m) for m in ASKED.split(",") if m]
-PROGRAMS = [f"1.{m}" for m in kubectls.MINORS] + [f"1.{m} built" for m in TO_BUILD]
+# A sanitized server is slow: there the oldest and the newest speak for the others, which differ in nothing that they have not.
+MINORS = [kubectls.MINORS[0], kubectls.MINORS[-1]] if os.environ.get("HYTHE_SANITIZED") else kubectls.MINORS
+PROGRAMS = [f"1.{m}" for m in MINORS] + ([f"1.{m} built" for m in TO_BUILD] if MINORS is kubectls.MINORS else [])
 
 
 @pytest.fixture(scope="session", params=PROGRAMS)
@@ -87,7 +89,6 @@ DEPLOYMENT = textwrap.dedent("""\
     """)
 
 
-@pytest.mark.xfail(reason="CustomResourceDefinitions are not served yet", strict=False)
 def test_version_and_what_there_is(kubectl):
     assert "Server Version" in kubectl.run("version", namespace=False)
     assert json.loads(kubectl.run("version", "-o", "json", namespace=False))["serverVersion"]["gitVersion"].startswith("v1.")
@@ -218,7 +219,6 @@ def test_token_and_rights(kubectl):
     assert "reconciled" in kubectl.run("auth", "reconcile", "-f", "-", stdin=roles)
 
 
-@pytest.mark.xfail(reason="autoscaling/v1, which old kubectls write, is not served yet", strict=False)
 def test_change_in_every_way(kubectl):
     kubectl.run("create", "-f", "-", stdin=DEPLOYMENT)
     assert kubectl.run("patch", "deploy", "web", "-p", '{"spec":{"minReadySeconds":5}}') == "deployment.apps/web patched\n"
@@ -391,7 +391,6 @@ DEFINITION = textwrap.dedent("""\
     """)
 
 
-@pytest.mark.xfail(reason="CustomResourceDefinitions are not served yet", strict=False)
 def test_custom_resources(kubectl):
     definition = DEFINITION.replace("NS", kubectl.namespace)
     kubectl.run("apply", "-f", "-", stdin=definition, namespace=False)
