@@ -444,6 +444,62 @@ def test_signals_end_a_wait():
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "True\ninterrupted\n")
 
 
+def test_signals_end_a_run():
+    done = run_python(
+        """
+        import os, signal, threading
+        from hythe import _hythe
+
+        def make():
+            host = _hythe.Host(addresses=["127.0.0.1:0"], call=print, driven=True)
+            host.start()
+            return host
+
+        def kill(number):
+            threading.Timer(0.1, os.kill, args=(os.getpid(), number)).start()
+
+        seen = []
+        signal.signal(signal.SIGUSR1, lambda number, frame: (seen.append(number), kill(signal.SIGTERM)))
+        signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+        host = make()
+        signal.set_wakeup_fd(host.signal_fd(), warn_on_full_buffer=False)
+        kill(signal.SIGUSR1)
+        host.run()
+        print(seen == [signal.SIGUSR1, signal.SIGTERM], host.wait(0))
+        signal.set_wakeup_fd(-1)
+        other = make()
+        try:
+            kill(signal.SIGINT)
+            other.run()
+        except KeyboardInterrupt:
+            print("interrupted", other.wait(0))
+        other.stop()
+        other.run()
+        print(other.wait(0))
+        """
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "True True\ninterrupted False\nTrue\n")
+
+
+def test_a_run_that_was_interrupted_ends_with_the_interpreter():
+    done = run_python(
+        """
+        import os, signal, threading
+        from hythe import _hythe
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        host = _hythe.Host(addresses=["127.0.0.1:0"], call=print, driven=True)
+        host.start()
+        threading.Timer(0.1, os.kill, args=(os.getpid(), signal.SIGINT)).start()
+        try:
+            host.run()
+        except KeyboardInterrupt:
+            print("interrupted")
+        """
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "interrupted\n")
+
+
 def test_numpy_is_imported_when_the_first_array_comes():
     done = run_python(
         """

@@ -13,23 +13,31 @@ from conftest import DEADLINE, PACKAGE, SANITIZED
 pytestmark = pytest.mark.skipif(SANITIZED or not (PACKAGE / "hythe" / "_hythe.abi3.so").exists(), reason="no extension module in this build")
 
 
-@pytest.fixture
-def served():
-    """served(app): its URL; ended at the end of the test."""
+@pytest.fixture(params=["pool", "driven"])
+def served(request):
+    """served(app): its URL; ended at the end of the test. By threads of the library, or by one of ours that runs it."""
     from hythe import wsgi
 
-    hosts = []
+    hosts, runners = [], []
 
     def start(app, threads=2):
-        host = wsgi.make_host(app, {"addresses": ["127.0.0.1:0"], "threads": threads})
+        threads = threads if request.param == "pool" else 1
+        start.is_multithread = threads > 1
+        host = wsgi.make_host(app, {"addresses": ["127.0.0.1:0"], "threads": threads, "driven": request.param == "driven"})
         host.start()
         hosts.append(host)
+        if request.param == "driven":
+            runners.append(threading.Thread(target=host.run))
+            runners[-1].start()
         return "http://" + host.address()
 
     yield start
     for host in hosts:
         host.stop()
         assert host.wait(DEADLINE)
+    for runner in runners:
+        runner.join(DEADLINE)
+        assert not runner.is_alive()
 
 
 def ask(url, method="GET", headers=None, **options):
@@ -63,7 +71,7 @@ def test_environ_is_as_cgi_says(served):
     assert (seen["REQUEST_METHOD"], seen["SCRIPT_NAME"], seen["SERVER_PROTOCOL"]) == ("GET", "", "HTTP/1.1")
     assert (seen["SERVER_NAME"], seen["SERVER_PORT"], seen["HTTP_HOST"]) == (host, str(port), f"{host}:{port}")
     assert (seen["HTTP_X_ONE"], seen["HTTP_COOKIE"], seen["REMOTE_ADDR"]) == ("1", "a=b", "127.0.0.1")
-    assert seen["wsgi.multithread"] is True and seen["wsgi.url_scheme"] == "http"
+    assert seen["wsgi.multithread"] is served.is_multithread and seen["wsgi.url_scheme"] == "http"
     assert "CONTENT_LENGTH" not in seen and "HTTP_CONTENT_TYPE" not in seen
 
 
@@ -241,3 +249,100 @@ def test_more_requests_than_threads_are_all_answered(served):
     for t in threads:
         t.join(DEADLINE)
     assert sorted(got) == sorted(f"/{i}" for i in range(20))
+
+
+# ---- where the application runs on the thread that serves ----
+
+
+@pytest.fixture
+def driven(served, request):
+    """served() for tests of that alone."""
+    if "driven" not in request.node.name:
+        pytest.skip("of driven hosts alone")
+    return served
+
+
+def test_generators_over_objects_of_one_thread_are_iterated_there(driven):
+    connections = []
+
+    def app(environ, start_response):
+        import sqlite3
+
+        if not connections:  # one for all requests: sqlite3 refuses another thread
+            connections.append(sqlite3.connect(":memory:"))
+        size = int(environ.get("CONTENT_LENGTH") or 0)
+        body = environ["wsgi.input"].read(size)
+        plain(start_response)
+        for (n,) in connections[0].execute("with recursive t(n) as (select 1 union all select n + 1 from t where n < 50) select n from t"):
+            yield b"%d " % (n * len(body))
+
+    url = driven(app)
+    for size in (1, 3, 200000):
+        got = ask(url, "POST", data=b"x" * size)
+        assert got.text.split() == [str(n * size) for n in range(1, 51)]
+
+
+def test_a_slow_body_holds_up_nobody_who_does_not_come_to_the_application(driven):
+    def app(environ, start_response):
+        size = len(environ["wsgi.input"].read())
+        plain(start_response)
+        return [b"%d" % size]
+
+    url = driven(app)
+    with socket.create_connection(address_of(url), DEADLINE) as slow, socket.create_connection(address_of(url), DEADLINE) as wrong:
+        slow.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\nConnection: close\r\n\r\n" + b"x" * 100000)
+        wrong.sendall(b"nonsense\r\n\r\n")
+        assert wrong.recv(100).startswith(b"HTTP/1.1 400")  # answered while the application waits for the rest
+        small = threading.Thread(target=lambda: answers.append(ask(url, "POST", data=b"xyz").text))
+        answers = []
+        small.start()
+        slow.sendall(b"x" * 100000)
+        assert slow.makefile("rb").read().endswith(b"200000")
+        small.join(DEADLINE)
+        assert answers == ["3"]
+
+
+def test_a_stop_while_the_application_waits_cuts_its_client_off_in_time():
+    from hythe import wsgi
+
+    read = []
+
+    def app(environ, start_response):
+        try:
+            environ["wsgi.input"].read()
+        except OSError as error:
+            read.append(error)
+        plain(start_response)
+        return [b"late"]
+
+    host = wsgi.make_host(app, {"addresses": ["127.0.0.1:0"], "driven": True, "settings": {"drain-timeout": "200ms"}})
+    host.start()
+    runner = threading.Thread(target=host.run)
+    runner.start()
+    with socket.create_connection(address_of("http://" + host.address()), DEADLINE) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100)
+        threading.Timer(0.1, host.stop).start()
+        runner.join(DEADLINE)
+        assert not runner.is_alive() and isinstance(read[0], ConnectionResetError)
+
+
+def test_a_driven_host_is_run_by_one_thread_that_has_started_it():
+    from hythe import _hythe
+
+    host = _hythe.Host(addresses=["127.0.0.1:0"], call=print, driven=True)
+    with pytest.raises(RuntimeError, match="start"):
+        host.run()
+    plain_host = _hythe.Host(addresses=["127.0.0.1:0"], call=print)
+    plain_host.start()
+    with pytest.raises(RuntimeError, match="driven"):
+        plain_host.turn()
+    plain_host.stop()
+    assert plain_host.wait(DEADLINE)
+    with pytest.raises(OSError, match="2 threads"):
+        _hythe.Host(addresses=["127.0.0.1:0"], call=print, threads=2, driven=True)
+    host.start()
+    assert host.turn() is True and host.fd() >= 0
+    host.stop()
+    while host.turn():
+        pass
+    assert host.wait(0)

@@ -7,7 +7,7 @@ events. There is one thread. uvloop is used when it is installed.
 import asyncio
 import logging
 import signal
-from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 from collections import deque
 
 from . import _hythe
@@ -23,13 +23,16 @@ _REQUEST, _BODY, _WRITABLE, _GONE, _TEXT, _BYTES, _CLOSED, _STOP = range(1, 9)
 class _Exchange:
     """One request or WebSocket: what its application awaits."""
 
+    # Of the class until they change: most requests are over before that.
+    is_gone = False
+    is_over = False
+    task: Optional[asyncio.Task] = None  # runs the application
+    _reader: Optional[asyncio.Future] = None
+    _writer: Optional[asyncio.Future] = None
+
     def __init__(self, server: "_Server", exchange: Any) -> None:
         self.server = server
         self.exchange = exchange
-        self.is_gone = False
-        self.is_over = False
-        self._reader: Optional[asyncio.Future] = None
-        self._writer: Optional[asyncio.Future] = None
 
     def wake(self) -> None:
         """Something has come."""
@@ -65,14 +68,16 @@ class _Exchange:
 
 
 class _Http(_Exchange):
+    _asked = 0  # bytes that may still come
+    _has_told = False
+    _head: Optional[Tuple[int, Any]] = None
+    _has_sent = False
+
     def __init__(self, server: "_Server", exchange: Any, has_no_body: bool) -> None:
-        super().__init__(server, exchange)
+        self.server = server
+        self.exchange = exchange
         self._body: List[bytes] = []
         self._has_ended = has_no_body
-        self._asked = 0  # bytes that may still come
-        self._has_told = False
-        self._head: Optional[Tuple[int, Any]] = None
-        self._has_sent = False
 
     def body(self, data: bytes, is_last: bool) -> None:
         """A part of the request's body."""
@@ -125,16 +130,17 @@ class _Http(_Exchange):
         if not self._has_sent and not has_more:
             self._has_sent = True
             self.exchange.answer(status, headers, data)
+            if self._reader is not None:
+                self.wake()
+            return
+        if not self._has_sent:
+            self._has_sent = True
+            self.exchange.start(status, headers)
+        unsent = self.exchange.put(data)
+        if has_more:
+            await self._room(unsent)
         else:
-            if not self._has_sent:
-                self._has_sent = True
-                self.exchange.start(status, headers)
-            unsent = self.exchange.put(data)
-            if has_more:
-                await self._room(unsent)
-            else:
-                self.exchange.finish()
-        if self.is_over:
+            self.exchange.finish()
             self.wake()
 
     def fail(self, text: str) -> None:
@@ -142,10 +148,6 @@ class _Http(_Exchange):
         if not self._has_sent and not self.is_gone:
             self.exchange.answer(500, [(b"content-type", b"text/plain; charset=utf-8")], text.encode())
         self.is_over = True
-
-    @property
-    def is_answered(self) -> bool:
-        return self.is_over or self.is_gone
 
 
 class _WebSocket(_Exchange):
@@ -219,10 +221,6 @@ class _WebSocket(_Exchange):
             self.exchange.close(1012, "the server stops")
             self.closed(1012, "the server stops")
 
-    @property
-    def is_answered(self) -> bool:
-        return self.is_over or self.is_gone
-
 
 class Lifespan:
     """The application's startup and shutdown, when it has them."""
@@ -284,7 +282,6 @@ class _Server:
         self.expose_errors = bool(options.get("expose_errors"))
         self.host = _hythe.Host(app=("events",), **{**options, "threads": 1, "driven": True})
         self.open: Dict[Any, Any] = {}  # by their exchange
-        self.tasks: Set[asyncio.Task] = set()
         self.stopped = loop.create_future()
         self.ended = loop.create_future()
 
@@ -325,9 +322,7 @@ class _Server:
             one = _Http(self, exchange, has_no_body)
             one.ask()  # ahead of the application: most bodies are small
         self.open[exchange] = one
-        task = self.loop.create_task(self._run(one, scope))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        one.task = self.loop.create_task(self._run(one, scope))
 
     async def _run(self, one: Any, scope: Dict[str, Any]) -> None:
         text = "Internal Server Error\n"
@@ -335,7 +330,7 @@ class _Server:
             result = await self.app(scope, one.receive, one.send)
             if result is not None:
                 _log.error("request %s: the application returned %r, where it should return nothing", one.exchange.id, result)
-            if not one.is_answered:
+            if not one.is_over and not one.is_gone:
                 if not isinstance(one, _WebSocket):
                     _log.error("request %s: the application ended without a whole answer", one.exchange.id)
                 one.fail(text)
@@ -348,8 +343,10 @@ class _Server:
             if isinstance(error, (SystemExit, KeyboardInterrupt)):
                 raise
         finally:
-            del self.open[one.exchange]
-            one.exchange.release()
+            exchange = one.exchange
+            del self.open[exchange]
+            exchange.release()
+            one.task = None
 
     async def serve(self, ready: Optional[Callable[[Any, int], None]]) -> None:
         """From start to end."""
@@ -369,8 +366,9 @@ class _Server:
                 one.stop()
         await self.ended
         self.loop.remove_reader(fd)
-        if self.tasks:
-            await asyncio.wait(list(self.tasks), timeout=5)
+        tasks = [one.task for one in self.open.values() if one.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=5)
         await lifespan.shutdown()
 
 
