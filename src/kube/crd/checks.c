@@ -317,8 +317,7 @@ static void check_review_versions(struct change *c, const struct at *at, const s
 
 static void check_client(struct change *c, const struct at *at, const struct value *client)
 {
-	const struct value *url = get(client, "url"), *service = get(client, "service"), *port = get(service, "port");
-	const struct at *here = AT(at, "service");
+	const struct value *url = get(client, "url"), *service = get(client, "service");
 
 	if (!client) {
 		fault_required(c, at, "required when strategy is set to Webhook");
@@ -328,21 +327,10 @@ static void check_client(struct change *c, const struct at *at, const struct val
 		fault_required(c, at, "exactly one of url or service is required");
 		return;
 	}
-	if (url) {
-		if (!span_starts(text_of(url), SPAN("https://")))
-			fault_invalid_text(
-			    c, AT(at, "url"), span_first(text_of(url), span_index(text_of(url), ':')),
-			    "'https' is the only allowed URL scheme; desired format: https://host[/path]");
-		return;
-	}
-	if (!get_text(service, "name").len)
-		fault_required(c, AT(here, "name"), "service name is required");
-	if (!get_text(service, "namespace").len)
-		fault_required(c, AT(here, "namespace"), "service namespace is required");
-	if (value_is(port, VALUE_INT) && (port->integer < 1 || port->integer > 65535))
-		fault_invalid(c, AT(here, "port"), port, "port is not valid: must be between 1 and 65535, inclusive");
-	if (get_text(service, "path").len && get_text(service, "path").ptr[0] != '/')
-		fault_invalid(c, AT(here, "path"), get(service, "path"), "must start with a '/'");
+	if (url)
+		check_hook_url(c, AT(at, "url"), text_of(url));
+	else
+		check_hook_service(c, AT(at, "service"), service);
 }
 
 static bool has_known_review(const struct value *definition)
@@ -452,6 +440,8 @@ static struct span versions_print(struct change *c, const struct value *versions
 {
 	struct text t = { .arena = c->arena };
 
+	if (!versions)
+		return SPAN("[]apiextensions.CustomResourceDefinitionVersion(nil)");
 	text_add(&t, SPAN("[]apiextensions.CustomResourceDefinitionVersion{"));
 	for (uint32_t i = 0; i < count_of(versions); i++)
 		text_addf(

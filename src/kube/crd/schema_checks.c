@@ -54,8 +54,8 @@ static void check_root(struct change *c, const struct at *at, const struct value
 	for (size_t i = 0; i < ARRAY_LEN(refused_at_root); i++) {
 		if (!is_set(schema, refused_at_root[i]))
 			continue;
-		fault_invalid(
-		    c, at, schema,
+		fault_printed(
+		    c, at, SPAN("apiextensions.JSONSchemaProps{}"), /* there the whole of it is told */
 		    "only [Description Type Format Title Maximum ExclusiveMaximum Minimum ExclusiveMinimum MaxLength "
 		    "MinLength Pattern MaxItems MinItems UniqueItems MultipleOf Required Items Properties ExternalDocs "
 		    "Example XPreserveUnknownFields XValidations] fields are allowed at the root of the schema if the "

@@ -34,6 +34,17 @@ static void cause_put(struct change *c, const char *reason, struct span field, s
 	c->causes_end = &cause->next;
 }
 
+static void causes_put(struct change *c, struct span path, const struct cause *causes)
+{
+	for (const struct cause *one = causes; one; one = one->next) {
+		bool is_here = !one->field.len || span_equal(one->field, SPAN("<nil>"));
+		struct span field =
+		    is_here ? path : path_print(c, SPAN_FMT "." SPAN_FMT, SPAN_ARG(path), SPAN_ARG(one->field));
+
+		cause_put(c, one->reason, field, one->message);
+	}
+}
+
 static void check_value(struct change *c, const struct at *at, const struct openapi_schema *s, bool is_inside_meta)
 {
 	const struct at *here = AT(at, "default");
@@ -45,18 +56,19 @@ static void check_value(struct change *c, const struct at *at, const struct open
 
 	if (!is_inside_meta) {
 		openapi_schema_prune_below(s, &copy, &report);
-		if (unknown.any)
+		if (unknown.any && s->otherwise->type == VALUE_OBJECT)
+			fault_printed(c, here, map_print_go(c, s->otherwise), "must not have unknown fields");
+		else if (unknown.any)
 			fault_invalid(c, here, s->otherwise, "must not have unknown fields");
 	}
 	faults.causes_end = &faults.causes;
-	openapi_schema_validate(s, s->otherwise, NULL, SPAN(""), &faults);
-	for (struct cause *one = faults.causes; one; one = one->next) {
-		bool is_here = !one->field.len || span_equal(one->field, SPAN("<nil>"));
-		struct span field =
-		    is_here ? path : path_print(c, SPAN_FMT "." SPAN_FMT, SPAN_ARG(path), SPAN_ARG(one->field));
-
-		cause_put(c, one->reason, field, one->message);
+	openapi_schema_check_embedded(s, s->otherwise, &faults);
+	if (faults.causes) {
+		causes_put(c, path, faults.causes);
+		return;
 	}
+	openapi_schema_validate(s, s->otherwise, NULL, SPAN(""), &faults);
+	causes_put(c, path, faults.causes);
 }
 
 static bool is_meta(struct span name)

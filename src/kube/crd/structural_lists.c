@@ -50,7 +50,7 @@ static int by_key(const void *a, const void *b)
 }
 
 /* An object as Go's %#v has a map of anything: its keys in order. */
-static struct span print_go(struct change *c, const struct value *object)
+struct span map_print_go(struct change *c, const struct value *object)
 {
 	struct arena *arena = c->arena;
 	uint32_t count = object->object.count;
@@ -170,7 +170,7 @@ static void fault_twice(struct walk *w, const struct identity *one)
 	w->path.len = len;
 	if (path.ptr && one->value.type == VALUE_OBJECT)
 		fault_duplicate_printed(w->change, &(const struct at){ .name = path.ptr },
-					print_go(w->change, &one->value));
+					map_print_go(w->change, &one->value));
 	else if (path.ptr)
 		cause_duplicate(w->change, path, &one->value);
 }

@@ -74,6 +74,7 @@ enum format format_find(struct span name); /* 0: unknown, not checked */
 bool format_fits(enum format format, struct span text);
 
 /* structural_lists.c: items by their keys */
+struct span map_print_go(struct change *c, const struct value *object); /* map[string]interface {}{"a":1} */
 struct list_index;
 struct list_index *list_index_new(const struct openapi_schema *s, const struct value *list, struct arena *arena,
 				  struct error *err);

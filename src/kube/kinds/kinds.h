@@ -167,6 +167,10 @@ const char *name_check_env(struct span s);
 const char *name_check_wildcard(struct span s);
 const char *name_check_any(struct span s); /* no check: what another kind's rule lets through */
 
+/* webhooks.c: where a webhook is. */
+void check_hook_url(struct change *c, const struct at *at, struct span url);
+void check_hook_service(struct change *c, const struct at *at, const struct value *service);
+
 bool time_parse(struct span rfc3339, int64_t *ret_seconds);
 bool quantity_compare(struct span a, struct span b, int *ret); /* -1, 0, 1 */
 

@@ -114,7 +114,7 @@ static void check_rule(struct change *c, const struct at *at, const struct value
 	check_one_of_or_absent(c, AT(at, "scope"), get(rule, "scope"), scopes);
 }
 
-static void check_url(struct change *c, const struct at *at, struct span url)
+void check_hook_url(struct change *c, const struct at *at, struct span url)
 {
 	size_t colon = span_index(url, ':'), end, user;
 	struct span scheme = colon < url.len ? span_first(url, colon) : SPAN(""), host = SPAN("");
@@ -144,27 +144,63 @@ static void check_url(struct change *c, const struct at *at, struct span url)
 				   "query parameters are not permitted in the URL");
 }
 
+static void check_path(struct change *c, const struct at *at, const struct value *v)
+{
+	struct span path = text_of(v), rest;
+	const char *wrong;
+
+	if (!path.len || span_equal(path, SPAN("/")))
+		return;
+	if (span_equal(path, SPAN("//"))) {
+		fault_invalid(c, at, v, "segment[0] may not be empty");
+		return;
+	}
+	if (path.ptr[0] != '/')
+		fault_invalid(c, at, v, "must start with a '/'");
+	rest = span_skip(path, 1);
+	if (rest.len && rest.ptr[rest.len - 1] == '/')
+		rest.len--;
+	for (unsigned i = 0; i == 0 || rest.ptr; i++) {
+		bool is_last = span_index(rest, '/') == rest.len;
+		struct span step = span_first(rest, span_index(rest, '/'));
+
+		wrong = step.len ? name_check_subdomain(step) : NULL;
+		if (!step.len)
+			fault_invalid(c, at, v, detail_print(c, "segment[%u] may not be empty", i));
+		else if (wrong)
+			fault_invalid(c, at, v, detail_print(c, "segment[%u]: %s", i, wrong));
+		if (is_last)
+			return;
+		rest = span_skip(rest, step.len + 1);
+	}
+}
+
+void check_hook_service(struct change *c, const struct at *at, const struct value *service)
+{
+	const struct value *port = get(service, "port");
+
+	if (get_text(service, "name").len == 0)
+		fault_required(c, AT(at, "name"), "service name is required");
+	if (get_text(service, "namespace").len == 0)
+		fault_required(c, AT(at, "namespace"), "service namespace is required");
+	if (value_is(port, VALUE_INT) && (port->integer < 1 || port->integer > 65535))
+		fault_invalid(c, AT(at, "port"), port, "port is not valid: must be between 1 and 65535, inclusive");
+	check_path(c, AT(at, "path"), get(service, "path"));
+}
+
 static void check_client(struct change *c, const struct at *at, const struct value *config)
 {
-	const struct value *service = get(config, "service"), *url = get(config, "url"), *port = get(service, "port");
-	const struct at *here = AT(at, "service");
+	const struct value *service = get(config, "service"), *url = get(config, "url");
 
 	if ((url != NULL) == (service != NULL)) {
 		fault_required(c, at, "exactly one of url or service is required");
 		return;
 	}
 	if (url) {
-		check_url(c, AT(at, "url"), text_of(url));
+		check_hook_url(c, AT(at, "url"), text_of(url));
 		return;
 	}
-	if (get_text(service, "name").len == 0)
-		fault_required(c, AT(here, "name"), "service name is required");
-	if (get_text(service, "namespace").len == 0)
-		fault_required(c, AT(here, "namespace"), "service namespace is required");
-	if (value_is(port, VALUE_INT) && (port->integer < 1 || port->integer > 65535))
-		fault_invalid(c, AT(here, "port"), port, "port is not valid: must be between 1 and 65535, inclusive");
-	if (get_text(service, "path").len && get_text(service, "path").ptr[0] != '/')
-		fault_invalid(c, AT(here, "path"), get(service, "path"), "must start with a '/'");
+	check_hook_service(c, AT(at, "service"), service);
 }
 
 static void check_versions(struct change *c, const struct at *at, const struct value *list)
