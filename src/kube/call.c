@@ -315,6 +315,8 @@ static void (*runner_find(struct call *call, bool *ret_exists))(struct call *)
 	unsigned verbs = KUBE_GET | KUBE_UPDATE | KUBE_PATCH;
 
 	*ret_exists = true;
+	if (other && !other->handle)
+		return other->verbs & b->verb && shape_fits(call) ? verb_run(b->verb) : NULL;
 	if (other)
 		return other->verbs & b->verb ? subresource_run : NULL;
 	if (!b->subresource.len) {

@@ -12,6 +12,17 @@
 
 #include <stdlib.h>
 
+void kube_serve_nodes(struct kube *k, node_answer answer, void *context)
+{
+	k->nodes = answer;
+	k->nodes_context = context;
+}
+
+bool kube_ask_node(struct kube *k, struct kube_call *call, const struct node_question *q)
+{
+	return k->nodes && k->nodes(k->nodes_context, call, q);
+}
+
 struct kube_config kube_config_default(void)
 {
 	return (struct kube_config){

@@ -335,6 +335,8 @@ struct kube {
 	struct discovery *discovery;
 	struct documents *documents;
 	struct auth *auth;
+	node_answer nodes; /* subresource.h */
+	void *nodes_context;
 	struct call *free_calls;
 	size_t free_count;
 	int64_t wall_ns; /* 0: the real clock */

@@ -538,3 +538,30 @@ void fail_as_status(struct request *req, const struct error *err)
 }
 
 const struct surface surface_kube = { "kube", fail_as_status };
+
+void kube_refuse(struct kube_call *base, const struct kube_refusal *r)
+{
+	struct call *call = call_of(base);
+	struct status s = { .code = r->code,
+			    .reason = r->reason,
+			    .message = r->message,
+			    .has_details = r->kind.len || r->name.len || r->causes || r->retry_seconds,
+			    .kind = r->kind,
+			    .name = r->name,
+			    .causes = r->causes,
+			    .retry_seconds = r->retry_seconds };
+
+	if (!s.message.len)
+		s.message = causes_message(call, r->kind, SPAN(""), r->name, r->causes);
+	call->form = FORM_OBJECT;
+	answer_status(call, &s);
+}
+
+void kube_answer_empty(struct kube_call *base, int status)
+{
+	struct call *call = call_of(base);
+
+	if (answer_begin(call))
+		request_send(call->base.req, status, SPAN(""));
+	call_free(call);
+}

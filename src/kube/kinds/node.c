@@ -2,6 +2,9 @@
 /* node - Node of core/v1. */
 #include "kube/kinds/kinds.h"
 
+#include "kube/kinds/node_services.h"
+#include "kube/subresource.h"
+
 #include <stdlib.h>
 
 /* podCIDR is the first of podCIDRs: who writes only one of them means both. */
@@ -226,6 +229,12 @@ static const struct column node_columns[] = {
 static const char *const node_short[] = { "no", NULL };
 static const struct selectable node_fields[] = { { "spec.unschedulable", NULL, "false" }, { 0 } };
 
+static const struct subresource node_others[] = {
+	{ "proxy", KUBE_CREATE | KUBE_DELETE | KUBE_GET | KUBE_PATCH | KUBE_UPDATE, "", "v1", "NodeProxyOptions", NULL,
+	  node_proxy },
+	{ 0 },
+};
+
 const struct kind kind_node = {
 	.group = "",
 	.version = "v1",
@@ -235,6 +244,7 @@ const struct kind kind_node = {
 	.short_names = node_short,
 	.verbs = KUBE_ALL_VERBS,
 	.subresources = SUB_STATUS,
+	.others = node_others,
 	.type_name = "io.k8s.api.core.v1.Node",
 	.selectable = node_fields,
 	.columns = node_columns,

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 
+#include "kube/kinds/pod.h"
 #include "kube/kinds/protection.h"
 #include "kube/kube.h"
 #include "kube/subresource.h"
@@ -84,7 +85,7 @@ static void add_quality(const struct value *containers, bool *has_any, bool *is_
 	}
 }
 
-static const char *quality_of(const struct value *spec)
+const char *pod_quality(const struct value *spec)
 {
 	bool has_any = false, is_guaranteed = true;
 
@@ -175,7 +176,7 @@ static void pod_prepare(struct change *c)
 		set_value(c, c->object, "status", value_object());
 		status = get(c->object, "status");
 		set_text(c, status, "phase", SPAN("Pending"));
-		set_text(c, status, "qosClass", span_of(quality_of(get(c->object, "spec"))));
+		set_text(c, status, "qosClass", span_of(pod_quality(get(c->object, "spec"))));
 		if (count_of(get(get(c->object, "spec"), "schedulingGates"))) {
 			struct value *list = value_ensure_array(status, SPAN("conditions"), c->arena, c->err),
 				     gated = value_object();
@@ -189,6 +190,8 @@ static void pod_prepare(struct change *c)
 			if (list)
 				(void)value_append(list, gated, c->arena, c->err);
 		}
+		shape(c);
+	} else if (pod_part_prepare(c)) {
 		shape(c);
 	} else if (span_equal(c->subresource, SPAN("binding"))) {
 		shape(c); /* it tells the node, and that the pod is scheduled */
@@ -305,8 +308,8 @@ static void pod_validate(struct change *c)
 			fault_forbidden(c, AT(at, "ephemeralContainers"), "cannot be set on create");
 	} else if (c->subresource.len == 0) {
 		check_update(c, at);
-	} else if (span_equal(c->subresource, SPAN("ephemeralcontainers"))) {
-		pod_spec_check(c, at, get(c->object, "spec"));
+	} else {
+		pod_part_validate(c);
 	}
 }
 

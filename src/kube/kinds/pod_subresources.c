@@ -2,6 +2,7 @@
 /* pod_subresources - binding (a scheduler says where a pod runs) and eviction (a delete that heeds disruption budgets). */
 #include "kube/kinds/kinds.h"
 
+#include "kube/kinds/node_services.h"
 #include "kube/kube.h"
 #include "kube/subresource.h"
 #include "store/store.h"
@@ -120,6 +121,17 @@ static const struct cause *binding_faults(struct kube_call *call)
 	return c.causes;
 }
 
+/* The real server does not tell these as faults of an object. */
+static void refuse_binding(struct kube_call *call, const struct cause *faults)
+{
+	struct text t = { .arena = call->arena };
+
+	for (const struct cause *f = faults; f; f = f->next)
+		text_addf(&t, "%s" SPAN_FMT ": " SPAN_FMT "%s", f != faults ? ", " : faults->next ? "[" : "",
+			  SPAN_ARG(f->field), SPAN_ARG(f->message), f != faults && !f->next ? "]" : "");
+	kube_refuse(call, &(struct kube_refusal){ .code = 500, .message = text_span(&t) });
+}
+
 static void pod_bind(struct kube_call *call)
 {
 	const struct cause *faults = binding_faults(call);
@@ -131,18 +143,23 @@ static void pod_bind(struct kube_call *call)
 				.user = call->user,
 				.done = write_done,
 				.context = call };
-	struct error err = { 0 };
+	struct error err = { 0 }, ignored = { 0 };
 	struct value *pod;
 
 	if (faults) {
-		error_set(&err, ERROR_INVALID, "Binding \"" SPAN_FMT "\" is invalid: " SPAN_FMT ": " SPAN_FMT,
-			  SPAN_ARG(call->name), SPAN_ARG(faults->field), SPAN_ARG(faults->message));
-		kube_fail_causes(call, &err, faults);
+		refuse_binding(call, faults);
 		return;
 	}
 	pod = pod_of(call, &err);
 	if (!pod || !bind(call, pod, &err)) {
-		kube_fail(call, &err);
+		if (err.code == ERROR_CONFLICT)
+			kube_refuse(call, &(struct kube_refusal){ .code = 409,
+							     .reason = "Conflict",
+							     .message = arena_copy(call->arena, error_span(&err), &ignored),
+							     .kind = SPAN("pods/binding"),
+							     .name = call->name });
+		else
+			kube_fail(call, &err);
 		return;
 	}
 	if (call->is_dry_run) {
@@ -259,12 +276,44 @@ static void spend(struct kube_call *call, struct value *budget)
 		kube_write(call->kube, &w, call->arena);
 }
 
+/* A budget that nobody has counted since it was written allows nothing yet. */
+static bool is_behind(const struct value *budget)
+{
+	return get_int(get(budget, "status"), "observedGeneration", 0) <
+	       get_int(get(budget, "metadata"), "generation", 0);
+}
+
+static void refuse_for_now(struct kube_call *call, const struct value *budget)
+{
+	struct span name = value_find_string(budget, "metadata.name");
+	struct cause cause = { .reason = "DisruptionBudget" };
+	struct error err = { 0 };
+
+	cause.message = arena_print(call->arena, &err,
+				    "The disruption budget " SPAN_FMT " is still being processed by the server.",
+				    SPAN_ARG(name));
+	kube_refuse(call, &(struct kube_refusal){
+			      .code = 429,
+			      .reason = "TooManyRequests",
+			      .message = SPAN("Cannot evict pod as it would violate the pod's disruption budget."),
+			      .causes = &cause,
+			      .retry_seconds = 10 });
+}
+
 static void pod_evict(struct kube_call *call)
 {
 	struct budget_search s = { .call = call };
 	struct error err = { 0 };
-	const struct value *pod = pod_of(call, &err);
+	struct span told = value_find_string(call->body, "metadata.name");
+	const struct value *pod = NULL;
 
+	if (told.len && !span_equal(told, call->name)) {
+		kube_refuse(call, &(struct kube_refusal){ .code = 400,
+						     .reason = "BadRequest",
+						     .message = SPAN("name in URL does not match name in Eviction object") });
+		return;
+	}
+	pod = pod_of(call, &err);
 	if (!pod) {
 		kube_fail(call, &err);
 		return;
@@ -280,6 +329,8 @@ static void pod_evict(struct kube_call *call)
 		kube_fail(call, &err);
 	} else if (s.count == 0) {
 		evict(call);
+	} else if (is_behind(&s.found)) {
+		refuse_for_now(call, &s.found);
 	} else if (get_int(get(&s.found, "status"), "disruptionsAllowed", 0) <= 0) {
 		refuse(call, &s.found);
 	} else if (call->is_dry_run) {
@@ -289,9 +340,43 @@ static void pod_evict(struct kube_call *call)
 	}
 }
 
+#define PROXY_VERBS (KUBE_CREATE | KUBE_DELETE | KUBE_GET | KUBE_PATCH | KUBE_UPDATE)
+
 extern const struct subresource pod_others[];
 const struct subresource pod_others[] = {
+	{ "attach", KUBE_CREATE | KUBE_GET, "", "v1", "PodAttachOptions", NULL, pod_attach },
 	{ "binding", KUBE_CREATE, "", "v1", "Binding", "io.k8s.api.core.v1.Binding", pod_bind },
+	{ "ephemeralcontainers", KUBE_GET | KUBE_PATCH | KUBE_UPDATE, "", "v1", "Pod", NULL, NULL },
 	{ "eviction", KUBE_CREATE, "policy", "v1", "Eviction", "io.k8s.api.policy.v1.Eviction", pod_evict },
+	{ "exec", KUBE_CREATE | KUBE_GET, "", "v1", "PodExecOptions", NULL, pod_exec },
+	{ "log", KUBE_GET, "", "v1", "Pod", NULL, pod_log },
+	{ "portforward", KUBE_CREATE | KUBE_GET, "", "v1", "PodPortForwardOptions", NULL, pod_forward },
+	{ "proxy", PROXY_VERBS, "", "v1", "PodProxyOptions", NULL, pod_proxy },
+	{ "resize", KUBE_GET | KUBE_PATCH | KUBE_UPDATE, "", "v1", "Pod", NULL, NULL },
 	{ 0 },
+};
+
+/* The older path for bindings: the pod is named in the body. */
+static void old_bind(struct kube_call *call)
+{
+	call->name = value_find_string(call->body, "metadata.name");
+	call->kind = kube_kind(call->kube, SPAN(""), SPAN("v1"), SPAN("pods"));
+	pod_bind(call);
+}
+
+static const struct subresource binding_others[] = {
+	{ "", KUBE_CREATE, "", "", "", "io.k8s.api.core.v1.Binding", old_bind },
+	{ 0 },
+};
+
+const struct kind kind_binding = {
+	.group = "",
+	.version = "v1",
+	.plural = "bindings",
+	.singular = "binding",
+	.kind = "Binding",
+	.is_namespaced = true,
+	.verbs = KUBE_CREATE,
+	.others = binding_others,
+	.type_name = "io.k8s.api.core.v1.Binding",
 };

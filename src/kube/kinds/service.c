@@ -2,6 +2,8 @@
 /* service - Service of core/v1: its addresses and ports are given by the server (cluster_ip.h) when all else is fine. */
 #include "kube/kinds/cluster_ip.h"
 #include "kube/kinds/kinds.h"
+#include "kube/kinds/node_services.h"
+#include "kube/subresource.h"
 
 #define RANGES_ANNOTATION "service.beta.kubernetes.io/load-balancer-source-ranges"
 
@@ -617,6 +619,12 @@ static const struct selectable service_fields[] = { { "spec.clusterIP", NULL, NU
 						    { "spec.type", NULL, NULL },
 						    { 0 } };
 
+static const struct subresource service_others[] = {
+	{ "proxy", KUBE_CREATE | KUBE_DELETE | KUBE_GET | KUBE_PATCH | KUBE_UPDATE, "", "v1", "ServiceProxyOptions", NULL,
+	  service_proxy },
+	{ 0 },
+};
+
 const struct kind kind_service = {
 	.group = "",
 	.version = "v1",
@@ -628,6 +636,7 @@ const struct kind kind_service = {
 	.is_namespaced = true,
 	.verbs = KUBE_ALL_VERBS,
 	.subresources = SUB_STATUS,
+	.others = service_others,
 	.type_name = "io.k8s.api.core.v1.Service",
 	.selectable = service_fields,
 	.columns = service_columns,
