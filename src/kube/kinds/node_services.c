@@ -37,11 +37,11 @@ static void refuse_bad(struct kube_call *call, struct span message)
 static void refuse_absent(struct kube_call *call, struct span kind, struct span name)
 {
 	kube_refuse(call, &(struct kube_refusal){ .code = 404,
-					     .reason = "NotFound",
-					     .message = say(call, SPAN_FMT " \"" SPAN_FMT "\" not found", SPAN_ARG(kind),
-							    SPAN_ARG(name)),
-					     .kind = kind,
-					     .name = name });
+						  .reason = "NotFound",
+						  .message = say(call, SPAN_FMT " \"" SPAN_FMT "\" not found",
+								 SPAN_ARG(kind), SPAN_ARG(name)),
+						  .kind = kind,
+						  .name = name });
 }
 
 /* "name", "name:port" or "scheme:name:port". */
@@ -64,7 +64,8 @@ static bool address_read(struct span s, struct address *ret)
 		ret->port = count == 2 ? parts[1] : (struct span){ 0 };
 	} else {
 		*ret = (struct address){ parts[0], parts[1], parts[2] };
-		if (ret->scheme.len && !span_equal(ret->scheme, SPAN("http")) && !span_equal(ret->scheme, SPAN("https")))
+		if (ret->scheme.len && !span_equal(ret->scheme, SPAN("http")) &&
+		    !span_equal(ret->scheme, SPAN("https")))
 			return false;
 	}
 	return ret->name.len > 0;
@@ -103,13 +104,15 @@ static void ask_node(struct kube_call *call, const struct node_question *q)
 		/* The real server tells it in the words of the kind that was asked for. */
 		refuse_absent(call, span_of(call->kind->plural), q->node);
 	} else if (!count_of(get(get(node, "status"), "addresses"))) {
-		kube_refuse(call, &(struct kube_refusal){ .code = 500,
-						     .message = SPAN("no preferred addresses found; known addresses: []") });
+		kube_refuse(call,
+			    &(struct kube_refusal){
+				.code = 500, .message = SPAN("no preferred addresses found; known addresses: []") });
 	} else {
-		kube_refuse(call, &(struct kube_refusal){ .code = 503,
-						     .reason = "ServiceUnavailable",
-						     .message = say(call, "node \"" SPAN_FMT "\" is not run by this server",
-								    SPAN_ARG(q->node)) });
+		kube_refuse(call, &(struct kube_refusal){
+				      .code = 503,
+				      .reason = "ServiceUnavailable",
+				      .message = say(call, "node \"" SPAN_FMT "\" is not run by this server",
+						     SPAN_ARG(q->node)) });
 	}
 }
 
@@ -220,10 +223,10 @@ void pod_log(struct kube_call *call)
 	check_log_options(call, &c);
 	if (c.causes)
 		kube_refuse(call, &(struct kube_refusal){ .code = 422,
-						     .reason = "Invalid",
-						     .kind = SPAN("PodLogOptions"),
-						     .name = call->name,
-						     .causes = c.causes });
+							  .reason = "Invalid",
+							  .kind = SPAN("PodLogOptions"),
+							  .name = call->name,
+							  .causes = c.causes });
 	else
 		ask_about_pod(call, NODE_LOG, true);
 }
@@ -297,12 +300,12 @@ void service_proxy(struct kube_call *call)
 	if (!q.object)
 		return;
 	if (a.port.len && !has_port(q.object, a.port)) {
-		kube_refuse(call, &(struct kube_refusal){ .code = 503,
-						     .reason = "ServiceUnavailable",
-						     .message = say(call,
-								    "no service port " SPAN_FMT " found for service \"" SPAN_FMT
-								    "\"",
-								    SPAN_ARG(a.port), SPAN_ARG(a.name)) });
+		kube_refuse(call,
+			    &(struct kube_refusal){
+				.code = 503,
+				.reason = "ServiceUnavailable",
+				.message = say(call, "no service port " SPAN_FMT " found for service \"" SPAN_FMT "\"",
+					       SPAN_ARG(a.port), SPAN_ARG(a.name)) });
 		return;
 	}
 	ready = object_of(call, endpoints, a.name);
@@ -312,10 +315,11 @@ void service_proxy(struct kube_call *call)
 	q.port = a.port;
 	if (count_of(get(ready, "subsets")) && kube_ask_node(call->kube, call, &q))
 		return;
-	kube_refuse(call, &(struct kube_refusal){ .code = 503,
-					     .reason = "ServiceUnavailable",
-					     .message = say(call, "no endpoints available for service \"" SPAN_FMT "\"",
-							    SPAN_ARG(call->name)) });
+	kube_refuse(call,
+		    &(struct kube_refusal){ .code = 503,
+					    .reason = "ServiceUnavailable",
+					    .message = say(call, "no endpoints available for service \"" SPAN_FMT "\"",
+							   SPAN_ARG(call->name)) });
 }
 
 void node_proxy(struct kube_call *call)

@@ -70,14 +70,15 @@ static void check_ephemeral(struct change *c, const struct at *at)
 		const struct value *same = named(now, name);
 
 		if (!same)
-			fault_forbidden(c, AT(at, "ephemeralContainers"),
-					detail_print(c,
-						     "existing ephemeral containers \"" SPAN_FMT "\" may not be removed\n",
-						     SPAN_ARG(name)));
+			fault_forbidden(
+			    c, AT(at, "ephemeralContainers"),
+			    detail_print(c, "existing ephemeral containers \"" SPAN_FMT "\" may not be removed\n",
+					 SPAN_ARG(name)));
 		else if (!value_equal(value_item(old, i), same))
-			fault_forbidden(c, AT(at, "ephemeralContainers"),
-					detail_print(c, "existing ephemeral containers \"" SPAN_FMT "\" may not be changed",
-						     SPAN_ARG(name)));
+			fault_forbidden(
+			    c, AT(at, "ephemeralContainers"),
+			    detail_print(c, "existing ephemeral containers \"" SPAN_FMT "\" may not be changed",
+					 SPAN_ARG(name)));
 	}
 }
 
@@ -130,7 +131,8 @@ static bool changes_other(const struct value *old, const struct value *now)
 		for (uint32_t k = 0; k < count_of(list); k++) {
 			const struct value_member *m = &list->object.members[k];
 
-			if (!text_is_one_of(m->key, free_names) && !is_same(value_get(get(old, lists[i]), m->key), &m->value))
+			if (!text_is_one_of(m->key, free_names) &&
+			    !is_same(value_get(get(old, lists[i]), m->key), &m->value))
 				return true;
 		}
 	}
@@ -166,7 +168,8 @@ static void check_resize(struct change *c, const struct at *at)
 	is = get(now, "initContainers");
 	for (uint32_t i = 0; i < count_of(was); i++) {
 		if (is_text(get(value_item(was, i), "restartPolicy"), "Always"))
-			check_container(c, AT_INDEX(AT(at, "initContainers"), i), value_item(was, i), value_item(is, i));
+			check_container(c, AT_INDEX(AT(at, "initContainers"), i), value_item(was, i),
+					value_item(is, i));
 		else if (!value_equal(value_item(was, i), value_item(is, i)))
 			fault_forbidden(c, at, "resources for non-sidecar init containers are immutable");
 	}

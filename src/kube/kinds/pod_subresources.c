@@ -127,7 +127,10 @@ static void refuse_binding(struct kube_call *call, const struct cause *faults)
 	struct text t = { .arena = call->arena };
 
 	for (const struct cause *f = faults; f; f = f->next)
-		text_addf(&t, "%s" SPAN_FMT ": " SPAN_FMT "%s", f != faults ? ", " : faults->next ? "[" : "",
+		text_addf(&t, "%s" SPAN_FMT ": " SPAN_FMT "%s",
+			  f != faults    ? ", "
+			  : faults->next ? "["
+					 : "",
 			  SPAN_ARG(f->field), SPAN_ARG(f->message), f != faults && !f->next ? "]" : "");
 	kube_refuse(call, &(struct kube_refusal){ .code = 500, .message = text_span(&t) });
 }
@@ -153,11 +156,12 @@ static void pod_bind(struct kube_call *call)
 	pod = pod_of(call, &err);
 	if (!pod || !bind(call, pod, &err)) {
 		if (err.code == ERROR_CONFLICT)
-			kube_refuse(call, &(struct kube_refusal){ .code = 409,
-							     .reason = "Conflict",
-							     .message = arena_copy(call->arena, error_span(&err), &ignored),
-							     .kind = SPAN("pods/binding"),
-							     .name = call->name });
+			kube_refuse(call, &(struct kube_refusal){
+					      .code = 409,
+					      .reason = "Conflict",
+					      .message = arena_copy(call->arena, error_span(&err), &ignored),
+					      .kind = SPAN("pods/binding"),
+					      .name = call->name });
 		else
 			kube_fail(call, &err);
 		return;
@@ -289,9 +293,9 @@ static void refuse_for_now(struct kube_call *call, const struct value *budget)
 	struct cause cause = { .reason = "DisruptionBudget" };
 	struct error err = { 0 };
 
-	cause.message = arena_print(call->arena, &err,
-				    "The disruption budget " SPAN_FMT " is still being processed by the server.",
-				    SPAN_ARG(name));
+	cause.message =
+	    arena_print(call->arena, &err, "The disruption budget " SPAN_FMT " is still being processed by the server.",
+			SPAN_ARG(name));
 	kube_refuse(call, &(struct kube_refusal){
 			      .code = 429,
 			      .reason = "TooManyRequests",
@@ -308,9 +312,10 @@ static void pod_evict(struct kube_call *call)
 	const struct value *pod = NULL;
 
 	if (told.len && !span_equal(told, call->name)) {
-		kube_refuse(call, &(struct kube_refusal){ .code = 400,
-						     .reason = "BadRequest",
-						     .message = SPAN("name in URL does not match name in Eviction object") });
+		kube_refuse(call, &(struct kube_refusal){
+				      .code = 400,
+				      .reason = "BadRequest",
+				      .message = SPAN("name in URL does not match name in Eviction object") });
 		return;
 	}
 	pod = pod_of(call, &err);

@@ -3,7 +3,7 @@
 #include "kube/kind.h"
 
 #define KINDS(X)                                                                                                       \
-	X(binding) \
+	X(binding)                                                                                                     \
 	X(config_map)                                                                                                  \
 	X(endpoints)                                                                                                   \
 	X(event)                                                                                                       \
