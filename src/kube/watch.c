@@ -138,8 +138,8 @@ void watch_set_end_stale(struct watch_set *s)
 		const struct kind *kind = w->kind;
 
 		next = w->next;
-		if (!kind->is_custom || kube_kind(s->kube, span_of(kind->group), span_of(kind->version),
-						  span_of(kind->plural)) == kind)
+		if (!kind->is_custom ||
+		    kube_kind(s->kube, span_of(kind->group), span_of(kind->version), span_of(kind->plural)) == kind)
 			continue;
 		watching_end(w);
 		watching_free(w);
@@ -323,14 +323,24 @@ static void end_fired(struct timer *t)
 	watching_free(w);
 }
 
+static void bookmark_fired(struct timer *t);
+
+/* Once a minute, and shortly before the end, as the real server does: who comes again knows from where. */
+static void bookmark_set(struct watching *w)
+{
+	struct loop *loop = w->set->kube->config.loop;
+	int64_t now = loop_now(loop), next = now + BOOKMARK_NS, last = w->end.at_ns - BOOKMARK_LAST_NS;
+
+	loop_timer_set(loop, &w->bookmark, last > now ? MIN(next, last) : next, bookmark_fired);
+}
+
 static void bookmark_fired(struct timer *t)
 {
 	struct watching *w = CONTAINER_OF(t, struct watching, bookmark);
-	struct loop *loop = w->set->kube->config.loop;
 
 	if (w->watch && w->req && request_unsent(w->req) == 0)
 		send_bookmark(w);
-	loop_timer_set(loop, &w->bookmark, loop_now(loop) + BOOKMARK_NS, bookmark_fired);
+	bookmark_set(w);
 }
 
 static void gone(struct request *req, const struct error *why)
@@ -440,11 +450,7 @@ static void timers_set(struct watching *w)
 	life = MIN(life, INT64_C(86400) * 365);
 	loop_timer_set(loop, &w->end, loop_now(loop) + life * NS_PER_S, end_fired);
 	if (w->call->options.has_bookmarks)
-		loop_timer_set(loop, &w->bookmark,
-			       loop_now(loop) + (life * NS_PER_S > 2 * BOOKMARK_LAST_NS
-						     ? MIN(BOOKMARK_NS, life * NS_PER_S - BOOKMARK_LAST_NS)
-						     : BOOKMARK_NS),
-			       bookmark_fired);
+		bookmark_set(w);
 }
 
 /* A version of the future: the real server waits for it, then ends the watch. */
