@@ -292,7 +292,10 @@ static bool read_protobuf(struct call *call, const struct expected *e, struct va
 		return false;
 	}
 	if (!kube_protobuf_open(call->body, &api, &kind, &raw, &err)) {
-		refuse_unreadable(call, e, err.message);
+		refuse_unreadable(call, e,
+				  !call->body.len				   ? "empty data"
+				  : span_starts(call->body, span_from("k8s\0", 4)) ? "unexpected EOF"
+										   : err.message);
 		return false;
 	}
 	if ((kind.len && !span_equal(kind, e->kind)) || (api.len && !span_equal(api, api_version(call, e)))) {

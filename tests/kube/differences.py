@@ -24,6 +24,26 @@ class Row:
 
 ROWS = [
     Row(
+        "who takes protobuf and JSON is answered in protobuf",
+        "in JSON",
+        "clients that take both read either; protobuf is read and not written",
+        step=r"kinds/protobuf_bodies: an answer in JSON, for who takes both",
+        path=r"headers\.content-type",
+    ),
+    Row(
+        "the `data` of a ControllerRevision is compared byte by byte: other spaces in its JSON are a change, which is refused",
+        "as JSON",
+        "a patch of other fields writes the same data in other spaces",
+        step=r"kinds/(changes_of_controllerrevision: 2 .*|life_of_controllerrevision: labels)",
+    ),
+    Row(
+        "an empty capacity of a PersistentVolume is quoted as `core.ResourceList{}`, an absent one as `core.ResourceList(nil)`",
+        "both as the latter",
+        "empty and absent are the same when faults are told",
+        step=r"kinds/refused_pv: spec\.capacity=\{\}",
+        theirs=r".*core\.ResourceList\{\}.*",
+    ),
+    Row(
         "column descriptions of tables are sentences of the Kubernetes API's own documentation",
         "its own words",
         "that text is another project's work; kubectl does not print it",

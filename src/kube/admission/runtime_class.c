@@ -10,7 +10,12 @@ bool runtime_class_admit(struct change *c, struct error *err)
 	const struct value *class, *overhead;
 	struct value *spec;
 
-	if (!is_new(c, "", "pods") || !name.len)
+	if (!is_new(c, "", "pods"))
+		return true;
+	if (!name.len && count_of(get(get(c->object, "spec"), "overhead")))
+		return refuse(c, err,
+			      "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead");
+	if (!name.len)
 		return true;
 	class = admission_object(c, "node.k8s.io", "runtimeclasses", (struct span){ 0 }, name, err);
 	if (err->code)

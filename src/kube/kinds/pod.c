@@ -311,6 +311,12 @@ static void pod_validate(struct change *c)
 	} else {
 		pod_part_validate(c);
 	}
+	if (c->cause_count || c->subresource.len)
+		return;
+	if (!c->old)
+		pod_name_warn(c, "the Pod's hostname");
+	if (!c->old || !is_same(get(c->old, "spec"), get(c->object, "spec")))
+		pod_spec_warn(c, at, get(c->object, "spec"));
 }
 
 /* ---- the row ---- */

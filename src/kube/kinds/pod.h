@@ -9,3 +9,10 @@ const char *pod_quality(const struct value *spec);
 /* Writes by pods/ephemeralcontainers and pods/resize, which change their part of a pod only. False: it is no such write. */
 bool pod_part_prepare(struct change *c);
 void pod_part_validate(struct change *c);
+
+/* Warnings of a pod spec at `at`; call them when there is no fault. */
+struct at;
+void pod_spec_warn(struct change *c, const struct at *at, const struct value *spec);
+/* The same for spec.template, when it is new or spec has changed; `pod_names`: what the object's name is used in, or NULL. */
+void pod_template_warn(struct change *c, const char *pod_names);
+void pod_name_warn(struct change *c, const char *words);

@@ -53,6 +53,30 @@ static void check_order(struct change *c, const struct at *at, const struct valu
 	}
 }
 
+/* Limits are no smaller than requests, and no ratio is larger than that of max and min. */
+static void check_ratios(struct change *c, const struct at *at, const struct value *limit)
+{
+	const struct value *ratios = get(limit, "maxLimitRequestRatio");
+
+	for (uint32_t i = 0; i < count_of(ratios); i++) {
+		const struct value_member *m = &ratios->object.members[i];
+		struct span text = text_of(&m->value);
+		int64_t ratio, most, least;
+
+		if (!quantity_parse(text, &ratio))
+			continue;
+		if (ratio < 1000)
+			fault_quantity(c, AT_KEY(at, m->key), text,
+				       detail_print(c, "ratio " SPAN_FMT " is less than 1", SPAN_ARG(text)));
+		if (quantity_parse(text_of(value_get(get(limit, "max"), m->key)), &most) &&
+		    quantity_parse(text_of(value_get(get(limit, "min"), m->key)), &least) && least > 0 &&
+		    (double)ratio / 1000 > (double)most / (double)least)
+			fault_quantity(c, AT_KEY(at, m->key), text,
+				       detail_print(c, "ratio " SPAN_FMT " is greater than max/min = %f",
+						    SPAN_ARG(text), (double)most / (double)least));
+	}
+}
+
 static void check_limit(struct change *c, const struct at *at, const struct value *limit)
 {
 	static const char *const members[] = { "max", "min", "default", "defaultRequest", "maxLimitRequestRatio" };
@@ -82,6 +106,7 @@ static void check_limit(struct change *c, const struct at *at, const struct valu
 	check_order(c, at, limit, "defaultRequest", "default", "default request", "default limit", true);
 	check_order(c, at, limit, "min", "default", "min", "default", false);
 	check_order(c, at, limit, "default", "max", "default", "max", true);
+	check_ratios(c, AT(at, "maxLimitRequestRatio"), limit);
 }
 
 static void limit_range_validate(struct change *c)

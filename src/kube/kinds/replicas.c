@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* replicas - Deployment and ReplicaSet of apps/v1, ReplicationController and PodTemplate of core/v1. */
 #include "kube/kinds/kinds.h"
+#include "kube/kinds/pod.h"
 
 /* ---- what all that make pods share ---- */
 
@@ -147,6 +148,7 @@ static void deployment_validate(struct change *c)
 		fault_invalid(c, AT(at, "progressDeadlineSeconds"), deadline, "must be greater than minReadySeconds");
 	if (c->old)
 		check_selector_same(c, AT(at, "selector"), get(get(c->old, "spec"), "selector"), get(spec, "selector"));
+	pod_template_warn(c, "Pod names and hostnames");
 }
 
 /* Its annotations count too: rollout history hangs on them. */
@@ -274,6 +276,7 @@ static void replica_set_validate(struct change *c)
 	}
 	if (c->old)
 		check_selector_same(c, AT(at, "selector"), get(get(c->old, "spec"), "selector"), get(spec, "selector"));
+	pod_template_warn(c, "Pod names and hostnames");
 }
 
 static void replicas_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena)

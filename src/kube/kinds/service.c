@@ -535,9 +535,10 @@ static void service_validate(struct change *c)
 				"may only be used when `type` is 'LoadBalancer'");
 	check_traffic(c, at, spec);
 	check_distribution(c, at, spec);
-	warn_of_ignored(c, spec);
 	if (c->cause_count == 0)
 		check_families(c, at, spec);
+	if (c->cause_count == 0)
+		warn_of_ignored(c, spec);
 	/* Nothing is taken for a service that will not be. */
 	if (c->cause_count == 0 && c->kube) {
 		take_address(c, at, spec);

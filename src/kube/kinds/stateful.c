@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stateful - StatefulSet, DaemonSet and ControllerRevision of apps/v1. */
 #include "kube/kinds/kinds.h"
+#include "kube/kinds/pod.h"
 
 #include "base/number.h"
 
@@ -112,6 +113,7 @@ static void stateful_set_validate(struct change *c)
 	pod_template_check_always(c, AT(at, "template"), get(spec, "template"), "StatefulSet");
 	if (c->old)
 		check_stateful_update(c, at, spec);
+	pod_template_warn(c, NULL);
 }
 
 static void stateful_set_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena)
@@ -246,12 +248,12 @@ static void daemon_set_validate(struct change *c)
 	check_metadata(c, name_check_subdomain);
 	if (change_is_status(c))
 		return;
-	check_daemon_spec(c, at, spec);
-	if (!c->old)
-		return;
 	/* The real server looks twice at what is changed, and tells faults twice. */
-	check_daemon_spec(c, at, spec);
-	check_selector_same(c, AT(at, "selector"), get(get(c->old, "spec"), "selector"), get(spec, "selector"));
+	for (int i = 0; i < (c->old ? 2 : 1); i++)
+		check_daemon_spec(c, at, spec);
+	if (c->old)
+		check_selector_same(c, AT(at, "selector"), get(get(c->old, "spec"), "selector"), get(spec, "selector"));
+	pod_template_warn(c, NULL);
 }
 
 static void daemon_set_prepare(struct change *c)
