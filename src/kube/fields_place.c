@@ -107,11 +107,11 @@ struct place fields_member(struct place p, struct span key)
 
 bool fields_keeps_unknown(struct place p)
 {
-	const struct value *keeps =
-	    p.openapi ? value_get(openapi_schema_source(p.openapi), SPAN("x-kubernetes-preserve-unknown-fields"))
-		      : NULL;
+	const struct value *source = p.openapi ? openapi_schema_source(p.openapi) : NULL;
+	const struct value *keeps = value_get(source, SPAN("x-kubernetes-preserve-unknown-fields"));
+	const struct value *more = value_get(source, SPAN("additionalProperties"));
 
-	return value_is(keeps, VALUE_BOOL) && keeps->boolean;
+	return (value_is(keeps, VALUE_BOOL) && keeps->boolean) || (value_is(more, VALUE_BOOL) && more->boolean);
 }
 
 bool fields_is_always(struct place p, struct span key, struct value *ret)

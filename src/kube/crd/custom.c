@@ -2,6 +2,7 @@
 /* custom - a definition as kinds, one for each of its versions, and the way of their objects through a write and a read. */
 #include "kube/crd/crd.h"
 
+#include "kube/crd/rules.h"
 #include "kube/crd/structural.h"
 #include "kube/kinds/kinds.h"
 #include "kube/kube.h"
@@ -354,14 +355,29 @@ static bool custom_raises(const struct value *old, const struct value *object)
 
 /* ---- checks ---- */
 
+/* "1.0" is stored as 1, as Go writes it. */
+static void numbers_settle(struct value *v)
+{
+	if (v->type == VALUE_DOUBLE && v->number > -0x1p63 && v->number < 0x1p63 &&
+	    v->number == (double)(int64_t)v->number)
+		*v = value_int((int64_t)v->number);
+	for (uint32_t i = 0; v->type == VALUE_ARRAY && i < v->array.count; i++)
+		numbers_settle(value_item(v, i));
+	for (uint32_t i = 0; v->type == VALUE_OBJECT && i < v->object.count; i++)
+		numbers_settle(&v->object.members[i].value);
+}
+
 static bool check_kind(struct change *c)
 {
-	const struct value *kind = get(c->object, "kind");
+	const struct value *kind = get(c->object, "kind"), *api = get(c->object, "apiVersion");
+	const struct value nothing = value_string(SPAN(""));
+	const char *wanted = detail_print(c, "%s/%s", c->kind->group, c->kind->version);
 
-	if (is_text(kind, c->kind->kind))
-		return true;
-	cause_invalid(c, SPAN("kind"), kind, detail_print(c, "must be %s", c->kind->kind));
-	return false;
+	if (!is_text(kind, c->kind->kind))
+		cause_invalid(c, SPAN("kind"), kind ? kind : &nothing, detail_print(c, "must be %s", c->kind->kind));
+	if (!is_text(api, wanted))
+		cause_invalid(c, SPAN("apiVersion"), api ? api : &nothing, detail_print(c, "must be %s", wanted));
+	return !c->causes;
 }
 
 static const char *go_type(const struct value *v)
@@ -392,10 +408,29 @@ static const char *wrong_type(struct change *c, const char *path, const struct v
 			    go_type(v), expected);
 }
 
+/* What stands at a path of names; what is no object on the way is told. NULL: nothing, or that. */
+static const struct value *path_walk(struct change *c, const char *path, const struct value *shown)
+{
+	struct span rest = span_of(path);
+	const struct value *v = c->object;
+
+	while (rest.len && v) {
+		struct span name = span_cut(&rest, '.');
+
+		if (v->type != VALUE_OBJECT) {
+			cause_invalid(c, path_print(c, ".%s", path), shown,
+				      wrong_type(c, path, v, "map[string]interface{}"));
+			return NULL;
+		}
+		v = value_get(v, name);
+	}
+	return v;
+}
+
 static void check_replicas(struct change *c, const char *path)
 {
-	const struct value *v = path ? value_find(c->object, path) : NULL;
 	struct value zero = value_int(0);
+	const struct value *v = path ? path_walk(c, path, &zero) : NULL;
 	struct span at;
 
 	if (!v)
@@ -412,14 +447,15 @@ static void check_replicas(struct change *c, const char *path)
 static void check_scale(struct change *c)
 {
 	const struct scale_paths *paths = &c->kind->scale;
-	const struct value *selector = paths->selector ? value_find(c->object, paths->selector) : NULL;
 	struct value nothing = value_string(SPAN(""));
+	const struct value *selector;
 
 	if (!(c->kind->subresources & SUB_SCALE))
 		return;
 	if (!change_is_status(c))
 		check_replicas(c, paths->spec_replicas);
 	check_replicas(c, paths->status_replicas);
+	selector = paths->selector ? path_walk(c, paths->selector, &nothing) : NULL;
 	if (selector && selector->type != VALUE_STRING)
 		cause_invalid(c, path_print(c, ".%s", paths->selector), &nothing,
 			      wrong_type(c, paths->selector, selector, "string"));
@@ -470,6 +506,8 @@ static void check_rules(struct change *c, const struct custom_version *v)
 		cause_invalid(c, SPAN("<nil>"), &nothing,
 			      "some validation rules were not checked because the object was invalid; correct the "
 			      "existing errors to complete validation");
+	else
+		rules_run(openapi_schema_rules(v->schema), c->object, c->old, !change_is_status(c), c);
 }
 
 static void check_against_schema(struct change *c, const struct custom_version *v)
@@ -483,21 +521,28 @@ static void check_against_schema(struct change *c, const struct custom_version *
 					SPAN("status"), c);
 }
 
+static void check_beyond_schema(struct change *c, const struct custom_version *v)
+{
+	if (!change_is_status(c))
+		openapi_schema_check_embedded(v->schema, c->object, c);
+	openapi_schema_check_lists(v->schema, c->object, c->old, c);
+	check_rules(c, v);
+}
+
 static void custom_validate(struct change *c)
 {
 	const struct custom_version *v = custom_of(c->kind);
 
-	warn_finalizers(c);
 	if (!check_kind(c))
 		return;
 	check_metadata(c, name_check_subdomain);
 	if (v->schema)
 		check_against_schema(c, v);
 	check_scale(c);
-	if (!v->schema)
+	if (v->schema)
+		check_beyond_schema(c, v);
+	if (c->causes)
 		return;
-	if (!change_is_status(c))
-		openapi_schema_check_embedded(v->schema, c->object, c);
-	openapi_schema_check_lists(v->schema, c->object, c->old, c);
-	check_rules(c, v);
+	warn_finalizers(c);
+	numbers_settle(c->object);
 }

@@ -312,6 +312,9 @@ static bool is_address(struct span s)
 	domain = span_skip(s, at);
 	if (local.len >= 2 && local.ptr[0] == '"' && local.ptr[local.len - 1] == '"')
 		local = SPAN("a");
+	for (size_t i = 1; i < local.len; i++)
+		if (local.ptr[i] == '.' && local.ptr[i - 1] == '.')
+			return false;
 	if (!domain.len || !all_are(local, is_atom_letter) || local.ptr[0] == '.' || local.ptr[local.len - 1] == '.')
 		return false;
 	if (domain.ptr[0] == '[')
@@ -354,6 +357,24 @@ static bool is_uri_text(struct span s)
 	return true;
 }
 
+/* Behind a user's name: a name or an address in brackets, and a port of digits. */
+static bool is_uri_host(struct span host)
+{
+	size_t at = span_index(host, '@'), end;
+
+	if (has(span_first(host, at), ' '))
+		return false;
+	if (at < host.len)
+		host = span_skip(host, at + 1);
+	if (has(host, ' ') || has(host, '<') || has(host, '>') || has(host, '"'))
+		return false;
+	end = host.len && host.ptr[0] == '[' ? span_index(host, ']') + 1 : span_index(host, ':');
+	if (end > host.len)
+		return false;
+	host = span_skip(host, end);
+	return !host.len || (host.ptr[0] == ':' && all_are(span_skip(host, 1), is_digit));
+}
+
 static bool is_uri(struct span s)
 {
 	size_t colon = span_index(s, ':');
@@ -367,10 +388,10 @@ static bool is_uri(struct span s)
 		return false;
 	rest = span_skip(s, colon + 1);
 	if (!span_starts(rest, SPAN("//")))
-		return rest.len > 0;
+		return true;
 	host = span_skip(rest, 2);
 	host = span_first(host, MIN(span_index(host, '/'), span_index(host, '?')));
-	return !has(host, ' ') && !has(host, '<') && !has(host, '>') && !has(host, '"');
+	return is_uri_host(host);
 }
 
 /* ---- numbers and codes ---- */
@@ -472,18 +493,11 @@ static bool is_credit_card(struct span s)
 	}
 }
 
+/* 123-45-6789, or with spaces. */
 static bool is_ssn(struct span s)
 {
-	size_t count = 0;
-
-	for (size_t i = 0; i < s.len; i++) {
-		if ((count == 3 || count == 5) && (s.ptr[i] == '-' || s.ptr[i] == ' ') && i && is_digit(s.ptr[i - 1]))
-			continue;
-		if (!is_digit(s.ptr[i]) || count == 9)
-			return false;
-		count++;
-	}
-	return count == 9;
+	return fits_shape(s, "ddd-dd-dddd") || fits_shape(s, "ddd dd dddd") || fits_shape(s, "ddd-dd dddd") ||
+	       fits_shape(s, "ddd dd-dddd");
 }
 
 static bool is_hex_color(struct span s)
@@ -504,7 +518,8 @@ static bool is_rgb_color(struct span s)
 		struct span part = span_trim(span_cut(&s, ','));
 		int64_t n;
 
-		if (!part.len || !all_are(part, is_digit) || !number_parse_int64(part, &n) || n > 255)
+		if (!part.len || !all_are(part, is_digit) || !number_parse_int64(part, &n) || n > 255 ||
+		    (part.len > 1 && part.ptr[0] == '0'))
 			return false;
 		parts++;
 	}

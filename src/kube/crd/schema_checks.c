@@ -4,6 +4,7 @@
  * hold together (apiextensions-apiserver pkg/apis/apiextensions/validation). Whether it is structural is structural_checks.c's.
  */
 #include "kube/crd/checks.h"
+#include "kube/crd/rules.h"
 #include "kube/kinds/kinds.h"
 
 /* ---- the root, when status has a path of its own ---- */
@@ -344,5 +345,7 @@ void crd_check_schema(struct change *c, const struct value *schema, bool has_sta
 		return;
 	/* What is left are limits of our own. */
 	compiled = openapi_schema_new(schema, kept, c);
+	if (compiled)
+		rules_check(compiled, kept, c);
 	openapi_schema_free(compiled);
 }

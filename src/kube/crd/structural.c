@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* structural - a tree of nodes beside the schema's own JSON: what is looked up for every object is read once. */
-#define PCRE2_CODE_UNIT_WIDTH 8
+#include "kube/crd/cel_private.h"
 #include "kube/crd/checks.h"
+#include "kube/crd/rules.h"
 #include "kube/crd/structural_private.h"
 
-#include <pcre2.h>
 #include <stdlib.h>
 
-enum { SCHEMA_BYTES_MAX = 8 * 1024 * 1024 };
+enum { SCHEMA_BYTES_MAX = 64 * 1024 * 1024 };
 
 /* ---- compiling ---- */
+
+struct pattern {
+	struct span text;
+	uint64_t hash;
+	struct cel_regex *regex;
+	struct pattern *next;
+};
 
 struct compiler {
 	struct change *change;
 	struct arena *arena;
 	size_t nodes;
 	unsigned depth;
-	struct openapi_schema *patterns;
+	struct pattern *patterns;
 	struct error err;
 };
 
@@ -80,6 +87,7 @@ static bool inner_read(struct compiler *c, struct openapi_schema *s, struct span
 	if (items && !(s->items = node_new(c, items, path_print(c->change, SPAN_FMT ".items", SPAN_ARG(path)))))
 		return false;
 	s->takes_any = value_is(more, VALUE_BOOL); /* false too: members of a map are never dropped */
+	s->forbids_more = s->takes_any && !more->boolean;
 	if (more && !s->takes_any)
 		s->additional =
 		    node_new(c, more, path_print(c->change, SPAN_FMT ".additionalProperties", SPAN_ARG(path)));
@@ -153,44 +161,51 @@ static bool schemas_read(struct compiler *c, const struct value *source, const c
 
 const char *pattern_fault(struct span pattern, struct arena *arena)
 {
-	PCRE2_SIZE where;
-	PCRE2_UCHAR words[160] = "";
-	struct error ignored = { 0 };
+	struct error err = { 0 };
 	struct span text;
-	int fault;
-	pcre2_code *code =
-	    pcre2_compile((PCRE2_SPTR)pattern.ptr, pattern.len, PCRE2_UTF | PCRE2_NO_UTF_CHECK, &fault, &where, NULL);
 
-	if (code) {
-		pcre2_code_free(code);
+	if (cel_regex_new(pattern, arena, &err))
 		return NULL;
-	}
-	(void)pcre2_get_error_message(fault, words, sizeof(words));
-	text = arena_print(arena, &ignored, "%s at %zu", (const char *)words, (size_t)where);
+	text = arena_copy(arena, error_span(&err), &err);
 	return text.ptr ? text.ptr : "";
+}
+
+/* The same pattern stands at many places of one schema. */
+static struct pattern *pattern_find(const struct compiler *c, struct span text, uint64_t hash)
+{
+	for (struct pattern *p = c->patterns; p; p = p->next)
+		if (p->hash == hash && span_equal(p->text, text))
+			return p;
+	return NULL;
 }
 
 static bool pattern_read(struct compiler *c, struct openapi_schema *s, struct span path)
 {
-	const struct value *pattern = value_get(s->source, SPAN("pattern"));
-	PCRE2_SIZE where;
-	PCRE2_UCHAR words[160] = "";
-	int fault;
+	const struct value *text = value_get(s->source, SPAN("pattern"));
+	struct pattern *p;
+	struct error err = { 0 };
+	uint64_t hash;
 
-	if (!value_is(pattern, VALUE_STRING) || !pattern->string.len)
+	if (!value_is(text, VALUE_STRING) || !text->string.len)
 		return true;
-	s->pattern = pcre2_compile((PCRE2_SPTR)pattern->string.ptr, pattern->string.len,
-				   PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY, &fault, &where, NULL);
-	if (!s->pattern) {
-		(void)pcre2_get_error_message(fault, words, sizeof(words));
-		cause_invalid(c->change, path_print(c->change, SPAN_FMT ".pattern", SPAN_ARG(path)), pattern,
-			      path_print(c->change, "must be a valid regular expression, but isn't: %s at %zu",
-					 (const char *)words, (size_t)where)
-				  .ptr);
-		return false;
+	hash = span_hash(text->string);
+	p = pattern_find(c, text->string, hash);
+	if (!p) {
+		p = ARENA_NEW(c->arena, struct pattern, &c->err);
+		if (!p)
+			return false;
+		*p = (struct pattern){ .text = text->string, .hash = hash, .next = c->patterns };
+		p->regex = cel_regex_new(text->string, c->arena, &err);
+		if (!p->regex) {
+			cause_invalid(
+			    c->change, path_print(c->change, SPAN_FMT ".pattern", SPAN_ARG(path)), text,
+			    path_print(c->change, "must be a valid regular expression, but isn't: %s", err.message)
+				.ptr);
+			return false;
+		}
+		c->patterns = p;
 	}
-	s->next_pattern = c->patterns;
-	c->patterns = s;
+	s->pattern = p->regex;
 	return true;
 }
 
@@ -271,12 +286,6 @@ static struct openapi_schema *node_new(struct compiler *c, const struct value *s
 	return ok ? s : NULL;
 }
 
-static void patterns_free(struct openapi_schema *first)
-{
-	for (struct openapi_schema *s = first; s; s = s->next_pattern)
-		pcre2_code_free(s->pattern);
-}
-
 struct openapi_schema *openapi_schema_new(const struct value *schema, struct span path, struct change *change)
 {
 	struct arena *arena = base_calloc(1, sizeof(*arena));
@@ -291,13 +300,12 @@ struct openapi_schema *openapi_schema_new(const struct value *schema, struct spa
 	if (!s) {
 		if (c.err.code)
 			cause_too_long(change, path, SCHEMA_BYTES_MAX);
-		patterns_free(c.patterns);
 		arena_done(arena);
 		free(arena);
 		return NULL;
 	}
-	s->patterns = c.patterns;
 	s->is_root = true;
+	s->rules = s->has_rules ? rule_book_new(s) : NULL;
 	return s;
 }
 
@@ -307,7 +315,7 @@ void openapi_schema_free(struct openapi_schema *s)
 
 	if (!arena)
 		return;
-	patterns_free(s->patterns);
+	rule_book_free(s->rules);
 	arena_done(arena);
 	free(arena);
 }
@@ -361,6 +369,11 @@ bool openapi_schema_is_atomic(const struct openapi_schema *s)
 bool openapi_schema_has_rules(const struct openapi_schema *s)
 {
 	return s->has_rules;
+}
+
+struct rule_book *openapi_schema_rules(const struct openapi_schema *s)
+{
+	return s->rules;
 }
 
 const struct value *openapi_schema_source(const struct openapi_schema *s)

@@ -42,6 +42,7 @@ void openapi_schema_check_embedded(const struct openapi_schema *s, const struct 
 /* Metadata of embedded objects gets the form of metadata; unknown members are told. INVALID: it is none. */
 bool openapi_schema_coerce(const struct openapi_schema *s, struct value *v, const struct schema_report *report,
 			   struct arena *arena, struct error *err);
-bool openapi_schema_has_rules(const struct openapi_schema *s); /* x-kubernetes-validations, here or below */
+bool openapi_schema_has_rules(const struct openapi_schema *s);          /* x-kubernetes-validations, here or below */
+struct rule_book *openapi_schema_rules(const struct openapi_schema *s); /* of a root: rules.h; NULL: none */
 /* The schema as JSON, for OpenAPI documents. */
 const struct value *openapi_schema_source(const struct openapi_schema *s);

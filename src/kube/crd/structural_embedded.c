@@ -36,19 +36,24 @@ static bool coerce_object(struct coercion *c, struct value *v, struct error *err
 
 	if (!coerce_text(c, v, "apiVersion", err) || !coerce_text(c, v, "kind", err))
 		return false;
-	if (!metadata || !type || metadata->type == VALUE_NULL)
+	if (!metadata || !type)
 		return true;
+	if (metadata->type == VALUE_NULL)
+		*metadata = value_object();
 	before = value_print(metadata, c->arena, err);
 	report.prefix = arena_print(c->arena, err, "%.*s.metadata", (int)c->path.len, c->path.ptr);
 	if (!before.ptr || !report.prefix.ptr)
 		return false;
 	if (metadata->type != VALUE_OBJECT)
 		error_set(&why, ERROR_INVALID, "json: cannot unmarshal %s into Go value of type v1.ObjectMeta",
-			  value_type_name(metadata->type));
+			  metadata->type == VALUE_INT || metadata->type == VALUE_DOUBLE ? "number"
+			  : metadata->type == VALUE_BOOL                                ? "bool"
+							 : value_type_name(metadata->type));
 	else if (schema_decode(type, metadata, &report, c->arena, &why))
 		return true;
-	return error_set(err, ERROR_INVALID, "%.*s.metadata: Invalid value: map[string]interface {}%.*s: %s",
-			 (int)MIN(c->path.len, 60), c->path.ptr, (int)MIN(before.len, 60), before.ptr, why.message);
+	return error_set(err, ERROR_INVALID, "%.*s.metadata: Invalid value: %s%.*s: %s", (int)MIN(c->path.len, 60),
+			 c->path.ptr, metadata->type == VALUE_OBJECT ? "map[string]interface {}" : "",
+			 (int)MIN(before.len, 60), before.ptr, why.message);
 }
 
 static bool coerce(struct coercion *c, const struct openapi_schema *s, struct value *v, struct error *err)

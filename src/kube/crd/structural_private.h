@@ -46,10 +46,8 @@ struct openapi_schema {
 	struct openapi_schema *none_of;
 	struct openapi_schema **all_of, **any_of, **one_of; /* end with NULL; NULL: none */
 	const struct value *required, *enums;               /* arrays, or NULL */
-	struct pcre2_real_code_8 *pattern;
-	struct openapi_schema *next_pattern; /* with one too */
-	struct openapi_schema *patterns;     /* the root: the first one, all are freed with it */
-	const struct value *otherwise;       /* default, or NULL */
+	struct cel_regex *pattern;
+	const struct value *otherwise; /* default, or NULL */
 	enum list_kind list;
 	struct span list_keys[LIST_KEYS_MAX];
 	const char *list_defaults[LIST_KEYS_MAX];
@@ -58,15 +56,17 @@ struct openapi_schema {
 	bool keeps_unknown; /* x-kubernetes-preserve-unknown-fields */
 	bool is_embedded;   /* x-kubernetes-embedded-resource: apiVersion, kind and metadata are its own */
 	bool takes_any;     /* additionalProperties: true, or false: no member is dropped */
+	bool forbids_more;  /* additionalProperties: false */
 	bool is_nullable;
 	bool is_int_or_string;
 	bool is_root;
-	bool has_lists;     /* sets or maps, here or below */
-	bool has_embedded;  /* embedded resources, here or below */
-	bool has_rules;     /* x-kubernetes-validations, here or below */
-	bool has_defaults;  /* here or below */
-	struct span type;   /* "" when it is not said */
-	enum format format; /* 0: none that is checked */
+	bool has_lists;          /* sets or maps, here or below */
+	bool has_embedded;       /* embedded resources, here or below */
+	bool has_rules;          /* x-kubernetes-validations, here or below */
+	bool has_defaults;       /* here or below */
+	struct rule_book *rules; /* the root: its rules, or NULL */
+	struct span type;        /* "" when it is not said */
+	enum format format;      /* 0: none that is checked */
 };
 
 /* formats.c */

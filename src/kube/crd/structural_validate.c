@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* structural_validate - whether an object fits its schema. A fault is told in the real server's words, at its path. */
-#define PCRE2_CODE_UNIT_WIDTH 8
+#include "kube/crd/cel_private.h"
 #include "kube/crd/structural_private.h"
 
 #include "kube/kinds/kinds.h"
 
 #include <math.h>
-#include <pcre2.h>
 #include <stdlib.h>
 
-/* A hostile pattern gives up here; Go's own has no such case, as it never goes back. */
 /* What a number with a fraction may be and count as a whole one: 2^53 - 1. */
 #define INTEGER_MOST 9007199254740991.0
 
-enum { PATTERN_STEPS_MAX = 1000000, PATTERN_HEAP_KIB = 4096, CHECKS_MAX = 2000000 };
+enum { PATTERN_BYTES_MAX = 16 * 1024 * 1024, CHECKS_MAX = 2000000 };
 
 struct validation {
 	struct change *change;
-	struct buffer path;
+	struct buffer path; /* below what is checked: faults are told by it */
+	struct span prefix; /* where that stands */
+	size_t matches;
 	size_t checks; /* schemas tried: anyOf in anyOf multiplies */
 	size_t faults;
 	unsigned is_silent; /* inside anyOf and the like: faults are counted, not told */
@@ -37,13 +37,30 @@ static struct span fault_path(struct validation *d)
 	return arena_copy(d->change->arena, buffer_span(&d->path), d->change->err);
 }
 
+/* Where that is in the whole object. */
+static struct span field_of(struct validation *d, struct span path)
+{
+	if (!d->prefix.len || !path.len)
+		return path.len ? path : d->prefix;
+	return path_print(d->change, SPAN_FMT "." SPAN_FMT, SPAN_ARG(d->prefix), SPAN_ARG(path));
+}
+
+/* 1.0 is told as 1. */
+static struct value shown_value(const struct value *v)
+{
+	if (v->type == VALUE_DOUBLE && fabs(v->number) <= INTEGER_MOST && v->number == floor(v->number))
+		return value_int((int64_t)v->number);
+	return *v;
+}
+
 /* "spec.size in body should be ...", with what was given. */
 static void fault_body(struct validation *d, const struct value *v, const char *words)
 {
 	struct span path = fault_path(d);
+	struct value shown = shown_value(v);
 
 	if (path.ptr)
-		cause_invalid(d->change, path, v,
+		cause_invalid(d->change, field_of(d, path), &shown,
 			      detail_print(d->change, "%.*s in body %s", (int)path.len, path.ptr, words));
 }
 
@@ -129,8 +146,11 @@ static void check_enum(struct validation *d, const struct openapi_schema *s, con
 
 		names[i] = text.ptr ? text.ptr : "";
 	}
-	if (names)
-		fault_not_supported(d->change, &(const struct at){ .name = path.ptr }, v, names);
+	if (names && v->type == VALUE_OBJECT)
+		fault_not_supported_printed(d->change, &(const struct at){ .name = field_of(d, path).ptr },
+					    map_print_go(d->change, v), names);
+	else if (names)
+		fault_not_supported(d->change, &(const struct at){ .name = field_of(d, path).ptr }, v, names);
 }
 
 /* ---- numbers and texts ---- */
@@ -224,20 +244,16 @@ static int64_t letters(struct span s)
 	return n;
 }
 
-static bool pattern_matches(const struct openapi_schema *s, struct span text)
+/* Takes steps in proportion to the text, whatever the pattern is. */
+static bool pattern_matches(struct validation *d, const struct openapi_schema *s, struct span text)
 {
-	pcre2_match_data *match = pcre2_match_data_create(1, NULL);
-	pcre2_match_context *limits = pcre2_match_context_create(NULL);
-	int found = PCRE2_ERROR_NOMEMORY;
+	struct arena arena;
+	bool found;
 
-	if (match && limits) {
-		(void)pcre2_set_match_limit(limits, PATTERN_STEPS_MAX);
-		(void)pcre2_set_heap_limit(limits, PATTERN_HEAP_KIB);
-		found = pcre2_match(s->pattern, (PCRE2_SPTR)(text.ptr ? text.ptr : ""), text.len, 0, 0, match, limits);
-	}
-	pcre2_match_context_free(limits);
-	pcre2_match_data_free(match);
-	return found >= 0;
+	arena_init(&arena, PATTERN_BYTES_MAX);
+	found = cel_regex_matches(s->pattern, text, &arena, d->change->err);
+	arena_done(&arena);
+	return found;
 }
 
 /* The first fault is told. */
@@ -249,10 +265,10 @@ static void check_string(struct validation *d, const struct openapi_schema *s, c
 	if (letters(v->string) > most) {
 		path = fault_path(d);
 		if (path.ptr)
-			cause_too_long(d->change, path, (size_t)most);
+			cause_too_long(d->change, field_of(d, path), (size_t)most);
 	} else if (letters(v->string) < least) {
 		fault_body(d, v, detail_print(d->change, "should be at least %lld chars long", (long long)least));
-	} else if (s->pattern && !pattern_matches(s, v->string)) {
+	} else if (s->pattern && !pattern_matches(d, s, v->string)) {
 		fault_body(
 		    d, v,
 		    detail_print(d->change, "should match '" SPAN_FMT "'", SPAN_ARG(get_text(s->source, "pattern"))));
@@ -274,9 +290,10 @@ static void check_count(struct validation *d, const struct openapi_schema *s, co
 	struct span path;
 
 	if ((int64_t)count_of(v) > most && (path = fault_path(d)).ptr)
-		cause_too_many(d->change, path, count_of(v), (size_t)most);
+		cause_too_many(d->change, field_of(d, path), count_of(v), (size_t)most);
 	if ((int64_t)count_of(v) < least)
-		fault_body(d, v, detail_print(d->change, "should have at least %lld %s", (long long)least, what));
+		fault_body(d, &(const struct value){ .type = VALUE_INT, .integer = count_of(v) },
+			   detail_print(d->change, "should have at least %lld %s", (long long)least, what));
 }
 
 static void path_member(struct validation *d, struct span key)
@@ -284,6 +301,17 @@ static void path_member(struct validation *d, struct span key)
 	if (d->path.len)
 		buffer_byte(&d->path, '.');
 	buffer_append(&d->path, key);
+}
+
+static void fault_forbidden_member(struct validation *d, struct span key)
+{
+	struct span path = fault_path(d);
+	struct value name = value_string(key);
+
+	if (path.ptr)
+		cause_invalid(d->change, field_of(d, path), &name,
+			      detail_print(d->change, SPAN_FMT "." SPAN_FMT " in body is a forbidden property",
+					   SPAN_ARG(path), SPAN_ARG(key)));
 }
 
 static void check_object(struct validation *d, const struct openapi_schema *s, const struct value *v,
@@ -300,15 +328,18 @@ static void check_object(struct validation *d, const struct openapi_schema *s, c
 		path_member(d, name);
 		path = fault_path(d);
 		if (path.ptr)
-			cause_required(d->change, path, NULL);
+			cause_required(d->change, field_of(d, path), NULL);
 		d->path.len = len;
 	}
 	for (uint32_t i = 0; i < v->object.count; i++) {
 		const struct value_member *m = &v->object.members[i];
 		const struct openapi_schema *one = openapi_schema_member(s, m->key);
 
-		if (!one)
+		if (!one) {
+			if (s->forbids_more)
+				fault_forbidden_member(d, m->key);
 			continue;
+		}
 		path_member(d, m->key);
 		validate(d, one, &m->value, value_get(old, m->key));
 		d->path.len = len;
@@ -354,12 +385,15 @@ static size_t fit_count(struct validation *d, struct openapi_schema **all, const
 
 	*ret_best = NULL;
 	for (size_t i = 0; all[i] && n < enough; i++) {
-		size_t before = d->checks;
+		size_t before = d->matches, matches;
 
 		if (fits(d, all[i], v, old)) {
 			n++;
-		} else if (!*ret_best || d->checks - before > most) {
-			most = d->checks - before;
+			continue;
+		}
+		matches = d->matches - before;
+		if (!*ret_best || matches > most) {
+			most = matches;
 			*ret_best = all[i];
 		}
 	}
@@ -373,7 +407,7 @@ static void fault_beside(struct validation *d, const char *words)
 	struct span path = fault_path(d);
 
 	if (path.ptr)
-		cause_invalid(d->change, SPAN("<nil>"), &none,
+		cause_invalid(d->change, d->prefix.len ? d->prefix : SPAN("<nil>"), &none,
 			      detail_print(d->change, "\"%.*s\" %s", (int)path.len, path.ptr, words));
 }
 
@@ -417,16 +451,35 @@ static void check_beside(struct validation *d, const struct openapi_schema *s, c
 		fault_beside(d, "must not validate the schema (not)");
 }
 
+/* How many of the real server's checks a value has met: of several schemas that it does not fit it tells of the one with most. */
+static size_t match_count(const struct openapi_schema *s, const struct value *v, bool has_type)
+{
+	size_t n = 0;
+
+	if (v->type == VALUE_NULL)
+		return has_type;
+	n += 4 + (s->type.len || s->format ? 1 + has_type : 0);
+	if (is_number(v) || v->type == VALUE_ARRAY)
+		return n + 2;
+	if (v->type == VALUE_STRING)
+		return n + 1 + (s->format ? 1 : 0);
+	return n + (v->type == VALUE_OBJECT);
+}
+
 static void validate_node(struct validation *d, const struct openapi_schema *s, const struct value *v,
 			  const struct value *old)
 {
+	size_t faults;
+
 	if (d->change->err && d->change->err->code)
 		return;
 	if (++d->checks > CHECKS_MAX) {
 		fault_body(d, v, "takes more checks of its schema than one object may");
 		return;
 	}
+	faults = d->faults;
 	check_type(d, s, v);
+	d->matches += match_count(s, v, d->faults == faults);
 	if (s->enums && s->enums->array.count)
 		check_enum(d, s, v);
 	if (v->type == VALUE_NULL)
@@ -455,10 +508,9 @@ static void validate(struct validation *d, const struct openapi_schema *s, const
 void openapi_schema_validate(const struct openapi_schema *s, const struct value *v, const struct value *old,
 			     struct span path, struct change *c)
 {
-	struct validation d = { .change = c };
+	struct validation d = { .change = c, .prefix = path };
 
 	buffer_init(&d.path, KIB(64));
-	buffer_append(&d.path, path);
 	validate(&d, s, v, old);
 	buffer_done(&d.path);
 }
