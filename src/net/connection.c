@@ -758,6 +758,9 @@ static void connection_ready(struct watch *watch, unsigned events)
 	if (UNLIKELY(c->waits_turn)) {
 		if (events & (LOOP_HANGUP | LOOP_END))
 			connection_abort(c); /* whoever asked does not wait for the answer */
+		else
+			/* Not at the first event: most turns come before the second. */
+			loop_watch_change(c->worker->loop, &c->watch, LOOP_END);
 		return;
 	}
 	if (UNLIKELY(events & LOOP_WRITE)) {

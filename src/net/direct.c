@@ -108,7 +108,6 @@ static void turn_wait(struct connection *c)
 	d->turn_last = &c->next_turn;
 	d->waiting++;
 	atomic_store_explicit(&d->table->waiting, d->waiting, memory_order_relaxed);
-	loop_watch_change(c->worker->loop, &c->watch, LOOP_END);
 }
 
 static void turn_take(struct connection *c)
