@@ -6,6 +6,7 @@
  * All of it happens in one turn of the loop unless a webhook is asked; then the object may have changed meanwhile, and the write is
  * made again from what is there now (or refused, when the client named a version).
  */
+#include "kube/crd/convert.h"
 #include "kube/crd/crd.h"
 #include "kube/kube_private.h"
 
@@ -495,6 +496,7 @@ static void retry(struct call *call)
 		return;
 	}
 	call->tries++;
+	call->stored_text = (struct span){ 0 };
 	record_unref(call->base_record);
 	call->base_record = NULL;
 	call->change.old = NULL;
@@ -508,6 +510,14 @@ static struct span text_make(struct call *call, struct error *err)
 	const struct kind *kind = call->base.kind;
 	struct value other;
 
+	if (call->stored_text.ptr) {
+		if (!value_parse(call->stored_text, NULL, &call->arena, &other, err) ||
+		    !object_set_version(&other, store_next_revision(call->base.kube->config.store), &call->arena,
+					err) ||
+		    !object_order(&other, &call->arena, err))
+			return (struct span){ 0 };
+		return value_print(&other, &call->arena, err);
+	}
 	if (call->is_removed && call->change.verb == KUBE_UPDATE && !kind->stored_as) {
 		if (!value_copy(call->change.old, &call->arena, &other, err) ||
 		    !object_set_version(&other, store_next_revision(call->base.kube->config.store), &call->arena,
@@ -530,6 +540,39 @@ static struct span text_make(struct call *call, struct error *err)
 	return value_print(&other, &call->arena, err);
 }
 
+static void stored_form_made(void *context, struct span text, const struct error *err)
+{
+	struct call *call = context;
+	struct error failure = { 0 };
+
+	if (!err)
+		call->stored_text = arena_copy(&call->arena, text, &failure);
+	if (err || failure.code)
+		answer_error(call, err ? err : &failure);
+	else
+		(void)change_store(call, call->is_removed, call->expires_ns);
+}
+
+/* A webhook makes the version that is stored: change_store() is called again when it has. */
+static bool waits_for_webhook(struct call *call, bool is_deletion, int64_t expires_ns)
+{
+	const struct kind *kind = call->base.kind;
+	struct change *c = &call->change;
+	struct value *object = is_deletion && c->verb == KUBE_UPDATE ? c->old : c->object;
+	struct error err = { 0 };
+
+	if (!kind->is_custom || call->stored_text.ptr || custom_is_stored_as(kind) || !convert_is_by_webhook(kind))
+		return false;
+	call->is_removed = is_deletion;
+	call->expires_ns = expires_ns;
+	call_open(call);
+	if (object_order(object, &call->arena, &err))
+		(void)convert_object(call->base.kube, kind, object, stored_form_made, call);
+	else
+		answer_error(call, &err);
+	return true;
+}
+
 /* Proposes what change.object is. False: answered, or tried again. */
 bool change_store(struct call *call, bool is_deletion, int64_t expires_ns)
 {
@@ -542,6 +585,8 @@ bool change_store(struct call *call, bool is_deletion, int64_t expires_ns)
 				 .done = stored,
 				 .context = call };
 
+	if (waits_for_webhook(call, is_deletion, expires_ns))
+		return true;
 	w.key = kube_key(c->kind, call->base.name_space, call->base.name, &call->arena);
 	call->is_removed = is_deletion;
 	if (!object_set_version(c->object, store_next_revision(k->config.store), &call->arena, &err) ||

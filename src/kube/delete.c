@@ -2,6 +2,8 @@
 /* delete - deleting one object: preconditions, grace, finalizers, the collector's finalizers; and collections of them. */
 #include "kube/kube_private.h"
 
+#include "kube/crd/convert.h"
+
 #include "base/clock.h"
 
 #include <stdlib.h>
@@ -261,6 +263,8 @@ void delete_object(struct call *call)
 		answer_not_found(call);
 		return;
 	}
+	if (!convert_ready(call, &r, 1))
+		return;
 	call->base_record = record_ref(r);
 	call->revision = r->revision;
 	call->change.old = record_object(call->base.kind, r, &call->arena, &err);
@@ -415,6 +419,14 @@ void delete_collection(struct call *call)
 	call_open(call);
 	if (!store_list(call->base.kube->config.store, prefix, (struct span){ 0 }, 0, sweep_add, s, &s->failed)) {
 		sweep_end(s);
+		return;
+	}
+	if (!convert_ready(call, s->records, s->count)) {
+		for (size_t i = 0; i < s->count; i++)
+			record_unref(s->records[i]);
+		free(s->records);
+		buffer_done(&s->items);
+		free(s);
 		return;
 	}
 	sweep_go(s);

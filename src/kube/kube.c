@@ -6,6 +6,7 @@
 #include "kube/admission/hooks.h"
 #include "kube/admission/quota.h"
 #include "kube/auth/auth.h"
+#include "kube/crd/convert.h"
 #include "kube/crd/crd.h"
 #include "kube/kinds/protection.h"
 #include "kube/webhook.h"
@@ -56,6 +57,7 @@ struct kube *kube_new(const struct kube_config *config, struct error *err)
 	k->documents = documents_new(k);
 	/* What writes go through comes before what writes. */
 	k->quotas = quotas_new(k, err);
+	k->conversions = conversions_new(k);
 	k->webhooks = k->quotas ? webhooks_new(k, err) : NULL;
 	k->hooks = k->webhooks ? hooks_new(k, err) : NULL;
 	k->definitions = k->hooks ? definitions_new(k, err) : NULL;
@@ -96,6 +98,7 @@ void kube_free(struct kube *k)
 	kube_stop(k);
 	quotas_free(k->quotas);
 	hooks_free(k->hooks);
+	conversions_free(k->conversions);
 	namespaces_free(k->namespaces);
 	collector_free(k->collector);
 	definitions_free(k->definitions);

@@ -184,6 +184,11 @@ struct call {
 	struct error report_error;
 	struct value unknown; /* array of messages of the decoder */
 
+	/* By a conversion webhook: crd/convert.h. */
+	unsigned conversions; /* how often reading has waited for one */
+	int64_t expires_ns;
+	struct span stored_text; /* change.object in the version that is stored; empty: not yet */
+
 	/* In place of the object as it is stored: scale.c. */
 	void (*answer)(struct call *call, int status, const struct value *object);
 
@@ -300,6 +305,8 @@ void table_columns(const struct kind *kind, struct json_writer *w);
 bool partial_write(const struct value *object, struct json_writer *w);
 struct span record_text(struct call *call, const struct record *r, struct error *err); /* as this version of the kind */
 /* May the text be shown as it is, when it is of the kind's version? */
+/* Was the text written by this version of the kind? */
+bool record_is_of_version(const struct kind *kind, const struct record *r);
 bool reads_as_stored(const struct kind *kind, const struct record *r);
 
 /* ---- registry.c ---- */
@@ -329,9 +336,10 @@ struct kube {
 	struct collector *collector;
 	struct definitions *definitions;
 	struct namespaces *namespaces;
-	struct quotas *quotas;     /* admission/quota.h */
-	struct webhooks *webhooks; /* webhook.h */
-	struct hooks *hooks;       /* admission/hooks.h */
+	struct quotas *quotas;           /* admission/quota.h */
+	struct webhooks *webhooks;       /* webhook.h */
+	struct hooks *hooks;             /* admission/hooks.h */
+	struct conversions *conversions; /* crd/convert.h */
 	struct discovery *discovery;
 	struct documents *documents;
 	struct auth *auth;

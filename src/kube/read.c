@@ -2,6 +2,7 @@
 /* read - get and list: the stored texts as they are, wherever that is what was asked for. */
 #include "kube/kube_private.h"
 
+#include "kube/crd/convert.h"
 #include "kube/crd/crd.h"
 #include "kube/go_words.h"
 #include "wire/base64.h"
@@ -38,12 +39,24 @@ static bool is_of_version(const struct kind *kind, struct span text)
 	return true;
 }
 
+bool record_is_of_version(const struct kind *kind, const struct record *r)
+{
+	return is_of_version(kind, r->text);
+}
+
 struct value *record_object(const struct kind *kind, const struct record *r, struct arena *arena, struct error *err)
 {
 	struct value *v = ARENA_NEW(arena, struct value, err);
-	struct span version;
+	struct span version, text = r->text;
 
-	if (!v || !value_parse(r->text, NULL, arena, v, err))
+	if (convert_is_needed(kind, r)) {
+		text = convert_find(kind, r);
+		if (!text.ptr) {
+			error_set(err, ERROR_INTERNAL, "the object has not been converted by the webhook of its kind");
+			return NULL;
+		}
+	}
+	if (!v || !value_parse(text, NULL, arena, v, err))
 		return NULL;
 	if (kind->stored_as && kind->from_stored && !kind->from_stored(v, arena, err))
 		return NULL;
@@ -106,6 +119,8 @@ void read_get(struct call *call)
 		answer_not_found(call);
 		return;
 	}
+	if (!convert_ready(call, &r, 1))
+		return;
 	text = record_text(call, r, &err);
 	if (text.ptr)
 		answer_text(call, 200, text);
@@ -408,6 +423,10 @@ void read_list(struct call *call)
 	if (!call->base.req) {
 		free(l.records);
 		answer_out(call, 200);
+		return;
+	}
+	if (call->base.kind->is_custom && !convert_ready(call, (struct record *const *)(uintptr_t)l.records, l.count)) {
+		free(l.records);
 		return;
 	}
 	good = call->form == FORM_OBJECT ? put_objects(&l, &call->base.req->out, &err)

@@ -2,6 +2,8 @@
 /* scale - the scale subresource: an autoscaling/v1 Scale that stands for a few fields of an object. */
 #include "kube/kube_private.h"
 
+#include "kube/crd/convert.h"
+
 #include <stdio.h>
 
 #define PATH_MOST 256
@@ -107,10 +109,14 @@ static void answer_scale(struct call *call, int status, const struct value *obje
 
 void scale_get(struct call *call)
 {
+	struct span key = kube_key(call->base.kind, call->base.name_space, call->base.name, &call->arena);
+	struct record *r = key.ptr ? store_get(call->base.kube->config.store, key) : NULL;
 	struct error err = { 0 };
-	struct value *object = kube_object(call->base.kube, call->base.kind, call->base.name_space, call->base.name,
-					   false, &call->arena, &err);
+	struct value *object;
 
+	if (r && !convert_ready(call, &r, 1))
+		return;
+	object = r ? record_object(call->base.kind, r, &call->arena, &err) : NULL;
 	if (object)
 		answer_scale(call, 200, object);
 	else if (err.code)
@@ -223,6 +229,8 @@ void scale_write(struct call *call)
 		answer_not_found(call);
 		return;
 	}
+	if (!convert_ready(call, &r, 1))
+		return;
 	call->base_record = record_ref(r);
 	call->revision = r->revision;
 	call->answer = answer_scale;

@@ -7,6 +7,8 @@
  */
 #include "kube/kube_private.h"
 
+#include "kube/crd/convert.h"
+
 #include "base/clock.h"
 #include "base/random.h"
 
@@ -17,7 +19,16 @@
 #define LIFE_LEAST_S     1800           /* of a watch without a time limit; twice that at most */
 #define PIECE_BYTES      KIB(256)
 #define REPLAY_BYTES     MIB(96) /* what the store keeps of history, and frames */
-#define FUTURE_WAIT_NS   (3 * NS_PER_S)
+enum { PENDING_MOST = 100000 };
+#define FUTURE_WAIT_NS (3 * NS_PER_S)
+
+/* A change that waits until a webhook has made its object. */
+struct pending {
+	struct pending *next;
+	struct record *record;
+	const char *type;      /* NULL: it has stopped matching */
+	int64_t left_revision; /* then */
+};
 
 struct watching {
 	struct store_watcher watcher;
@@ -31,6 +42,9 @@ struct watching {
 	int64_t revision; /* of what comes first */
 	int64_t told;     /* all up to it */
 	struct timer end, bookmark;
+	struct pending *pending, **pending_end; /* in order; all later changes come behind */
+	size_t pending_count;
+	struct conversion *conversion;
 	bool is_catching_up, has_columns_told, is_in_store, is_over;
 };
 
@@ -56,6 +70,18 @@ struct watch_set *watch_set_new(struct kube *k)
 	return s;
 }
 
+static void pending_drop(struct watching *w)
+{
+	struct pending *p = w->pending;
+
+	w->pending = p->next;
+	if (!w->pending)
+		w->pending_end = &w->pending;
+	w->pending_count--;
+	record_unref(p->record);
+	free(p);
+}
+
 static void watching_close(struct watching *w)
 {
 	struct kube *k = w->set->kube;
@@ -70,6 +96,10 @@ static void watching_close(struct watching *w)
 		loop_timer_clear(k->config.loop, &w->end);
 	if (timer_is_set(&w->bookmark))
 		loop_timer_clear(k->config.loop, &w->bookmark);
+	convert_cancel(w->conversion);
+	w->conversion = NULL;
+	while (w->pending)
+		pending_drop(w);
 	*w->at = w->next;
 	if (w->next)
 		w->next->at = w->at;
@@ -211,7 +241,7 @@ static bool line_make(struct watching *w, const char *type, const struct record 
 
 static const char TYPE_ADDED[] = "ADDED", TYPE_MODIFIED[] = "MODIFIED", TYPE_DELETED[] = "DELETED";
 
-static void send(struct watching *w, const char *type, const struct record *r)
+static void send_now(struct watching *w, const char *type, const struct record *r)
 {
 	size_t most = w->set->kube->config.watch_backlog_bytes;
 
@@ -230,7 +260,7 @@ static void send(struct watching *w, const char *type, const struct record *r)
 }
 
 /* What stops matching is told as it was, with the revision of the change. */
-static void send_left(struct watching *w, const struct record *before, int64_t revision)
+static void send_left_now(struct watching *w, const struct record *before, int64_t revision)
 {
 	struct error err = { 0 };
 	struct value *v;
@@ -238,8 +268,10 @@ static void send_left(struct watching *w, const struct record *before, int64_t r
 
 	arenas_swap(w);
 	left = *before;
+	if (convert_is_needed(w->kind, before))
+		left.text = convert_find(w->kind, before);
 	v = ARENA_NEW(&w->call->arena, struct value, &err);
-	if (v && value_parse(before->text, NULL, &w->call->arena, v, &err) &&
+	if (v && value_parse(left.text, NULL, &w->call->arena, v, &err) &&
 	    object_set_version(v, revision, &w->call->arena, &err))
 		left.text = value_print(v, &w->call->arena, &err);
 	w->set->shared = NULL;
@@ -248,6 +280,96 @@ static void send_left(struct watching *w, const struct record *before, int64_t r
 		request_write(w->req, buffer_span(&w->set->line));
 	arena_clear(&w->call->arena);
 	arenas_swap(w);
+}
+
+/* ---- what a webhook has to make first ---- */
+
+static bool is_waiting(const struct watching *w, const struct record *r)
+{
+	return w->pending || (convert_is_needed(w->kind, r) && !convert_find(w->kind, r).ptr);
+}
+
+static void pending_go(struct watching *w);
+
+static void pending_made(void *context, const struct error *err)
+{
+	struct watching *w = context;
+	struct status s;
+
+	w->conversion = NULL;
+	if (err) {
+		s = status_of_error(w->call, err);
+		if (w->req)
+			send_status(w, &s);
+		watching_end(w);
+	}
+	while (!w->is_over && w->pending) {
+		struct pending *p = w->pending;
+
+		if (convert_is_needed(w->kind, p->record) && !convert_find(w->kind, p->record).ptr)
+			break;
+		if (p->type)
+			send_now(w, p->type, p->record);
+		else
+			send_left_now(w, p->record, p->left_revision);
+		if (!w->is_over)
+			pending_drop(w);
+	}
+	if (w->is_over)
+		watching_free(w);
+	else if (w->pending)
+		pending_go(w);
+}
+
+static void pending_go(struct watching *w)
+{
+	struct record *records[CONVERT_OBJECTS_MAX];
+	size_t count = 0;
+
+	for (struct pending *p = w->pending; p && count < ARRAY_LEN(records); p = p->next)
+		records[count++] = p->record;
+	w->conversion = convert_records(w->set->kube, w->kind, records, count, pending_made, w);
+	ASSERT(w->conversion); /* the first one is why it is called */
+}
+
+static void pending_add(struct watching *w, const char *type, const struct record *r, int64_t left_revision)
+{
+	struct pending *p;
+
+	if (!w->req || w->is_over)
+		return;
+	if (w->pending_count >= PENDING_MOST) {
+		send_expired(w, SPAN("the watch is too slow: more waits for conversion than the server keeps"));
+		watching_end(w);
+		return;
+	}
+	p = base_calloc(1, sizeof(*p));
+	p->record = record_ref((struct record *)(uintptr_t)r);
+	p->type = type;
+	p->left_revision = left_revision;
+	if (!w->pending)
+		w->pending_end = &w->pending;
+	*w->pending_end = p;
+	w->pending_end = &p->next;
+	w->pending_count++;
+	if (!w->conversion)
+		pending_go(w);
+}
+
+static void send(struct watching *w, const char *type, const struct record *r)
+{
+	if (w->kind->is_custom && is_waiting(w, r))
+		pending_add(w, type, r, 0);
+	else
+		send_now(w, type, r);
+}
+
+static void send_left(struct watching *w, const struct record *before, int64_t revision)
+{
+	if (w->kind->is_custom && is_waiting(w, before))
+		pending_add(w, NULL, before, revision);
+	else
+		send_left_now(w, before, revision);
 }
 
 static void bookmark_write(struct watching *w)
@@ -338,7 +460,7 @@ static void bookmark_fired(struct timer *t)
 {
 	struct watching *w = CONTAINER_OF(t, struct watching, bookmark);
 
-	if (w->watch && w->req && request_unsent(w->req) == 0)
+	if (w->watch && w->req && request_unsent(w->req) == 0 && !w->pending)
 		send_bookmark(w);
 	bookmark_set(w);
 }

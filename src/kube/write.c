@@ -2,6 +2,8 @@
 /* write - create, replace, and the four ways to patch: from the body to the object that is wanted; change.c stores it. */
 #include "kube/kube_private.h"
 
+#include "kube/crd/convert.h"
+
 #include "base/random.h"
 #include "kube/go_words.h"
 #include "wire/yaml.h"
@@ -570,6 +572,8 @@ static bool base_read(struct call *call, struct record *r)
 {
 	struct error err = { 0 };
 
+	if (!convert_ready(call, &r, 1))
+		return false;
 	call->base_record = record_ref(r);
 	call->revision = r->revision;
 	call->change.old = record_object(call->base.kind, r, &call->arena, &err);

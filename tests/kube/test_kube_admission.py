@@ -322,3 +322,177 @@ def test_what_services_and_claims_ask_for_is_counted(space):
     claim["metadata"]["name"], claim["spec"]["resources"]["requests"]["storage"] = "d", "7Gi"
     refused = space.cluster.ask("POST", space.base + "persistentvolumeclaims", claim)
     assert refused.json["message"] == 'persistentvolumeclaims "d" is forbidden: exceeded quota: q, requested: requests.storage=7Gi, used: requests.storage=4Gi, limited: requests.storage=10Gi'
+
+
+# ---- conversion webhooks ----
+
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def convert(review):
+    """v1 has spec.address "host:port", v2 has spec.host and spec.port."""
+    request, made = review["request"], []
+    for item in request["objects"]:
+        item = json.loads(json.dumps(item))
+        spec = item.setdefault("spec", {})
+        if item["apiVersion"] != request["desiredAPIVersion"]:
+            if request["desiredAPIVersion"].endswith("/v2"):
+                spec["host"], spec["port"] = spec.pop("address").split(":")
+            else:
+                spec["address"] = spec.pop("host") + ":" + spec.pop("port")
+        item["apiVersion"] = request["desiredAPIVersion"]
+        made.append(item)
+    return {"apiVersion": review["apiVersion"], "kind": review["kind"], "response": {"uid": request["uid"], "result": {"status": "Success"}, "convertedObjects": made}}
+
+
+class Kinds:
+    """A definition of a test's own, with a conversion webhook; its objects are stored as v1."""
+
+    def __init__(self, space, answer=convert, **more):
+        self.space, self.group = space, f"{space.name}.test"
+        self.path = f"/{space.name}/convert"
+        space.server.answers[self.path] = answer
+
+        def version(name, **fields):
+            schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": {f: {"type": "string"} for f in fields["of"]}}}}
+            return {"name": name, "served": True, "storage": name == "v1", "schema": {"openAPIV3Schema": schema}}
+
+        conversion = {"strategy": "Webhook", "webhook": {"clientConfig": {"url": space.server.url(self.path), "caBundle": space.authority.bundle}, "conversionReviewVersions": ["v1"], **more}}
+        names = {"plural": "places", "singular": "place", "kind": "Place"}
+        definition = {"metadata": {"name": f"places.{self.group}"}, "spec": {"group": self.group, "scope": "Namespaced", "names": names, "versions": [version("v1", of=["address"]), version("v2", of=["host", "port"])], "conversion": conversion}}
+        made = space.cluster.ask("POST", CRDS, definition)
+        assert made.status == 201, made
+        space.made.append(f"{CRDS}/places.{self.group}")
+        for name in ("v1", "v2"):
+            until(lambda name=name: space.cluster.ask("GET", self.at(name)).status == 200)
+        if space.cluster.real:
+            threading.Event().wait(2)
+
+    def at(self, version, name=""):
+        return f"/apis/{self.group}/{version}/namespaces/{self.space.name}/places" + ("/" + name if name else "")
+
+    def create(self, version, name, **more):
+        spec = {"address": f"{name}:80"} if version == "v1" else {"host": name, "port": "80"}
+        return self.space.cluster.ask("POST", self.at(version), {"apiVersion": f"{self.group}/{version}", "kind": "Place", "metadata": {"name": name, **more}, "spec": spec})
+
+    def ask(self, method, version, name="", body=None, headers=None):
+        return self.space.cluster.ask(method, self.at(version, name), body, headers)
+
+
+def test_an_object_is_read_and_written_in_both_versions(space):
+    kinds = Kinds(space)
+    assert kinds.create("v1", "a").status == 201
+    made = kinds.create("v2", "b")
+    assert made.status == 201 and made.json["spec"] == {"host": "b", "port": "80"} and made.json["apiVersion"].endswith("/v2")
+    assert kinds.ask("GET", "v2", "a").json["spec"] == {"host": "a", "port": "80"}
+    assert kinds.ask("GET", "v1", "b").json["spec"] == {"address": "b:80"}
+    patched = kinds.ask("PATCH", "v2", "a", {"spec": {"port": "81"}}, {"Content-Type": "application/merge-patch+json"})
+    assert patched.status == 200 and patched.json["spec"] == {"host": "a", "port": "81"}
+    assert kinds.ask("GET", "v1", "a").json["spec"] == {"address": "a:81"}
+    whole = kinds.ask("GET", "v2", "b").json
+    whole["spec"]["host"] = "c"
+    assert kinds.ask("PUT", "v2", "b", whole).status == 200
+    assert kinds.ask("GET", "v1", "b").json["spec"] == {"address": "c:80"}
+    assert kinds.ask("DELETE", "v2", "b").status == 200
+    assert kinds.ask("GET", "v1", "b").status == 404
+
+
+def test_a_list_is_converted_in_one_review(space):
+    kinds = Kinds(space)
+    for i in range(30):
+        kinds.create("v1", f"p{i:02}")
+    space.server.seen.clear()
+    listed = kinds.ask("GET", "v2").json
+    assert listed["apiVersion"].endswith("/v2") and [item["spec"]["host"] for item in listed["items"]] == [f"p{i:02}" for i in range(30)]
+    reviews = space.server.reviews(kinds.path)
+    if not space.cluster.real:  # which keeps a cache of each version
+        assert [len(r["request"]["objects"]) for r in reviews] == [30]
+
+
+def test_a_watch_tells_the_version_that_was_asked_for_in_order(space):
+    kinds = Kinds(space)
+    kinds.create("v1", "first")
+    connection = space.cluster.connect()
+    space.cluster.send(connection, "GET", kinds.at("v2") + "?watch=true&timeoutSeconds=60&resourceVersion=0")
+    lines = connection.getresponse()
+
+    def event():
+        told = json.loads(lines.readline())
+        return told["type"], told["object"]["apiVersion"].rpartition("/")[2], told["object"]["spec"]
+
+    assert event() == ("ADDED", "v2", {"host": "first", "port": "80"})
+    for i in range(5):
+        kinds.create("v1", f"n{i}")
+    for i in range(5):
+        assert event() == ("ADDED", "v2", {"host": f"n{i}", "port": "80"})
+    kinds.ask("DELETE", "v1", "n0")
+    assert event() == ("DELETED", "v2", {"host": "n0", "port": "80"})
+    connection.close()
+
+
+def failing(words):
+    return lambda review: {"apiVersion": review["apiVersion"], "kind": review["kind"], "response": {"uid": review["request"]["uid"], "result": {"status": "Failure", "message": words}}}
+
+
+def renamed(review):
+    made = convert(review)
+    made["response"]["convertedObjects"][0]["metadata"]["name"] = "other"
+    return made
+
+
+def half(review):
+    made = convert(review)
+    made["response"]["convertedObjects"] = []
+    return made
+
+
+@pytest.mark.parametrize("answer,words", [
+    (failing("no way"), "failed: no way"),
+    (renamed, "returned invalid object: must have the same name: a != other"),
+    (half, "returned 0 objects, expected 1"),
+    (lambda _: (500, "text/plain", b"on fire"), 'failed: an error on the server ("on fire") has prevented the request from succeeding'),
+    (lambda _: b"nonsense", "failed: couldn't get version/kind; json parse error: "),
+], ids=["failure", "renamed", "half", "500", "no JSON"])
+def test_a_conversion_that_fails_is_told(space, answer, words):
+    kinds = Kinds(space)
+    assert kinds.create("v1", "a").status == 201
+    space.server.answers[kinds.path] = answer
+    got = kinds.ask("GET", "v2", "a")
+    assert got.status == 500 and got.json["message"].startswith(f"conversion webhook for {kinds.group}/v1, Kind=Place {words}"), got.json
+    assert kinds.ask("GET", "v1", "a").status == 200
+    space.server.answers[kinds.path] = convert
+    assert kinds.ask("GET", "v2", "a").status == 200
+
+
+def test_what_a_conversion_may_not_change_stays(space):
+    def meddling(review):
+        made = convert(review)
+        for item in made["response"]["convertedObjects"]:
+            item["metadata"]["labels"] = {"x": "y"}
+            item["metadata"]["finalizers"] = ["a/b"]
+        return made
+
+    kinds = Kinds(space, meddling)
+    kinds.create("v1", "a")
+    metadata = kinds.ask("GET", "v2", "a").json["metadata"]
+    assert metadata["labels"] == {"x": "y"} and "finalizers" not in metadata
+
+
+# ---- match conditions ----
+
+
+def test_match_conditions_say_which_requests_are_asked_about(space):
+    conditions = [{"name": "not-b", "expression": "object.metadata.name != 'b'"}, {"name": "create", "expression": "request.operation == 'CREATE'"}]
+    path = space.hook("/conditions", answer=allow, matchConditions=conditions)
+    space.create("a")
+    space.create("b")
+    assert [r["request"]["name"] for r in space.server.reviews(path)] == ["a"]
+
+
+@pytest.mark.parametrize("policy,status", [("Fail", 403), ("Ignore", 201)])
+def test_a_condition_that_cannot_be_computed_follows_the_failure_policy(space, policy, status):
+    path = space.hook("/conditions", answer=allow, failurePolicy=policy, matchConditions=[{"name": "x", "expression": "object.data.nothing == 'x'"}])
+    made = space.create("a")
+    assert made.status == status and not space.server.reviews(path)
+    if status == 403:
+        assert made.json["message"] == 'configmaps "a" is forbidden: expression \'object.data.nothing == \'x\'\' resulted in error: no such key: nothing'

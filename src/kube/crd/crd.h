@@ -50,10 +50,11 @@ enum crd_approval crd_approval_of(const struct value *definition, struct arena *
 struct custom_form {
 	unsigned references;
 	struct arena arena;
-	const struct value *definition; /* as it was when the kinds were made */
-	const char *storage;            /* the name of the storage version */
-	int64_t since;                  /* records up to this revision may be of an older form */
-	bool is_ending;                 /* nothing is created any more */
+	const struct value *definition;  /* as it was when the kinds were made */
+	const char *storage;             /* the name of the storage version */
+	int64_t since;                   /* records up to this revision may be of an older form */
+	bool is_ending;                  /* nothing is created any more */
+	struct conversions *conversions; /* convert.h */
 	struct custom_version *versions;
 	size_t count;
 };

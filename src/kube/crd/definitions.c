@@ -149,6 +149,7 @@ static void serve(struct definition *d, const struct value *object, int64_t sinc
 			 LOG_TEXT("error", err.message));
 		return;
 	}
+	form->conversions = d->set->kube->conversions;
 	kinds_replace(d, form);
 	d->form_hash = hash;
 }
