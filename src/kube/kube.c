@@ -58,7 +58,7 @@ struct kube *kube_new(const struct kube_config *config, struct error *err)
 	/* What writes go through comes before what writes. */
 	k->quotas = quotas_new(k, err);
 	k->conversions = conversions_new(k);
-	k->webhooks = k->quotas ? webhooks_new(k, err) : NULL;
+	k->webhooks = k->quotas ? webhooks_new(k) : NULL;
 	k->hooks = k->webhooks ? hooks_new(k, err) : NULL;
 	k->definitions = k->hooks ? definitions_new(k, err) : NULL;
 	k->collector = k->definitions ? collector_new(k, err) : NULL;

@@ -333,7 +333,7 @@ void webhook_call(struct kube *k, const struct webhook_request *r)
 	arena_done(&arena);
 }
 
-struct webhooks *webhooks_new(struct kube *k, struct error *err)
+struct webhooks *webhooks_new(struct kube *k)
 {
 	struct https_config config = { .loop = k->config.loop,
 				       .calls_most = CALLS_MOST,
@@ -342,11 +342,8 @@ struct webhooks *webhooks_new(struct kube *k, struct error *err)
 	struct webhooks *w = base_calloc(1, sizeof(*w));
 
 	w->kube = k;
-	w->https = https_new(&config, err);
-	if (w->https)
-		return w;
-	free(w);
-	return NULL;
+	w->https = https_new(&config);
+	return w;
 }
 
 void webhooks_free(struct webhooks *w)

@@ -14,7 +14,7 @@
 
 struct webhooks;
 
-struct webhooks *webhooks_new(struct kube *k, struct error *err);
+struct webhooks *webhooks_new(struct kube *k); /* never NULL */
 void webhooks_free(struct webhooks *w); /* calls under way end; NULL is allowed */
 
 struct webhook_request {

@@ -4,11 +4,10 @@
 
 #include "base/clock.h"
 #include "loop/loop.h"
+#include "net/https_curl.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <openssl/x509_vfy.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #define CALLS_MOST   64
@@ -18,7 +17,7 @@
 
 struct https {
 	struct https_config config;
-	CURLM *multi;
+	CURLM *multi; /* NULL until the first call */
 	struct timer timer;
 	struct https_call *calls;
 	struct https_socket *sockets;
@@ -58,7 +57,7 @@ static void act(struct https *h, curl_socket_t fd, int events)
 {
 	int running;
 
-	(void)curl_multi_socket_action(h->multi, fd, events, &running);
+	(void)curl.multi_socket_action(h->multi, fd, events, &running);
 	loop_defer(h->config.loop, &h->task);
 }
 
@@ -100,7 +99,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
 	if (what == CURL_POLL_REMOVE) {
 		if (s)
 			socket_drop(s);
-		(void)curl_multi_assign(h->multi, fd, NULL);
+		(void)curl.multi_assign(h->multi, fd, NULL);
 		return 0;
 	}
 	if (what & CURL_POLL_IN)
@@ -119,7 +118,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
 		s->next->at = &s->next;
 	h->sockets = s;
 	loop_watch(h->config.loop, &s->watch, fd, events, socket_ready);
-	(void)curl_multi_assign(h->multi, fd, s);
+	(void)curl.multi_assign(h->multi, fd, s);
 	return 0;
 }
 
@@ -138,35 +137,34 @@ static int on_timer(CURLM *multi, long ms, void *context)
 
 /* ---- life ---- */
 
-static void curl_begin(void)
+struct https *https_new(const struct https_config *config)
 {
-	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-struct https *https_new(const struct https_config *config, struct error *err)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT; /* libcurl's one-time setup */
 	struct https *h = base_calloc(1, sizeof(*h));
 
-	(void)pthread_once(&once, curl_begin);
 	h->config = *config;
 	if (!h->config.calls_most)
 		h->config.calls_most = CALLS_MOST;
 	if (!h->config.answer_most)
 		h->config.answer_most = ANSWER_MOST;
 	h->task.run = ended_run;
-	h->multi = curl_multi_init();
-	if (!h->multi) {
-		free(h);
-		error_set(err, ERROR_INTERNAL, "libcurl could not be set up");
-		return NULL;
-	}
-	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)h->config.calls_most);
 	return h;
+}
+
+static bool multi_begin(struct https *h, struct error *err)
+{
+	if (h->multi)
+		return true;
+	if (!curl_open(err))
+		return false;
+	h->multi = curl.multi_init();
+	if (!h->multi)
+		return error_set(err, ERROR_INTERNAL, "libcurl could not be set up");
+	(void)curl.multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	(void)curl.multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
+	(void)curl.multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+	(void)curl.multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+	(void)curl.multi_setopt(h->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)h->config.calls_most);
+	return true;
 }
 
 static void call_free(struct https_call *c)
@@ -174,10 +172,10 @@ static void call_free(struct https_call *c)
 	*c->at = c->next;
 	if (c->next)
 		c->next->at = c->at;
-	(void)curl_multi_remove_handle(c->owner->multi, c->easy);
-	curl_easy_cleanup(c->easy);
-	curl_slist_free_all(c->headers);
-	curl_slist_free_all(c->connect_to);
+	(void)curl.multi_remove_handle(c->owner->multi, c->easy);
+	curl.easy_cleanup(c->easy);
+	curl.slist_free_all(c->headers);
+	curl.slist_free_all(c->connect_to);
 	buffer_done(&c->answer);
 	free(c->url);
 	free(c->body);
@@ -195,7 +193,8 @@ void https_free(struct https *h)
 		return;
 	while (h->calls)
 		call_free(h->calls);
-	(void)curl_multi_cleanup(h->multi);
+	if (h->multi)
+		(void)curl.multi_cleanup(h->multi);
 	while (h->sockets)
 		socket_drop(h->sockets);
 	loop_undefer(h->config.loop, &h->task);
@@ -223,7 +222,7 @@ static void header_add(struct https_call *c, const char *name, struct span value
 	buffer_append(&text, value);
 	buffer_byte(&text, '\0');
 	if (!text.overflow)
-		c->headers = curl_slist_append(c->headers, text.ptr);
+		c->headers = curl.slist_append(c->headers, text.ptr);
 	buffer_done(&text);
 }
 
@@ -231,7 +230,7 @@ static void blob_set(CURL *easy, CURLoption option, struct span pem)
 {
 	struct curl_blob blob = { .data = (void *)(uintptr_t)pem.ptr, .len = pem.len, .flags = CURL_BLOB_COPY };
 
-	(void)curl_easy_setopt(easy, option, &blob);
+	(void)curl.easy_setopt(easy, option, &blob);
 }
 
 static void connect_set(struct https_call *c, const struct https_request *r)
@@ -244,9 +243,9 @@ static void connect_set(struct https_call *c, const struct https_request *r)
 		     is_v6 ? "]" : "", r->connect_port);
 	buffer_byte(&text, '\0');
 	if (!text.overflow)
-		c->connect_to = curl_slist_append(NULL, text.ptr);
+		c->connect_to = curl.slist_append(NULL, text.ptr);
 	buffer_done(&text);
-	(void)curl_easy_setopt(c->easy, CURLOPT_CONNECT_TO, c->connect_to);
+	(void)curl.easy_setopt(c->easy, CURLOPT_CONNECT_TO, c->connect_to);
 }
 
 static void options_set(struct https_call *c, const struct https_request *r)
@@ -254,27 +253,27 @@ static void options_set(struct https_call *c, const struct https_request *r)
 	CURL *easy = c->easy;
 	char *method;
 
-	(void)curl_easy_setopt(easy, CURLOPT_PRIVATE, c);
-	(void)curl_easy_setopt(easy, CURLOPT_URL, c->url);
-	(void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, r->may_be_plain ? "https,http" : "https");
-	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	(void)curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	(void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	(void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, c->words);
-	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, c);
-	(void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)MAX(r->timeout_ns / NS_PER_MS, 1));
-	(void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-	(void)curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)IDLE_SECONDS);
+	(void)curl.easy_setopt(easy, CURLOPT_PRIVATE, c);
+	(void)curl.easy_setopt(easy, CURLOPT_URL, c->url);
+	(void)curl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, r->may_be_plain ? "https,http" : "https");
+	(void)curl.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	(void)curl.easy_setopt(easy, CURLOPT_PROXY, "");
+	(void)curl.easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	(void)curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, c->words);
+	(void)curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+	(void)curl.easy_setopt(easy, CURLOPT_WRITEDATA, c);
+	(void)curl.easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)MAX(r->timeout_ns / NS_PER_MS, 1));
+	(void)curl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	(void)curl.easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)IDLE_SECONDS);
 	if (c->owner->config.user_agent)
-		(void)curl_easy_setopt(easy, CURLOPT_USERAGENT, c->owner->config.user_agent);
+		(void)curl.easy_setopt(easy, CURLOPT_USERAGENT, c->owner->config.user_agent);
 	if (c->body) {
-		(void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
-		(void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, c->body);
+		(void)curl.easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
+		(void)curl.easy_setopt(easy, CURLOPT_POSTFIELDS, c->body);
 	}
 	if (r->method.len) {
 		method = span_to_text(r->method);
-		(void)curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+		(void)curl.easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
 		free(method);
 	}
 	if (r->ca_pem.len)
@@ -291,7 +290,7 @@ static void options_set(struct https_call *c, const struct https_request *r)
 		header_add(c, "Authorization: Bearer ", r->bearer);
 	header_add(c, "Accept: ", SPAN("application/json, */*"));
 	header_add(c, "Expect:", SPAN("")); /* a large body is not asked for first */
-	(void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, c->headers);
+	(void)curl.easy_setopt(easy, CURLOPT_HTTPHEADER, c->headers);
 }
 
 static bool url_check(const struct https_request *r, struct error *err)
@@ -309,7 +308,7 @@ struct https_call *https_call(struct https *h, const struct https_request *r, st
 {
 	struct https_call *c;
 
-	if (!url_check(r, err))
+	if (!url_check(r, err) || !multi_begin(h, err))
 		return NULL;
 	c = base_calloc(1, sizeof(*c));
 	c->owner = h;
@@ -327,10 +326,10 @@ struct https_call *https_call(struct https *h, const struct https_request *r, st
 	if (c->next)
 		c->next->at = &c->next;
 	h->calls = c;
-	c->easy = curl_easy_init();
+	c->easy = curl.easy_init();
 	ASSERT(c->easy);
 	options_set(c, r);
-	ASSERT(curl_multi_add_handle(h->multi, c->easy) == CURLM_OK);
+	ASSERT(curl.multi_add_handle(h->multi, c->easy) == CURLM_OK);
 	return c;
 }
 
@@ -353,7 +352,7 @@ static bool verify_error(struct https_call *c, struct error *err)
 	};
 	long result = 0;
 
-	(void)curl_easy_getinfo(c->easy, CURLINFO_SSL_VERIFYRESULT, &result);
+	(void)curl.easy_getinfo(c->easy, CURLINFO_SSL_VERIFYRESULT, &result);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (result == rows[i].code)
 			return error_set(err, ERROR_UNAVAILABLE, "tls: failed to verify certificate: %s",
@@ -394,7 +393,7 @@ static bool connect_error(struct https_call *c, struct error *err)
 	long port, number = 0;
 
 	dialled(c, &host, &port);
-	(void)curl_easy_getinfo(c->easy, CURLINFO_OS_ERRNO, &number);
+	(void)curl.easy_getinfo(c->easy, CURLINFO_OS_ERRNO, &number);
 	return error_set(err, ERROR_UNAVAILABLE, "dial tcp " SPAN_FMT ":%ld: connect: %s", SPAN_ARG(host), port,
 			 number == ECONNREFUSED || !number ? "connection refused"
 			 : number == EHOSTUNREACH          ? "no route to host"
@@ -431,7 +430,7 @@ static bool call_error(struct https_call *c, CURLcode code, struct error *err)
 		return error_set(err, ERROR_TOO_LARGE, "the answer is larger than %zu bytes",
 				 c->owner->config.answer_most);
 	default:
-		return error_set(err, ERROR_UNAVAILABLE, "%s", c->words[0] ? c->words : curl_easy_strerror(code));
+		return error_set(err, ERROR_UNAVAILABLE, "%s", c->words[0] ? c->words : curl.easy_strerror(code));
 	}
 }
 
@@ -450,10 +449,10 @@ static void call_done(struct https_call *c, CURLcode code)
 		c->next->at = c->at;
 	c->next = NULL;
 	c->at = &c->next;
-	(void)curl_multi_remove_handle(c->owner->multi, c->easy);
+	(void)curl.multi_remove_handle(c->owner->multi, c->easy);
 	if (code == CURLE_OK) {
-		(void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
-		(void)curl_easy_getinfo(c->easy, CURLINFO_CONTENT_TYPE, &type);
+		(void)curl.easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+		(void)curl.easy_getinfo(c->easy, CURLINFO_CONTENT_TYPE, &type);
 		answer.status = (int)status;
 		answer.content_type = span_of(type);
 		done(context, &answer, NULL);
@@ -461,9 +460,9 @@ static void call_done(struct https_call *c, CURLcode code)
 		(void)call_error(c, code, &err);
 		done(context, NULL, &err);
 	}
-	curl_easy_cleanup(c->easy);
-	curl_slist_free_all(c->headers);
-	curl_slist_free_all(c->connect_to);
+	curl.easy_cleanup(c->easy);
+	curl.slist_free_all(c->headers);
+	curl.slist_free_all(c->connect_to);
 	buffer_done(&c->answer);
 	free(c->url);
 	free(c->body);
@@ -475,13 +474,13 @@ static void ended_look(struct https *h)
 	struct CURLMsg *m;
 	int left;
 
-	m = curl_multi_info_read(h->multi, &left);
+	m = curl.multi_info_read(h->multi, &left);
 	if (!m)
 		return;
 	if (m->msg == CURLMSG_DONE) {
 		struct https_call *c = NULL;
 
-		(void)curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&c);
+		(void)curl.easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&c);
 		/* One in a turn: what `done` does may free h. */
 		loop_defer(h->config.loop, &h->task);
 		call_done(c, m->data.result);

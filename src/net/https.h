@@ -13,6 +13,7 @@
  *            An answer with an HTTP status over 399 is an answer.
  * Limits:    calls_most at once (more wait, which counts against their time); answer_most bytes of one answer; the time of each call.
  *            Redirects are not followed. HTTP/1.1 only: load balancers see each request. Proxies of the environment are not used.
+ *            libcurl is opened with the first call; without it that is UNIMPLEMENTED.
  */
 #include "base/base.h"
 
@@ -47,7 +48,7 @@ struct https_request {
 	void *context;
 };
 
-struct https *https_new(const struct https_config *config, struct error *err);
+struct https *https_new(const struct https_config *config); /* never NULL */
 void https_free(struct https *h); /* NULL is allowed; calls under way end without a word */
 /* NULL when it cannot even be begun (the URL); err says why. */
 struct https_call *https_call(struct https *h, const struct https_request *r, struct error *err);
