@@ -5,6 +5,9 @@
 #include "kube/auth/auth.h"
 #include "kube/crd/crd.h"
 
+#include "base/number.h"
+
+#include <ctype.h>
 #include <stdlib.h>
 
 enum { CALLS_KEPT_MOST = 128 };
@@ -102,12 +105,13 @@ bool user_copy(const struct user *from, struct arena *arena, struct user *ret, s
 /* ---- the form of the answer ---- */
 
 struct accepted {
-	struct span type, as, version;
+	struct span type, as, version, group;
+	double quality;
 };
 
 static struct accepted accept_parse(struct span range)
 {
-	struct accepted a = { .type = span_trim(span_cut(&range, ';')) };
+	struct accepted a = { .type = span_trim(span_cut(&range, ';')), .quality = 1 };
 
 	while (range.len) {
 		struct span value = span_trim(span_cut(&range, ';'));
@@ -117,6 +121,10 @@ static struct accepted accept_parse(struct span range)
 			a.as = span_trim(value);
 		else if (span_equal(name, SPAN("v")))
 			a.version = span_trim(value);
+		else if (span_equal(name, SPAN("g")))
+			a.group = span_trim(value);
+		else if (span_equal(name, SPAN("q")) && !number_parse_double(span_trim(value), &a.quality))
+			a.quality = 1;
 	}
 	return a;
 }
@@ -125,6 +133,11 @@ static bool is_json_range(struct span type)
 {
 	return span_equal(type, SPAN("application/json")) || span_equal(type, SPAN("*/*")) ||
 	       span_equal(type, SPAN("application/*"));
+}
+
+static bool is_form_version(struct span version)
+{
+	return span_equal(version, SPAN("v1")) || span_equal(version, SPAN("v1beta1"));
 }
 
 static bool accept_takes(struct call *call, const struct accepted *a)
@@ -139,14 +152,18 @@ static bool accept_takes(struct call *call, const struct accepted *a)
 
 	if (!is_json_range(a->type) && !is_yaml)
 		return false;
-	call->is_yaml = is_yaml;
 	if (!a->as.len) {
+		call->is_yaml = is_yaml;
 		call->form = FORM_OBJECT;
 		return true;
 	}
+	if (!span_equal(a->group, SPAN("meta.k8s.io")))
+		return false;
 	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
-		if (span_equal(a->as, span_of(forms[i].as)) && span_equal(a->version, SPAN("v1"))) {
+		if (span_equal(a->as, span_of(forms[i].as)) && is_form_version(a->version)) {
+			call->is_yaml = is_yaml;
 			call->form = forms[i].form;
+			call->is_beta_form = !span_equal(a->version, SPAN("v1"));
 			return true;
 		}
 	}
@@ -159,21 +176,24 @@ static bool is_known_type(struct span type)
 	       span_equal(type, SPAN("application/vnd.kubernetes.protobuf"));
 }
 
-/* False: answered with 406. The first range that can be given wins; qualities are not looked at, as nobody sends them. */
+/* False: answered with 406. Of the ranges that can be given the best wins, of equal ones the first. */
 static bool accept_read(struct call *call)
 {
 	struct span header = request_header(call->base.req, SPAN("accept")), rest = header;
 	bool is_known = false;
+	double best = 0;
 
 	if (!span_trim(header).len)
 		return true;
 	while (rest.len) {
 		struct accepted a = accept_parse(span_cut(&rest, ','));
 
-		if (accept_takes(call, &a))
-			return true;
+		if (a.quality > best && accept_takes(call, &a))
+			best = a.quality;
 		is_known |= is_known_type(a.type);
 	}
+	if (best > 0)
+		return true;
 	call->is_yaml = false;
 	if (!call->is_resource)
 		return true;
@@ -375,7 +395,7 @@ static bool kind_find(struct call *call)
 	}
 	if (kind->deprecated)
 		warn(call, "%s", kind->deprecated);
-	if (!call->run) {
+	if (!call->run || call->method == METHOD_HEAD) {
 		answer_no_method(call);
 		return false;
 	}
@@ -436,13 +456,37 @@ static void answer_unknown(struct call *call, const struct access *refused, cons
 	answer_status(call, &s);
 }
 
+/* An escape that is none is refused before all else, as a server of Go's does it. */
+static bool has_bad_escape(struct span path)
+{
+	for (size_t i = 0; i < path.len; i++) {
+		if (path.ptr[i] != '%')
+			continue;
+		if (i + 2 >= path.len || !isxdigit((unsigned char)path.ptr[i + 1]) ||
+		    !isxdigit((unsigned char)path.ptr[i + 2]))
+			return true;
+	}
+	return false;
+}
+
+static void answer_bad_escape(struct request *req)
+{
+	buffer_append(&req->out, SPAN("400 Bad Request"));
+	request_send(req, 400, SPAN("text/plain; charset=utf-8"));
+}
+
 void call_handle(struct request *req)
 {
-	struct call *call = call_new(req->context);
+	struct call *call;
 	struct error err = { 0 };
 	struct access refused = { 0 };
 	struct span watch = { 0 };
 
+	if (has_bad_escape(req->path)) {
+		answer_bad_escape(req);
+		return;
+	}
+	call = call_new(req->context);
 	call->base.req = req;
 	if (!user_identify(call->base.kube, req, &call->user, &refused, &err)) {
 		answer_unknown(call, &refused, &err);

@@ -125,6 +125,7 @@ static bool fill_updated(struct call *call)
 	struct value *metadata = object_metadata(call->change.object, &call->arena, &call->change_error);
 	const struct value *old = value_get(call->change.old, SPAN("metadata"));
 	const struct value *generation = value_get(old, SPAN("generation"));
+	struct value *given;
 
 	if (!metadata)
 		return false;
@@ -145,8 +146,13 @@ static bool fill_updated(struct call *call)
 	(void)value_remove(metadata, SPAN("generation"));
 	if (generation && !set(call, metadata, "generation", *generation))
 		return false;
-	/* A client that sends none leaves the owners of fields as they are. */
-	if (!value_get(metadata, SPAN("managedFields")) && value_get(old, SPAN("managedFields")))
+	/* An empty list, which would be lost on the way, ends the tracking of owners. */
+	given = value_get(metadata, SPAN("managedFields"));
+	if (value_is(given, VALUE_ARRAY) && given->array.count == 0 &&
+	    !value_append(given, value_object(), &call->arena, &call->change_error))
+		return false;
+	/* A client that sends none leaves the owners of fields as they are; an apply knows better. */
+	if (!given && !call->is_apply && value_get(old, SPAN("managedFields")))
 		return set(call, metadata, "managedFields", *value_get(old, SPAN("managedFields")));
 	return true;
 }

@@ -161,9 +161,10 @@ struct call {
 	enum method method;
 	const char *verb_text; /* "get", "list", ..., "connect"; for paths the method */
 	enum form form;
-	bool is_yaml;     /* answers in YAML, of which JSON is a part */
-	bool is_resource; /* the path names a kind */
-	bool is_internal; /* a write of the server's own */
+	bool is_beta_form; /* a Table or partial metadata in the words of v1beta1 */
+	bool is_yaml;      /* answers in YAML, of which JSON is a part */
+	bool is_resource;  /* the path names a kind */
+	bool is_internal;  /* a write of the server's own */
 	bool is_answered, is_opened, has_seat, is_collection;
 	bool is_deprecated_watch;
 
@@ -292,6 +293,11 @@ struct value *record_object(const struct kind *kind, const struct record *r, str
 bool has_finalizers(const struct value *object);
 
 /* ---- forms: table.c, read.c ---- */
+
+static inline const char *form_api_version(const struct call *call)
+{
+	return call->is_beta_form ? "meta.k8s.io/v1beta1" : "meta.k8s.io/v1";
+}
 
 /* Writes one object in the call's form. */
 bool form_write(struct call *call, const struct kind *kind, struct span text, struct buffer *out, struct error *err);

@@ -2,6 +2,7 @@
 /* options - what the query asks for, checked as the real server checks ListOptions, CreateOptions and their like. */
 #include "kube/kube_private.h"
 
+#include "kube/go_words.h"
 #include "wire/yaml.h"
 
 struct option {
@@ -143,6 +144,9 @@ static void check_watch(struct call *call, const struct raw *raw, struct cause *
 		cause_add(call, end, "FieldValueNotSupported", SPAN("resourceVersionMatch"),
 			  "Unsupported value: \"" SPAN_FMT "\": supported values: \"NotOlderThan\"",
 			  SPAN_ARG(raw->match));
+	if (raw->has_initial_events && !raw->has_match)
+		cause_add(call, end, "FieldValueForbidden", SPAN("resourceVersionMatch"),
+			  "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
 	if (raw->has_initial_events)
 		cause_add(
 		    call, end, "FieldValueForbidden", SPAN("sendInitialEvents"),
@@ -345,6 +349,7 @@ static bool check_delete(struct call *call, const struct raw *raw)
 
 static bool body_parse(struct call *call, struct value *v)
 {
+	char fault[GO_WORDS_SIZE];
 	struct span type = span_trim(span_first(call->content_type, span_index(call->content_type, ';')));
 	struct error err = { 0 };
 
@@ -358,11 +363,21 @@ static bool body_parse(struct call *call, struct value *v)
 		answer_error(call, &err);
 		return false;
 	}
-	if (span_equal(type, SPAN("application/yaml")) ? yaml_parse(call->body, NULL, &call->arena, v, &err)
-						       : value_parse(call->body, NULL, &call->arena, v, &err))
+	if (!(span_equal(type, SPAN("application/yaml")) ? yaml_parse(call->body, NULL, &call->arena, v, &err)
+							 : value_parse(call->body, NULL, &call->arena, v, &err))) {
+		answer_message(call, 500, NULL, "couldn't get version/kind; json parse error: %s",
+			       go_json_fault(call->body, fault) ? fault : err.message);
+		return false;
+	}
+	if (v->type == VALUE_OBJECT || v->type == VALUE_NULL)
 		return true;
-	answer_message(call, 500, NULL, "couldn't get version/kind; json parse error: %s",
-		       strstr(err.message, "the end of the text") ? "unexpected end of JSON input" : err.message);
+	answer_message(call, 500, NULL,
+		       "couldn't get version/kind; json parse error: json: cannot unmarshal %s into Go value of type "
+		       "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string "
+		       "\"json:\\\"kind,omitempty\\\"\" }",
+		       v->type == VALUE_INT || v->type == VALUE_DOUBLE ? "number"
+		       : v->type == VALUE_BOOL                         ? "bool"
+								       : value_type_name(v->type));
 	return false;
 }
 
@@ -381,7 +396,9 @@ static void preconditions_read(struct call *call, const struct value *v)
 /* A body takes the query's place: the real server looks at one of them. */
 static bool body_read(struct call *call, struct raw *raw)
 {
+	const struct type *type = type_find(SPAN("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"));
 	struct value v, *member;
+	struct error err = { 0 };
 	struct span kind;
 
 	if (!body_parse(call, &v))
@@ -392,6 +409,10 @@ static bool body_read(struct call *call, struct raw *raw)
 			       "no kind \"" SPAN_FMT "\" is registered for version \"" SPAN_FMT
 			       "\" in scheme \"pkg/runtime/scheme.go:110\"",
 			       SPAN_ARG(kind), SPAN_ARG(get_string(&v, "apiVersion")));
+		return false;
+	}
+	if (v.type == VALUE_OBJECT && type && !schema_decode(type, &v, NULL, &call->arena, &err)) {
+		answer_message(call, 500, NULL, "%s", err.message);
 		return false;
 	}
 	*raw = (struct raw){ 0 };

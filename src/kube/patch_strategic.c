@@ -111,7 +111,11 @@ static bool check_items(struct strategic *s, const struct value *list, struct sp
 static bool bad_directive(struct strategic *s, const struct value *patch)
 {
 	struct span text = go_print(patch, s->arena, s->err);
-	struct span type = value_find_string(patch, "$patch");
+	const struct value *given = value_get(patch, DIRECTIVE);
+	struct span type = value_is(given, VALUE_STRING) ? given->string : (struct span){ 0 };
+
+	if (value_is(given, VALUE_INT)) /* as Go prints what is no string where one should be */
+		type = arena_print(s->arena, s->err, "%%!s(int64=%lld)", (long long)given->integer);
 
 	return text.ptr && error_set(s->err, ERROR_INVALID, "unknown patch type: " SPAN_FMT " in map: " SPAN_FMT,
 				     SPAN_ARG(type), SPAN_ARG(text));
@@ -320,8 +324,8 @@ static bool check_order(struct strategic *s, const struct value *patch, const st
 			at++;
 		if (at++ < order->array.count)
 			continue;
-		list = value_print(patch, s->arena, s->err);
-		wanted = value_print(order, s->arena, s->err);
+		list = go_print(patch, s->arena, s->err);
+		wanted = go_print(order, s->arena, s->err);
 		return list.ptr && wanted.ptr &&
 		       error_set(s->err, ERROR_INVALID,
 				 "The order in patch list:\n" SPAN_FMT

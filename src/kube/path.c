@@ -7,6 +7,7 @@ enum { SEGMENTS_MOST = 24 };
 struct segments {
 	struct span items[SEGMENTS_MOST];
 	size_t count, at;
+	bool has_gap; /* "//" within */
 };
 
 static int hex_value(char c)
@@ -41,14 +42,19 @@ static struct span unescape(struct span s)
 static bool segments_split(struct span path, struct segments *ret)
 {
 	*ret = (struct segments){ 0 };
+	path = unescape(path);
+	while (path.len && path.ptr[0] == '/')
+		path = span_skip(path, 1);
 	while (path.len) {
 		struct span segment = span_cut(&path, '/');
 
-		if (!segment.len)
+		if (!segment.len) {
+			ret->has_gap = ret->has_gap || path.len;
 			continue;
+		}
 		if (ret->count == SEGMENTS_MOST)
 			return false;
-		ret->items[ret->count++] = unescape(segment);
+		ret->items[ret->count++] = segment;
 	}
 	return true;
 }
@@ -149,6 +155,8 @@ bool path_parse(struct call *call)
 		return false;
 	}
 	resource_read(call, &s);
+	if (s.has_gap)
+		call->plural = SPAN("/"); /* a resource that nobody has */
 	if (!call->plural.len)
 		return false;
 	verb_find(call);

@@ -50,7 +50,7 @@ static void paths_are_read_as_the_real_server_reads_them(void **state)
 		{ METHOD_GET, "/api/v1/namespaces/d/services/s/proxy/a/b", false, "get /v1 services d/s proxy a/b" },
 		{ METHOD_GET, "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode", false,
 		  "get rbac.authorization.k8s.io/v1 clusterroles /system:node  " },
-		{ METHOD_GET, "/api/v1/namespaces/d/configmaps/a%2Fb", false, "get /v1 configmaps d/a/b  " },
+		{ METHOD_GET, "/api/v1/namespaces/d/configmaps/a%2Fb", false, "get /v1 configmaps d/a b " },
 		{ METHOD_GET, "/api", false, "none" },
 		{ METHOD_GET, "/apis/apps/v1", false, "none" },
 		{ METHOD_GET, "/version", false, "none" },

@@ -317,9 +317,10 @@ static bool put_rows(struct listing *l, struct buffer *out, struct error *err)
 	struct arena arena;
 
 	if (is_table)
-		buffer_append(out, SPAN("{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\","));
+		buffer_print(out, "{\"kind\":\"Table\",\"apiVersion\":\"%s\",", form_api_version(l->call));
 	else
-		buffer_append(out, SPAN("{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\","));
+		buffer_print(out, "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"%s\",",
+			     form_api_version(l->call));
 	put_metadata(l, out);
 	buffer_byte(out, ',');
 	w = json_writer(out);

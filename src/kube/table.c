@@ -105,7 +105,7 @@ static bool table_of_one(struct call *call, const struct kind *kind, const struc
 	struct json_writer w;
 	struct span version = value_find_string(v, "metadata.resourceVersion");
 
-	buffer_append(out, SPAN("{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{"));
+	buffer_print(out, "{\"kind\":\"Table\",\"apiVersion\":\"%s\",\"metadata\":{", form_api_version(call));
 	if (version.len)
 		buffer_print(out, "\"resourceVersion\":\"" SPAN_FMT "\"", SPAN_ARG(version));
 	buffer_append(out, SPAN("},"));

@@ -92,6 +92,12 @@ static void answer_exists(struct call *call, const struct record *r)
 	s.message = arena_print(&call->arena, &ignored, "%s" SPAN_FMT " \"%.*s\" already exists",
 				n && n->is_ending ? "object is being deleted: " : "", SPAN_ARG(resource_text(call)),
 				(int)call->base.name.len, call->base.name.ptr);
+	if (value_find_string(call->change.object, "metadata.generateName").len) {
+		s.message = arena_print(&call->arena, &ignored,
+					"%.*s, the server was not able to generate a unique name for the object",
+					(int)s.message.len, s.message.ptr);
+		s.retry_seconds = 1;
+	}
 	answer_status(call, &s);
 }
 
@@ -238,7 +244,7 @@ static void patch_refuse(struct call *call, enum patch_form form, bool is_unproc
 	} else if (form == PATCH_STRATEGIC && is_unprocessable) {
 		cause_add(call, &end, "FieldValueInvalid", SPAN("patch"), "%s", err->message);
 		answer_causes(call, (struct span){ 0 }, (struct span){ 0 }, (struct span){ 0 }, causes);
-	} else if (form == PATCH_STRATEGIC) {
+	} else if (form == PATCH_STRATEGIC && strncmp(err->message, "invalid patch format", 20) != 0) {
 		answer_message(call, 500, NULL, "%s", err->message);
 	} else {
 		answer_message(call, 400, "BadRequest", "%s", err->message);
@@ -370,6 +376,8 @@ static bool apply_run(struct call *call, struct value *ret)
 				       "error decoding YAML: error converting YAML to JSON: yaml: %s", err.message);
 		return false;
 	}
+	if (config.type == VALUE_NULL)
+		config = value_object(); /* an empty text */
 	if (!value_is(&config, VALUE_OBJECT)) {
 		answer_message(call, 400, "BadRequest", "error decoding YAML: the configuration is no object");
 		return false;

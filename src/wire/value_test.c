@@ -141,7 +141,7 @@ static void tell(void *context, struct span path)
 
 static void keys_that_come_twice_are_told_with_their_path(void **state)
 {
-	struct value_reading reading = { tell, told };
+	struct value_reading reading = { .duplicate = tell, .context = told };
 	struct value v;
 
 	(void)state;
@@ -180,6 +180,19 @@ static void members_are_made_where_they_are_missing(void **state)
 	assert_string_equal(err.message, "'s' is string, expected object");
 }
 
+static void objects_under_one_key_become_one_where_that_is_asked_for(void **state)
+{
+	struct value_reading reading = { .merges_duplicates = true };
+	struct value v;
+
+	(void)state;
+	assert_true(value_parse(
+	    SPAN("{\"d\":{\"a\":1,\"e\":{\"x\":1}},\"d\":{\"b\":2,\"a\":3,\"e\":{\"y\":2}},\"l\":[1],\"l\":[2]}"),
+	    &reading, &arena, &v, &err));
+	assert_string_equal(value_print(&v, &arena, &err).ptr,
+			    "{\"d\":{\"a\":3,\"e\":{\"x\":1,\"y\":2},\"b\":2},\"l\":[2]}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +202,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(items_go_in_and_out, begin, end),
 		cmocka_unit_test_setup_teardown(equality_knows_no_order_of_members_but_types, begin, end),
 		cmocka_unit_test_setup_teardown(keys_that_come_twice_are_told_with_their_path, begin, end),
+		cmocka_unit_test_setup_teardown(objects_under_one_key_become_one_where_that_is_asked_for, begin, end),
 		cmocka_unit_test_setup_teardown(bad_texts_are_errors_with_their_place, begin, end),
 		cmocka_unit_test_setup_teardown(members_are_made_where_they_are_missing, begin, end),
 	};

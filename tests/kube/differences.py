@@ -58,6 +58,14 @@ ROWS = [
         ours=r"The certificates that hythe's API server can be checked with.*",
     ),
     Row(
+        "objects are answered as protobuf where Accept asks for it first",
+        "as JSON where it is accepted too, else 406",
+        "every known client accepts JSON beside it; protobuf is read, not written",
+        step=r"requests/forms: protobuf.*",
+        path=r"status|body|headers\.content-type",
+        theirs=r"200|k8s.*|application/vnd\.kubernetes\.protobuf",
+    ),
+    Row(
         "the header Vary of OpenAPI v3 documents does not name Accept-Encoding",
         "names it too",
         "both servers compress the document when Accept-Encoding asks for it: caches have to know (RFC 9110 12.5.5)",
