@@ -101,6 +101,7 @@ int app_take(struct host_object *host, PyObject *app, struct hythe_app *ret)
 
 void app_drop(struct host_object *host)
 {
+	wsgi_drop(host);
 	free(host->app_state);
 	host->app_state = NULL;
 }

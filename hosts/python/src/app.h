@@ -35,5 +35,6 @@ void exchange_forget(PyObject *exchange);
 int wsgi_init(PyObject *module);
 /* Takes ("wsgi", application, environ, failed, body_reader, FileWrapper), which host->app keeps, into host->app_state. */
 int wsgi_take(struct host_object *host, PyObject *app);
+void wsgi_drop(struct host_object *host); /* lets go of what app_state has */
 /* hythe_app.serve; the context is the struct host_object. */
 void wsgi_serve(void *context, hythe_exchange *x);

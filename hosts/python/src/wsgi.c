@@ -11,12 +11,19 @@
 
 #include "app.h"
 
-enum { BODY_WHOLE_MAX = 64 * 1024, KEY_MAX = 256 };
+enum { BODY_WHOLE_MAX = 64 * 1024, KEY_MAX = 256, NAMES_KEPT = 64, NAME_KEPT_MAX = 32 };
 
 /* The names of environ's keys that every request has, made once. */
 static struct {
 	PyObject *method, *script, *path, *query, *raw_uri, *protocol, *server_name, *server_port, *remote_addr,
 	    *remote_port, *host, *content_type, *content_length, *scheme, *input, *request_id;
+	PyObject *write, *close, *http, *http_1_1, *get, *post;
+	/* Keys of headers that came before, by a hash of their names: the strings, and their hashes, are not made again. */
+	struct {
+		char name[NAME_KEPT_MAX];
+		size_t size;
+		PyObject *key;
+	} names[NAMES_KEPT];
 	PyObject *bytes_io; /* io.BytesIO */
 	PyObject *starter_type;
 } wsgi;
@@ -28,6 +35,8 @@ struct wsgi_state {
 	PyObject *failed;       /* failed(id, type, error, traceback): the traceback's text */
 	PyObject *body_reader;  /* body_reader(exchange): wsgi.input for a body that is not here yet */
 	PyObject *file_wrapper; /* the class */
+	/* Of the last request's Host: most come to the same one. Owned. */
+	PyObject *host, *server_name, *server_port;
 };
 
 /* ---- start_response() ---- */
@@ -102,7 +111,7 @@ static PyObject *starter_call(struct starter *self, PyObject *arguments, PyObjec
 	Py_XDECREF(self->headers);
 	self->status = status;
 	self->headers = headers;
-	return PyObject_GetAttrString((PyObject *)self, "write");
+	return PyObject_GetAttr((PyObject *)self, wsgi.write);
 }
 
 /* ---- the answer's head ---- */
@@ -128,6 +137,16 @@ static int is_clean(struct hythe_bytes text)
 	return 1;
 }
 
+/* What the head's bytes are in, if not in the application's own strings. */
+static int keep(struct head *head, PyObject *bytes)
+{
+	if (!bytes)
+		return 0;
+	if (!head->headers.kept)
+		head->headers.kept = PyList_New(0);
+	return head->headers.kept ? PyList_Append(head->headers.kept, bytes) : -1;
+}
+
 static int header_take(struct head *head, PyObject *pair, struct hythe_header *h)
 {
 	AUTO_REF *name = NULL, *value = NULL;
@@ -137,9 +156,7 @@ static int header_take(struct head *head, PyObject *pair, struct hythe_header *h
 		return -1;
 	}
 	if (latin_to(PyTuple_GetItem(pair, 0), &h->name, &name) < 0 ||
-	    latin_to(PyTuple_GetItem(pair, 1), &h->value, &value) < 0 ||
-	    (name && PyList_Append(head->headers.kept, name) < 0) ||
-	    (value && PyList_Append(head->headers.kept, value) < 0))
+	    latin_to(PyTuple_GetItem(pair, 1), &h->value, &value) < 0 || keep(head, name) < 0 || keep(head, value) < 0)
 		return -1;
 	if (!is_clean(h->name) || !is_clean(h->value)) {
 		PyErr_Format(PyExc_ValueError, "start_response: a control character in header %R", pair);
@@ -166,8 +183,7 @@ static int head_take(struct starter *s, struct head *ret)
 	ret->status = (status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0');
 	ret->reason = size > 4 ? status + 4 : NULL;
 	ret->headers.items = calloc((size_t)count + 1, sizeof(*ret->headers.items));
-	ret->headers.kept = PyList_New(0);
-	if (!ret->headers.items || !ret->headers.kept)
+	if (!ret->headers.items)
 		return -1;
 	for (Py_ssize_t i = 0; i < count; i++)
 		if (header_take(ret, PyList_GetItem(s->headers, i), &ret->headers.items[i]) < 0)
@@ -408,9 +424,28 @@ static PyObject *path_text(struct hythe_bytes path)
 	return text;
 }
 
+static int is_text(struct hythe_bytes a, const char *text, size_t size)
+{
+	return a.size == size && memcmp(a.data, text, size) == 0;
+}
+
+/* One that nearly every request has is not made again. New reference. */
+static PyObject *word_or_text(struct hythe_bytes bytes, PyObject *word, const char *text, size_t size)
+{
+	if (!is_text(bytes, text, size))
+		return latin_from(bytes);
+	Py_INCREF(word);
+	return word;
+}
+
+static PyObject *method_text(struct hythe_bytes method)
+{
+	return method.size == 4 ? word_or_text(method, wsgi.post, "POST", 4) : word_or_text(method, wsgi.get, "GET", 3);
+}
+
 /* "HTTP_X_Y" for "x-y"; NULL without an exception for a name that environ must not have: one with an underscore would pass for
  * another that is checked. */
-static PyObject *header_key(struct hythe_bytes name)
+static PyObject *header_key_new(struct hythe_bytes name)
 {
 	char key[KEY_MAX + 5] = "HTTP_";
 
@@ -422,6 +457,32 @@ static PyObject *header_key(struct hythe_bytes name)
 		key[5 + i] = c == '-' ? '_' : c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
 	}
 	return PyUnicode_FromStringAndSize(key, (Py_ssize_t)name.size + 5);
+}
+
+/* The same from those kept, where a place that is taken stays so: whoever sends names cannot drive others' out. */
+static PyObject *header_key(struct hythe_bytes name)
+{
+	uint32_t hash = 2166136261u;
+	size_t place;
+
+	if (name.size > NAME_KEPT_MAX)
+		return header_key_new(name);
+	for (size_t i = 0; i < name.size; i++)
+		hash = (hash ^ (unsigned char)name.data[i]) * 16777619u;
+	place = (hash ^ hash >> 16) % NAMES_KEPT;
+	if (!wsgi.names[place].key) {
+		PyObject *key = header_key_new(name);
+
+		if (!key)
+			return NULL;
+		memcpy(wsgi.names[place].name, name.data, name.size);
+		wsgi.names[place].size = name.size;
+		wsgi.names[place].key = key;
+	} else if (!is_text(name, wsgi.names[place].name, wsgi.names[place].size)) {
+		return header_key_new(name);
+	}
+	Py_INCREF(wsgi.names[place].key);
+	return wsgi.names[place].key;
 }
 
 /* Headers that came several times are one list (RFC 9110 5.3), cookies one string (RFC 6265 5.4). */
@@ -462,26 +523,55 @@ static int headers_put(PyObject *variables, const hythe_exchange *x)
 	return 0;
 }
 
-/* "host:port" in two; without a port that of the scheme. */
-static int server_put(PyObject *variables, const hythe_exchange *x)
+/* True when `text` (or NULL) is these bytes, all of them ASCII. */
+static int is_same(PyObject *text, struct hythe_bytes bytes)
 {
-	struct hythe_bytes host = hythe_exchange_authority(x), scheme = hythe_exchange_scheme(x), port;
+	Py_ssize_t size;
+	const char *utf8 = text ? PyUnicode_AsUTF8AndSize(text, &size) : NULL;
+
+	return utf8 && is_text(bytes, utf8, (size_t)size);
+}
+
+static void replace(PyObject **place, PyObject *value)
+{
+	Py_XDECREF(*place);
+	*place = value;
+}
+
+/* "host:port" in two. */
+static int server_take(struct wsgi_state *state, struct hythe_bytes host)
+{
+	struct hythe_bytes name = host, port = { NULL, 0 };
 	size_t colon = host.size;
 
 	while (colon > 0 && host.data[colon - 1] != ':' && host.data[colon - 1] != ']')
 		colon--;
 	if (colon > 0 && host.data[colon - 1] == ':' && colon < host.size) {
 		port = (struct hythe_bytes){ host.data + colon, host.size - colon };
-		host.size = colon - 1;
-	} else {
-		port = scheme.size == 5 ? (struct hythe_bytes){ "443", 3 } : (struct hythe_bytes){ "80", 2 };
+		name.size = colon - 1;
 	}
-	if (host.size == 0)
-		host = (struct hythe_bytes){ "localhost", 9 };
-	return put(variables, wsgi.server_name, latin_from(host)) < 0 ||
-		       put(variables, wsgi.server_port, latin_from(port)) < 0
-		   ? -1
-		   : 0;
+	if (name.size == 0)
+		name = (struct hythe_bytes){ "localhost", 9 };
+	replace(&state->host, latin_from(host));
+	replace(&state->server_name, latin_from(name));
+	replace(&state->server_port, latin_from(port));
+	return state->host && state->server_name && state->server_port ? 0 : -1;
+}
+
+/* Without a port that of the scheme. */
+static int server_put(struct wsgi_state *state, PyObject *variables, const hythe_exchange *x)
+{
+	struct hythe_bytes host = hythe_exchange_authority(x);
+	int is_secure = hythe_exchange_scheme(x).size == 5;
+
+	if (!is_same(state->host, host) && server_take(state, host) < 0)
+		return -1;
+	if ((host.size && PyDict_SetItem(variables, wsgi.host, state->host) < 0) ||
+	    PyDict_SetItem(variables, wsgi.server_name, state->server_name) < 0)
+		return -1;
+	if (PyUnicode_GetLength(state->server_port) > 0)
+		return PyDict_SetItem(variables, wsgi.server_port, state->server_port);
+	return put(variables, wsgi.server_port, PyUnicode_FromString(is_secure ? "443" : "80"));
 }
 
 static int peer_put(PyObject *variables, const hythe_exchange *x)
@@ -499,24 +589,41 @@ static int peer_put(PyObject *variables, const hythe_exchange *x)
 	return put(variables, wsgi.remote_addr, latin_from((struct hythe_bytes){ peer.data, colon - 1 }));
 }
 
-static PyObject *environ_new(const struct wsgi_state *state, const hythe_exchange *x, PyObject *input)
+static PyObject *uri_text(struct hythe_bytes query, PyObject *raw_path)
+{
+	AUTO_REF *raw_query = NULL;
+
+	if (query.size) {
+		raw_query = latin_from(query);
+		return raw_query ? PyUnicode_FromFormat("%U?%U", raw_path, raw_query) : NULL;
+	}
+	Py_INCREF(raw_path);
+	return raw_path;
+}
+
+/* PATH_INFO: the same string where nothing is escaped. */
+static PyObject *path_info(struct hythe_bytes path, PyObject *raw_path)
+{
+	if (memchr(path.data, '%', path.size))
+		return path_text(path);
+	Py_INCREF(raw_path);
+	return raw_path;
+}
+
+static PyObject *environ_new(struct wsgi_state *state, const hythe_exchange *x, PyObject *input)
 {
 	AUTO_REF *variables = PyDict_Copy(state->environ);
-	struct hythe_bytes host = hythe_exchange_authority(x), query = hythe_exchange_query(x),
-			   path = hythe_exchange_path(x);
-	AUTO_REF *raw_path = latin_from(path), *raw_query = latin_from(query);
+	struct hythe_bytes query = hythe_exchange_query(x), path = hythe_exchange_path(x);
+	AUTO_REF *raw_path = latin_from(path);
 
-	if (!variables || !raw_path || !raw_query ||
-	    put(variables, wsgi.method, latin_from(hythe_exchange_method(x))) < 0 ||
-	    put(variables, wsgi.path, path_text(path)) < 0 || PyDict_SetItem(variables, wsgi.query, raw_query) < 0 ||
-	    put(variables, wsgi.raw_uri,
-		query.size ? PyUnicode_FromFormat("%U?%U", raw_path, raw_query)
-			   : PyUnicode_FromFormat("%U", raw_path)) < 0 ||
-	    put(variables, wsgi.protocol, latin_from(hythe_exchange_version(x))) < 0 ||
-	    put(variables, wsgi.scheme, latin_from(hythe_exchange_scheme(x))) < 0 ||
+	if (!variables || !raw_path || put(variables, wsgi.method, method_text(hythe_exchange_method(x))) < 0 ||
+	    put(variables, wsgi.path, path_info(path, raw_path)) < 0 ||
+	    put(variables, wsgi.query, latin_from(query)) < 0 ||
+	    put(variables, wsgi.raw_uri, uri_text(query, raw_path)) < 0 ||
+	    put(variables, wsgi.protocol, word_or_text(hythe_exchange_version(x), wsgi.http_1_1, "HTTP/1.1", 8)) < 0 ||
+	    put(variables, wsgi.scheme, word_or_text(hythe_exchange_scheme(x), wsgi.http, "http", 4)) < 0 ||
 	    put(variables, wsgi.request_id, latin_from(hythe_exchange_id(x))) < 0 ||
-	    (host.size && put(variables, wsgi.host, latin_from(host)) < 0) || server_put(variables, x) < 0 ||
-	    peer_put(variables, x) < 0 || headers_put(variables, x) < 0 ||
+	    server_put(state, variables, x) < 0 || peer_put(variables, x) < 0 || headers_put(variables, x) < 0 ||
 	    PyDict_SetItem(variables, wsgi.input, input) < 0)
 		return NULL;
 	return reference_take(&variables);
@@ -573,7 +680,7 @@ static void failed(const struct wsgi_state *state, struct starter *s, hythe_exch
 
 static void result_close(const struct wsgi_state *state, PyObject *result, hythe_exchange *x)
 {
-	AUTO_REF *close = PyObject_GetAttrString(result, "close");
+	AUTO_REF *close = PyObject_GetAttr(result, wsgi.close);
 	AUTO_REF *done = NULL;
 
 	if (!close) {
@@ -604,7 +711,7 @@ static PyObject *input_new(const struct wsgi_state *state, hythe_exchange *x, co
 
 static void serve(struct host_object *host, hythe_exchange *x, const char *body, size_t size)
 {
-	const struct wsgi_state *state = host->app_state;
+	struct wsgi_state *state = host->app_state;
 	PyObject *exchange = NULL;
 	AUTO_REF *input = input_new(state, x, body, size, &exchange);
 	AUTO_REF *variables = input ? environ_new(state, x, input) : NULL;
@@ -656,6 +763,17 @@ int wsgi_take(struct host_object *host, PyObject *app)
 		   : -1;
 }
 
+void wsgi_drop(struct host_object *host)
+{
+	struct wsgi_state *state = host->app_state;
+
+	if (!state)
+		return;
+	replace(&state->host, NULL);
+	replace(&state->server_name, NULL);
+	replace(&state->server_port, NULL);
+}
+
 static int words_make(void)
 {
 	const struct {
@@ -678,6 +796,12 @@ static int words_make(void)
 		{ &wsgi.scheme, "wsgi.url_scheme" },
 		{ &wsgi.input, "wsgi.input" },
 		{ &wsgi.request_id, "hythe.request_id" },
+		{ &wsgi.write, "write" },
+		{ &wsgi.close, "close" },
+		{ &wsgi.http, "http" },
+		{ &wsgi.http_1_1, "HTTP/1.1" },
+		{ &wsgi.get, "GET" },
+		{ &wsgi.post, "POST" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
