@@ -40,6 +40,8 @@
 	X(lease)                                                                                                       \
 	X(endpoint_slice)                                                                                              \
 	X(new_event)                                                                                                   \
+	X(node_usage)                                                                                                  \
+	X(pod_usage)                                                                                                   \
 	X(ingress_class)                                                                                               \
 	X(ingress)                                                                                                     \
 	X(network_policy)                                                                                              \

@@ -53,7 +53,7 @@ struct operation {
 	unsigned where;                   /* IN_x, or 0 */
 	struct span group, version, name; /* of the body's kind */
 	struct span body, answer;         /* schemas, or empty */
-	bool is_namespaced, is_collection;
+	bool is_namespaced, is_collection, is_connect;
 };
 
 static void write_parameter(struct openapi *o, const char *name, const char *in, const char *type,
@@ -239,7 +239,7 @@ static void write_operation(struct openapi *o, const struct operation *op)
 	if (!o->is_v2)
 		write_body_v3(o, op);
 	write_responses(o, op);
-	member_string(w, SPAN("x-kubernetes-action"), span_of(op->action));
+	member_string(w, SPAN("x-kubernetes-action"), span_of(op->is_connect ? "connect" : op->action));
 	member_object(w, SPAN("x-kubernetes-group-version-kind"));
 	member_string(w, SPAN("group"), op->group);
 	member_string(w, SPAN("version"), op->version);
@@ -476,6 +476,8 @@ static void write_other(struct openapi *o, const struct kind *k, const struct su
 	}
 	if (s->type_name)
 		op.body = op.answer = noted(o, span_of(s->type_name));
+	/* Options and no object: the client is connected with what answers. */
+	op.is_connect = s->handle && s->kind && strstr(s->kind, "Options");
 	member_object(&o->w, path_of(o, k, k->is_namespaced, arena_print(o->arena, o->err, "/{name}/%s", s->name).ptr));
 	if (s->verbs & KUBE_GET)
 		write_get(o, op, false);
@@ -483,6 +485,8 @@ static void write_other(struct openapi *o, const struct kind *k, const struct su
 		write_put(o, op);
 	if (s->verbs & KUBE_CREATE)
 		write_post(o, op);
+	if (s->verbs & KUBE_DELETE)
+		write_delete(o, op, false);
 	if (s->verbs & KUBE_PATCH)
 		write_patch(o, op);
 	write_path_parameters(o, k, k->is_namespaced, true);
