@@ -22,6 +22,7 @@ MODULES = {
     "github.com/tektoncd/pipeline@v0.68.0": ["config/300-crds/300-*.yaml"],
 }
 COUNTS = {"sigs.k8s.io/gateway-api@v1.2.1": 10, "github.com/kserve/kserve@v0.15.0": 9, "github.com/tektoncd/pipeline@v0.68.0": 9}
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEADLINE = 120 if os.environ.get("HYTHE_SANITIZED") else 30
 MERGE = {"Content-Type": "application/merge-patch+json"}
 
@@ -40,7 +41,7 @@ def module_folder(module):
 
 
 def documents(folder, patterns):
-    return [d for pattern in patterns for path in sorted(folder.glob(pattern)) for d in yaml.safe_load_all(path.read_text()) if d]
+    return [d for pattern in patterns for path in sorted(folder.glob(pattern)) for d in yaml.load_all(path.read_text(), LOADER) if d]
 
 
 def until(what, is_done):
