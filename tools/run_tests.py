@@ -21,6 +21,7 @@ TSAN_TESTS = [
     "open_test",
     "open_http2_test",
     "upgrade_test",
+    "direct_test",
     "proxy_test",
     "reload_test",
     "component_test",

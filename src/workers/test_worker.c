@@ -263,6 +263,7 @@ static const struct route table[] = {
 	{ ANY, "/about", about, &surface_plain, ROUTE_HTTP },
 	{ ANY, "/head", head, &surface_plain, ROUTE_HTTP },
 	{ ANY, "/hold", hold, &surface_plain, ROUTE_HTTP },
+	{ ANY, "/api/v1.0/predictions", hold, &surface_plain, ROUTE_HTTP },
 	{ ANY, "/hang", hang, &surface_plain, ROUTE_HTTP },
 	{ ANY, "/predict", hang, &surface_plain, ROUTE_HTTP },
 	{ ANY, "/crash", crash, &surface_plain, ROUTE_HTTP },
