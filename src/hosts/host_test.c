@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A stranger's view: nothing but hythe_host.h, and real requests over loopback. */
+/* A stranger's view: nothing but hythe_host.h, and real requests over loopback. With an argument threads of the test's drive the hosts. */
 #include "hosts/hythe_host.h"
 
 #include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -132,6 +135,24 @@ static void echo(void *context, hythe_call *c)
 	hythe_reply(c, &p, NULL, NULL);
 }
 
+static int is_driven;
+static pthread_t driver; /* of one host at a time */
+
+static void *drive(void *host)
+{
+	assert_int_equal(hythe_host_run(host), 1);
+	return NULL;
+}
+
+static void finish(hythe_host *host)
+{
+	if (is_driven) {
+		hythe_host_stop(host);
+		pthread_join(driver, NULL);
+	}
+	hythe_host_free(host);
+}
+
 static hythe_host *start(struct hythe_host_config config)
 {
 	static const char *const addresses[] = { "127.0.0.1:0" };
@@ -143,9 +164,14 @@ static hythe_host *start(struct hythe_host_config config)
 		config.addresses = addresses;
 		config.address_count = 1;
 	}
+	config.is_driven = is_driven;
+	if (is_driven)
+		config.threads = 1;
 	host = hythe_host_new(&config, why);
 	if (!host || !hythe_host_start(host, why))
 		fail_msg("%s", why);
+	if (is_driven)
+		assert_int_equal(pthread_create(&driver, NULL, drive, host), 0);
 	return host;
 }
 
@@ -181,7 +207,7 @@ static void whole_numbers_arrive_as_int64_and_go_back_whole(void **state)
 	assert_int_equal(seen.kind, HYTHE_TENSOR);
 	assert_int_equal(seen.type, HYTHE_FP64);
 	assert_has("\"tensor\":{\"shape\":[1,2],\"values\":[1.5,2.0]}");
-	hythe_host_free(host);
+	finish(host);
 }
 
 static void lists_that_are_no_array_arrive_as_their_text(void **state)
@@ -194,7 +220,7 @@ static void lists_that_are_no_array_arrive_as_their_text(void **state)
 	assert_int_equal(seen.has_array, 0);
 	assert_string_equal(seen.nested, "[[1,\"a\"],[null,true]]");
 	assert_has("\"ndarray\":[[1,\"a\"],[null,true]]");
-	hythe_host_free(host);
+	finish(host);
 }
 
 static void text_bytes_and_json_arrive_as_they_are(void **state)
@@ -214,7 +240,7 @@ static void text_bytes_and_json_arrive_as_they_are(void **state)
 	assert_int_equal(seen.kind, HYTHE_JSON);
 	assert_string_equal(seen.bytes, "{\"b\":[1,2]}");
 	assert_has("\"jsonData\":{\"b\":[1,2]}");
-	hythe_host_free(host);
+	finish(host);
 }
 
 static void meta_goes_both_ways(void **state)
@@ -229,7 +255,7 @@ static void meta_goes_both_ways(void **state)
 	predict(host, "{\"strData\":\"s\"}");
 	assert_string_equal(seen.meta, "");
 	assert_has("\"meta\":{}");
-	hythe_host_free(host);
+	finish(host);
 }
 
 static void v2_asks_the_same_function(void **state)
@@ -246,7 +272,7 @@ static void v2_asks_the_same_function(void **state)
 	assert_has("\"datatype\":\"FP32\"");
 	ask(host, "GET", "/v2/models/echo", "");
 	assert_int_equal(answer.status, 200);
-	hythe_host_free(host);
+	finish(host);
 }
 
 /* ---- replies ---- */
@@ -279,14 +305,14 @@ static void errors_are_told_as_the_function_said(void **state)
 	assert_has("\"code\":7");
 	assert_has("\"info\":\"no coffee here\"");
 	assert_has("\"reason\":\"SHORT_AND_STOUT\"");
-	hythe_host_free(host);
+	finish(host);
 
 	host = start_call(fail_plain);
 	predict(host, "{\"strData\":\"s\"}");
 	assert_int_equal(answer.status, 500);
 	assert_has("\"info\":\"it broke\"");
 	assert_has("\"code\":-1");
-	hythe_host_free(host);
+	finish(host);
 }
 
 static void a_function_that_forgets_to_reply_is_an_error(void **state)
@@ -297,7 +323,7 @@ static void a_function_that_forgets_to_reply_is_an_error(void **state)
 	predict(host, "{\"strData\":\"s\"}");
 	assert_int_equal(answer.status, 500);
 	assert_has("without a reply");
-	hythe_host_free(host);
+	finish(host);
 }
 
 static void undefined(void *context, hythe_call *c)
@@ -321,7 +347,7 @@ static void methods_that_are_not_there_answer_as_seldons_wrapper(void **state)
 	assert_has("Route not defined");
 	ask(host, "GET", "/health/status", "");
 	assert_has("\"strData\":\"healthy\"");
-	hythe_host_free(host);
+	finish(host);
 }
 
 static void release(void *held)
@@ -361,7 +387,7 @@ static void lent_memory_is_released_once(void **state)
 		assert_has("99998.0,99999.0]");
 		assert_int_equal(released, i);
 	}
-	hythe_host_free(host);
+	finish(host);
 }
 
 static void wrong_size(void *context, hythe_call *c)
@@ -382,7 +408,7 @@ static void an_array_that_does_not_fit_its_shape_is_an_error(void **state)
 	predict(host, "{\"data\":{\"ndarray\":[[1]]}}");
 	assert_int_equal(answer.status, 500);
 	assert_has("its shape and type need 16");
-	hythe_host_free(host);
+	finish(host);
 }
 
 static void send_raw(void *context, hythe_call *c)
@@ -401,7 +427,7 @@ static void raw_replies_go_out_as_they_are(void **state)
 	predict(host, "{\"strData\":\"s\"}");
 	assert_int_equal(answer.status, 202);
 	assert_string_equal(answer.body, "{\"status\":{\"code\":202},\"mine\":true}");
-	hythe_host_free(host);
+	finish(host);
 }
 
 /* ---- life ---- */
@@ -447,7 +473,7 @@ static void settings_are_limits(void **state)
 	snprintf(body, sizeof(body), "{\"strData\":\"%02000d\"}", 0);
 	predict(host, body);
 	assert_int_equal(answer.status, 413);
-	hythe_host_free(host);
+	finish(host);
 }
 
 static void an_older_callers_shorter_config_is_understood(void **state)
@@ -477,7 +503,7 @@ static void a_stop_ends_the_wait(void **state)
 	hythe_host_wait(host);
 	assert_int_equal(hythe_host_wait_for(host, 0), 1);
 	hythe_host_stop(host); /* again: nothing */
-	hythe_host_free(host);
+	finish(host);
 }
 
 static void a_stop_before_the_start_counts(void **state)
@@ -508,7 +534,7 @@ static void the_end_of_the_adopted_connection_ends_the_host(void **state)
 	assert_int_equal(hythe_host_wait_for(host, 0), 0);
 	close(pair[1]);
 	hythe_host_wait(host);
-	hythe_host_free(host);
+	finish(host);
 }
 
 static void a_stop_closes_the_adopted_connection(void **state)
@@ -525,10 +551,120 @@ static void a_stop_closes_the_adopted_connection(void **state)
 		;
 	hythe_host_wait(host);
 	close(pair[1]);
+	finish(host);
+}
+
+/* ---- driven by the test itself ---- */
+
+static hythe_host *start_here(struct hythe_host_config config)
+{
+	static const char *const addresses[] = { "127.0.0.1:0" };
+	char why[HYTHE_ERROR_SIZE] = "";
+	hythe_host *host;
+
+	config.size = sizeof(config);
+	config.addresses = addresses;
+	config.address_count = 1;
+	config.call = echo;
+	config.is_driven = 1;
+	host = hythe_host_new(&config, why);
+	if (!host || !hythe_host_start(host, why))
+		fail_msg("%s", why);
+	return host;
+}
+
+static void a_driven_host_has_one_thread(void **state)
+{
+	struct hythe_host_config config = {
+		.size = sizeof(config), .adopt_fd = 1, .call = echo, .threads = 2, .is_driven = 1
+	};
+	char why[HYTHE_ERROR_SIZE] = "";
+
+	(void)state;
+	assert_null(hythe_host_new(&config, why));
+	assert_non_null(strstr(why, "a driven host has one"));
+}
+
+static void a_driven_host_that_was_never_run_is_freed(void **state)
+{
+	(void)state;
+	hythe_host_free(start_here((struct hythe_host_config){ 0 }));
+}
+
+static void the_number_of_a_signal_stops_the_run(void **state)
+{
+	hythe_host *host = start_here((struct hythe_host_config){ 0 });
+	const char number = SIGTERM;
+
+	(void)state;
+	assert_int_equal(write(hythe_host_signal_fd(host), &number, 1), 1);
+	assert_int_equal(hythe_host_run(host), 1);
+	assert_int_equal(hythe_host_run(host), 1); /* again: nothing */
+	assert_int_equal(hythe_host_turn(host), 0);
+	assert_int_equal(hythe_host_wait_for(host, 0), 1);
 	hythe_host_free(host);
 }
 
-int main(void)
+struct holder {
+	int waits, resumes;
+};
+
+static void let_go(void *context)
+{
+	struct holder *h = context;
+
+	assert_int_equal(h->waits++, h->resumes);
+}
+
+static int take_back(void *context)
+{
+	struct holder *h = context;
+
+	return ++h->resumes == h->waits;
+}
+
+static void a_run_ends_when_it_is_told_to_and_goes_on_after(void **state)
+{
+	struct holder h = { 0 };
+	hythe_host *host =
+	    start_here((struct hythe_host_config){ .context = &h, .waits = let_go, .resumes = take_back });
+	const char number = SIGUSR1;
+
+	(void)state;
+	for (int i = 1; i <= 3; i++) {
+		assert_int_equal(write(hythe_host_signal_fd(host), &number, 1), 1);
+		assert_int_equal(hythe_host_run(host), 0);
+		assert_in_range(h.resumes, i, 2 * i);
+	}
+	assert_int_equal(h.waits, h.resumes);
+	hythe_host_free(host);
+}
+
+/* The descriptor alone tells of time that has passed: the client sends nothing. */
+static void an_event_loop_watches_one_descriptor(void **state)
+{
+	static const char *const settings[][2] = { { "idle-timeout", "30ms" } };
+	hythe_host *host = start_here((struct hythe_host_config){ .settings = settings, .setting_count = 1 });
+	int fd = connect_to(hythe_host_address(host, 0));
+	struct pollfd both[2] = { { .fd = hythe_host_fd(host), .events = POLLIN }, { .fd = fd, .events = POLLIN } };
+	char byte;
+
+	(void)state;
+	while (!(both[1].revents & POLLIN)) {
+		assert_in_range(poll(both, 2, 30000), 1, 2);
+		assert_int_equal(hythe_host_turn(host), 1);
+	}
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+	close(fd);
+	hythe_host_stop(host);
+	do
+		assert_int_equal(poll(both, 1, 30000), 1);
+	while (hythe_host_turn(host));
+	assert_int_equal(hythe_host_fd(host), -1);
+	hythe_host_free(host);
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_numbers_arrive_as_int64_and_go_back_whole),
@@ -549,7 +685,14 @@ int main(void)
 		cmocka_unit_test(a_stop_before_the_start_counts),
 		cmocka_unit_test(the_end_of_the_adopted_connection_ends_the_host),
 		cmocka_unit_test(a_stop_closes_the_adopted_connection),
+		cmocka_unit_test(a_driven_host_has_one_thread),
+		cmocka_unit_test(a_driven_host_that_was_never_run_is_freed),
+		cmocka_unit_test(the_number_of_a_signal_stops_the_run),
+		cmocka_unit_test(a_run_ends_when_it_is_told_to_and_goes_on_after),
+		cmocka_unit_test(an_event_loop_watches_one_descriptor),
 	};
 
+	(void)argv;
+	is_driven = argc > 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
