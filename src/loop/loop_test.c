@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -280,6 +281,128 @@ static void messages_sent_before_a_stop_are_run(void **state)
 	loop_free(p.loop);
 }
 
+/* ---- jobs, and turns by hand ---- */
+
+static void count_task(struct loop_task *t)
+{
+	struct probe *p = CONTAINER_OF(t, struct probe, task);
+
+	p->calls++;
+	p->order = ++order;
+}
+
+/* Defers what must run before the next job, and then waits for a timer inside itself. */
+static void wait_in_job(struct loop_task *t)
+{
+	struct probe *p = CONTAINER_OF(t, struct probe, task);
+	struct probe *timed = p->victim;
+
+	p->order = ++order;
+	loop_timer_set(p->loop, &timed->timer, loop_now(p->loop) + NS_PER_MS, count_fired);
+	while (!timed->calls)
+		loop_turn(p->loop, true);
+	assert_int_equal(p->calls++, 0);
+	loop_defer(p->loop, &timed->task);
+}
+
+static void stop_in_job(struct loop_task *t)
+{
+	struct probe *p = CONTAINER_OF(t, struct probe, task);
+
+	p->order = ++order;
+	loop_stop(p->loop);
+}
+
+static void jobs_run_one_after_the_other_also_while_one_waits(void **state)
+{
+	struct loop *l = loop_new();
+	struct probe timed = { .task.run = count_task };
+	struct probe first = { .loop = l, .victim = &timed, .task.run = wait_in_job };
+	struct probe second = { .loop = l, .task.run = stop_in_job };
+
+	(void)state;
+	order = 0;
+	loop_job(l, &first.task);
+	loop_job(l, &second.task);
+	loop_run(l);
+	assert_int_equal(first.order, 1);
+	assert_int_equal(timed.calls, 2); /* fired inside the job, deferred at its end */
+	assert_int_equal(timed.order, 3);
+	assert_int_equal(second.order, 4);
+	loop_free(l);
+}
+
+static int is_readable(int fd, int timeout_ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, timeout_ms);
+}
+
+static void stop_when_told(struct loop_message *m)
+{
+	loop_stop(CONTAINER_OF(m, struct probe, message)->loop);
+}
+
+static void the_descriptor_tells_of_timers_messages_and_nudges(void **state)
+{
+	struct probe p = { .loop = loop_new(), .task.run = count_task, .message.run = stop_when_told };
+	int fd = loop_fd(p.loop);
+
+	(void)state;
+	loop_turn(p.loop, false);
+	assert_int_equal(is_readable(fd, 0), 0);
+	loop_timer_set(p.loop, &p.timer, clock_monotonic_ns() + 5 * NS_PER_MS, count_fired);
+	loop_turn(p.loop, false);
+	assert_int_equal(p.calls, 0);
+	while (!p.calls) {
+		assert_int_equal(is_readable(fd, 10000), 1);
+		loop_turn(p.loop, false);
+	}
+	assert_int_equal(is_readable(fd, 0), 0);
+
+	loop_nudge(p.loop);
+	assert_int_equal(is_readable(fd, 0), 1);
+	loop_turn(p.loop, false);
+	assert_int_equal(is_readable(fd, 0), 0);
+
+	loop_defer(p.loop, &p.task);
+	loop_settle(p.loop);
+	assert_int_equal(p.calls, 2);
+
+	loop_send(p.loop, &p.message);
+	assert_int_equal(is_readable(fd, 0), 1);
+	assert_false(loop_is_stopping(p.loop));
+	loop_turn(p.loop, false);
+	assert_true(loop_is_stopping(p.loop));
+	loop_run(p.loop);
+	assert_false(loop_is_stopping(p.loop));
+	loop_free(p.loop);
+}
+
+static void note_wait(void *context)
+{
+	++*(int *)context;
+}
+
+static void what_is_held_for_the_loop_is_let_go_where_it_sleeps(void **state)
+{
+	int calls = 0;
+	const struct loop_waits waits = { note_wait, note_wait, &calls };
+	struct probe p = { .loop = loop_new() };
+	struct probe quick = { .loop = p.loop, .task.run = stop_in_job };
+
+	(void)state;
+	loop_on_wait(p.loop, &waits);
+	loop_job(p.loop, &quick.task);
+	loop_run(p.loop);
+	assert_int_equal(calls, 0);
+	loop_timer_set(p.loop, &p.timer, clock_monotonic_ns() + NS_PER_MS, stop_when_fired);
+	loop_run(p.loop);
+	assert_true(calls >= 2 && calls % 2 == 0);
+	loop_free(p.loop);
+}
+
 static void caught_signal(int signal, void *context)
 {
 	struct probe *p = context;
@@ -313,6 +436,9 @@ int main(void)
 		cmocka_unit_test(tasks_run_once_in_order_and_may_queue_others),
 		cmocka_unit_test(messages_arrive_once_and_in_order),
 		cmocka_unit_test(messages_sent_before_a_stop_are_run),
+		cmocka_unit_test(jobs_run_one_after_the_other_also_while_one_waits),
+		cmocka_unit_test(the_descriptor_tells_of_timers_messages_and_nudges),
+		cmocka_unit_test(what_is_held_for_the_loop_is_let_go_where_it_sleeps),
 		cmocka_unit_test(signals_arrive_on_the_loop),
 	};
 
