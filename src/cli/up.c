@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cli/folder.h"
 #include "cli/options.h"
 #include "cli/serving.h"
 #include "kube/auth/pki.h"
@@ -22,36 +23,17 @@ enum { API_BODY_BYTES = 3 << 20, API_COMPRESSION_LEAST = 128 << 10 };
 struct up {
 	const struct cli_call *call;
 	const struct up_options *options;
-	const char *folder, *store_folder, *kubeconfig;
+	const char *folder, *store_folder, *kubeconfig, *url;
 	struct metrics *metrics;
 	struct pki *pki;
 	struct server *server;
 	struct store *store;
 	struct kube *kube;
 	int64_t started_ns;
+	size_t objects; /* in the store, as it was opened */
 };
 
 /* ---- folders ---- */
-
-static const char *path_join(struct arena *arena, const char *folder, const char *name, struct error *err)
-{
-	return arena_print(arena, err, "%s/%s", folder, name).ptr;
-}
-
-/* --data-dir, else the user's folder for data (XDG Base Directory Specification). */
-static const char *folder_find(const struct up_options *o, struct arena *arena, struct error *err)
-{
-	const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-
-	if (o->data_dir)
-		return o->data_dir;
-	if (data && data[0] == '/')
-		return path_join(arena, data, "hythe", err);
-	if (home && home[0])
-		return path_join(arena, home, ".local/share/hythe", err);
-	error_set(err, ERROR_INVALID, "there is no $HOME to keep data in: say --data-dir");
-	return NULL;
-}
 
 static bool folder_make(const char *path, struct error *err)
 {
@@ -74,11 +56,11 @@ static bool folders_open(struct up *u, struct error *err)
 {
 	struct arena *arena = u->call->arena;
 
-	u->folder = folder_find(u->options, arena, err);
+	u->folder = data_folder(u->options->data_dir, arena, err);
 	if (!u->folder || !folder_make(u->folder, err))
 		return false;
-	u->store_folder = path_join(arena, u->folder, "store", err);
-	u->kubeconfig = path_join(arena, u->folder, "kubeconfig", err);
+	u->store_folder = data_path(u->folder, "store", arena, err);
+	u->kubeconfig = data_path(u->folder, "kubeconfig", arena, err);
 	return u->store_folder && u->kubeconfig;
 }
 
@@ -111,6 +93,17 @@ static const char *const *names_of(struct up *u, struct error *err)
 	return names;
 }
 
+/* The server names its own flag where an address is taken; here that is another. */
+static bool name_the_flag(struct error *err)
+{
+	struct span flag = SPAN("--listen");
+	size_t len = strlen(err->message);
+
+	if (err->code == ERROR_ALREADY_EXISTS && span_ends(span_of(err->message), flag))
+		(void)snprintf(err->message + len, sizeof(err->message) - len, "-api");
+	return false;
+}
+
 static bool server_open(struct up *u, struct error *err)
 {
 	const struct up_options *o = u->options;
@@ -134,7 +127,7 @@ static bool server_open(struct up *u, struct error *err)
 
 	config.limits.body_bytes = API_BODY_BYTES;
 	u->server = server_new(&config, err);
-	return u->server != NULL;
+	return u->server || name_the_flag(err);
 }
 
 static bool store_begin(struct up *u, struct error *err)
@@ -148,6 +141,7 @@ static bool store_begin(struct up *u, struct error *err)
 	config.history_ns = u->options->history_ms * NS_PER_MS;
 	kube_prepare_store(&config);
 	u->store = store_open(&config, err);
+	u->objects = u->store ? store_count(u->store, SPAN("/")) : 0;
 	return u->store != NULL;
 }
 
@@ -211,48 +205,99 @@ static bool up_start(struct up *u, struct error *err)
 {
 	struct arena *arena = u->call->arena;
 	const char *const *names;
-	const char *url;
 
 	if (!options_check(u->options, err) || !folders_open(u, err))
 		return false;
 	names = names_of(u, err);
-	u->pki = names ? pki_open(path_join(arena, u->folder, "pki", err), names, err) : NULL;
+	u->pki = names ? pki_open(data_path(u->folder, "pki", arena, err), names, err) : NULL;
 	if (!u->pki || !server_open(u, err) || !store_begin(u, err) || !kube_begin(u, err))
 		return false;
-	url = url_of(u, 0, err);
-	return url && pki_write_kubeconfig(u->pki, u->kubeconfig, url, err) && server_start(u->server, err);
+	u->url = url_of(u, 0, err);
+	return u->url && pki_write_kubeconfig(u->pki, u->kubeconfig, u->url, err) && server_start(u->server, err);
 }
 
 /* ---- what it prints ---- */
 
+/* What somebody should know who did not read all flags. */
+static size_t warnings_of(const struct up *u, const char *ret[3])
+{
+	size_t count = 0;
+
+	if (u->options->authorization == 1)
+		ret[count++] = "authorization is off: everybody with credentials may do all";
+	if (u->options->durability != 0)
+		ret[count++] = "writes are answered before they are durable: a loss of power loses the last of them";
+	for (size_t i = 0; i < u->options->listen_api.count; i++) {
+		if (is_loopback(u->options->listen_api.items[i]))
+			continue;
+		ret[count++] = "the API is reached from other machines";
+		break;
+	}
+	return count;
+}
+
+static void announce_json(const struct up *u, struct buffer *out)
+{
+	struct json_writer w = json_writer(out);
+	const char *warnings[3];
+	size_t count = warnings_of(u, warnings);
+	struct error err = { 0 };
+
+	json_open_object(&w);
+	json_key(&w, SPAN("version"));
+	json_string(&w, SPAN(HYTHE_VERSION));
+	json_key(&w, SPAN("api"));
+	json_string(&w, span_of(u->url));
+	json_key(&w, SPAN("listen"));
+	json_open_array(&w);
+	for (size_t i = 0; i < u->options->listen_api.count; i++)
+		json_string(&w, span_of(url_of((struct up *)u, i, &err)));
+	json_close_array(&w);
+	json_key(&w, SPAN("dataDir"));
+	json_string(&w, span_of(u->folder));
+	json_key(&w, SPAN("kubeconfig"));
+	json_string(&w, span_of(u->kubeconfig));
+	json_key(&w, SPAN("objects"));
+	json_int64(&w, (int64_t)u->objects);
+	json_key(&w, SPAN("startMilliseconds"));
+	json_int64(&w, (clock_monotonic_ns() - u->started_ns) / NS_PER_MS);
+	json_key(&w, SPAN("warnings"));
+	json_open_array(&w);
+	for (size_t i = 0; i < count; i++)
+		json_string(&w, span_of(warnings[i]));
+	json_close_array(&w);
+	json_close_object(&w);
+	buffer_byte(out, '\n');
+}
+
+static void announce_text(const struct up *u, struct buffer *out)
+{
+	const char *warnings[3];
+	size_t count = warnings_of(u, warnings);
+	struct error err = { 0 };
+
+	buffer_print(out, "hythe " HYTHE_VERSION " is up after %lld ms\n",
+		     (long long)((clock_monotonic_ns() - u->started_ns) / NS_PER_MS));
+	for (size_t i = 0; i < u->options->listen_api.count; i++)
+		buffer_print(out, "  api         %s (Kubernetes API)\n", url_of((struct up *)u, i, &err));
+	buffer_print(out, "  data        %s (%zu objects)\n  kubeconfig  %s\n  metrics     %s/metrics\n", u->folder,
+		     u->objects, u->kubeconfig, u->url);
+	for (size_t i = 0; i < count; i++)
+		buffer_print(out, "  warning     %s\n", warnings[i]);
+	buffer_print(out, "Try:\n  KUBECONFIG=%s kubectl get namespaces\n", u->kubeconfig);
+}
+
 static void announce(const struct up *u)
 {
-	struct error err = { 0 };
 	struct buffer out;
 
 	buffer_init(&out, KIB(64));
-	if (u->options->as_json) {
-		struct json_writer w = json_writer(&out);
-
-		json_open_object(&w);
-		json_key(&w, SPAN("api"));
-		json_string(&w, span_of(url_of((struct up *)u, 0, &err)));
-		json_key(&w, SPAN("dataDir"));
-		json_string(&w, span_of(u->folder));
-		json_key(&w, SPAN("kubeconfig"));
-		json_string(&w, span_of(u->kubeconfig));
-		json_close_object(&w);
-		buffer_byte(&out, '\n');
-	} else if (u->options->quiet) {
-		buffer_print(&out, "%s\n", url_of((struct up *)u, 0, &err));
-	} else {
-		buffer_print(&out, "hythe " HYTHE_VERSION " is up after %lld ms\n",
-			     (long long)((clock_monotonic_ns() - u->started_ns) / NS_PER_MS));
-		for (size_t i = 0; i < u->options->listen_api.count; i++)
-			buffer_print(&out, "  api         %s (Kubernetes API)\n", url_of((struct up *)u, i, &err));
-		buffer_print(&out, "  data        %s\n  kubeconfig  %s\nTry:\n  KUBECONFIG=%s kubectl get namespaces\n",
-			     u->folder, u->kubeconfig, u->kubeconfig);
-	}
+	if (u->options->as_json)
+		announce_json(u, &out);
+	else if (u->options->quiet)
+		buffer_print(&out, "%s\n", u->url);
+	else
+		announce_text(u, &out);
 	(void)fwrite(out.ptr, 1, out.len, stdout);
 	(void)fflush(stdout); /* nobody listening to it is no reason not to serve */
 	buffer_done(&out);
@@ -270,6 +315,9 @@ static void certificates_renew(void *context)
 		log_error("up", "the old certificate goes on", LOG_TEXT("error", err.message));
 	else if (is_renewed)
 		log_info("up", "certificate renewed");
+	err = (struct error){ 0 };
+	if (!pki_admin_is_fresh(u->pki) && !pki_write_kubeconfig(u->pki, u->kubeconfig, u->url, &err))
+		log_error("up", "the old kubeconfig goes on", LOG_TEXT("error", err.message));
 }
 
 static void up_free(struct up *u)

@@ -508,6 +508,7 @@ void call_handle(struct request *req)
 			path_serve(call);
 		return;
 	}
+	meter_begin(call);
 	if (!access_check(call) || !kind_find(call) || !accept_read(call) || !options_read(call))
 		return;
 	if (!include_check(call))

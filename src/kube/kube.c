@@ -55,6 +55,7 @@ struct kube *kube_new(const struct kube_config *config, struct error *err)
 	k->watches = watch_set_new(k);
 	k->discovery = discovery_new(k);
 	k->documents = documents_new(k);
+	k->meter = meter_new(config->metrics);
 	/* What writes go through comes before what writes. */
 	k->quotas = quotas_new(k, err);
 	k->conversions = conversions_new(k);
@@ -104,6 +105,7 @@ void kube_free(struct kube *k)
 	definitions_free(k->definitions);
 	discovery_free(k->discovery);
 	documents_free(k->documents);
+	meter_free(k->meter);
 	fair_free(k->fair);
 	while (k->free_calls) {
 		struct call *call = k->free_calls;

@@ -21,6 +21,7 @@
  *	scale.c       the scale subresource
  *	discovery.c   which kinds there are, told to clients
  *	documents.c   OpenAPI
+ *	meter.c       what is counted, and told under /metrics
  *	paths.c       what is no resource: version, health, OpenID
  *	collector.c   dependents of what is deleted
  *	namespaces.c  what each namespace gets, and its end
@@ -46,6 +47,7 @@ struct collector;
 struct definitions;
 struct discovery;
 struct documents;
+struct meter;
 struct namespaces;
 struct watch_set;
 struct fair_client;
@@ -280,6 +282,8 @@ void scale_get(struct call *call);
 void scale_write(struct call *call);
 void path_serve(struct call *call); /* no resource */
 void discovery_serve(struct call *call, struct span *segments, size_t count);
+void meter_begin(struct call *call); /* a resource is asked for: counted when it is answered */
+void meter_serve(struct call *call);
 void documents_serve(struct call *call, struct span *segments, size_t count); /* OpenAPI */
 
 /* change.c: what create, update and delete share. change.object, old, base_record and so on are set. */
@@ -348,6 +352,7 @@ struct kube {
 	struct conversions *conversions; /* crd/convert.h */
 	struct discovery *discovery;
 	struct documents *documents;
+	struct meter *meter; /* NULL: nothing is counted */
 	struct auth *auth;
 	node_answer nodes; /* subresource.h */
 	void *nodes_context;
@@ -360,6 +365,7 @@ struct kube {
 
 struct watch_set *watch_set_new(struct kube *k);
 void watch_set_free(struct watch_set *s);
+size_t watch_set_count(const struct watch_set *s);
 void watch_set_end(struct watch_set *s);       /* all of them end in good order */
 void watch_set_end_stale(struct watch_set *s); /* those of custom kinds that are not served any more, or anew */
 struct collector *collector_new(struct kube *k, struct error *err);
@@ -373,6 +379,9 @@ struct discovery *discovery_new(struct kube *k);
 void discovery_free(struct discovery *d);
 struct documents *documents_new(struct kube *k);
 void documents_free(struct documents *d);
+/* NULL for no metrics. */
+struct meter *meter_new(struct metrics *metrics);
+void meter_free(struct meter *m);
 
 /* A write of the server's own that has not begun: options may be set before call->run(call). */
 struct call *kube_write_prepare(struct kube *k, const struct kube_write *w);

@@ -106,9 +106,11 @@ static void root_serve(struct call *call)
 		buffer_print(out, ",\"/apis/%s/%s\"", (*kind)->group, (*kind)->version);
 		last = *kind;
 	}
-	buffer_append(out,
-		      SPAN(",\"/healthz\",\"/livez\",\"/openapi/v2\",\"/openapi/v3\",\"/openid/v1/jwks\",\"/readyz\","
-			   "\"/version\"]}\n"));
+	buffer_append(
+	    out,
+	    SPAN(
+		",\"/healthz\",\"/livez\",\"/metrics\",\"/openapi/v2\",\"/openapi/v3\",\"/openid/v1/jwks\",\"/readyz\","
+		"\"/version\"]}\n"));
 	answer_out(call, 200);
 }
 
@@ -140,6 +142,10 @@ void path_serve(struct call *call)
 	}
 	if (!count) {
 		root_serve(call);
+		return;
+	}
+	if (count == 1 && span_equal(segments[0], SPAN("metrics"))) {
+		meter_serve(call);
 		return;
 	}
 	if (span_equal(segments[0], SPAN("hythe"))) {

@@ -152,6 +152,11 @@ static void watching_end(struct watching *w)
 		request_end(req, NULL, 0);
 }
 
+size_t watch_set_count(const struct watch_set *s)
+{
+	return s->count;
+}
+
 void watch_set_end(struct watch_set *s)
 {
 	while (s->first) {

@@ -210,6 +210,11 @@ static bool admin_ensure(struct pki *p, struct error *err)
 	return pair_make(&p->admin, &wish, &p->authority, err);
 }
 
+bool pki_admin_is_fresh(const struct pki *p)
+{
+	return p->admin.certificate && certificate_is_fresh(p->admin.certificate);
+}
+
 /* ---- the key of tokens ---- */
 
 static void *token_key_make(void *context)

@@ -27,6 +27,9 @@ struct span pki_ca_pem(const struct pki *p);
 /* Makes the server's certificate again when less than a third of its life is left, or a name is missing; *ret_renewed tells. */
 bool pki_renew(struct pki *p, bool *ret_renewed, struct error *err);
 
+/* False: the administrator's certificate is near its end, and a kubeconfig with a new one is to be written. */
+bool pki_admin_is_fresh(const struct pki *p);
+
 /* Writes a kubeconfig (mode 0600) for the administrator (CN kubernetes-admin, O system:masters) with everything in it. */
 bool pki_write_kubeconfig(struct pki *p, const char *path, const char *server_url, struct error *err);
 
