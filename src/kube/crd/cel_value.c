@@ -710,20 +710,12 @@ bool cel_is_equal(struct cel_call *c, const struct cel_value *a, const struct ce
 
 #define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
 
-/* A double beside an integer; the integer as sign and amount, so that no digit is lost. */
+/* A double beside an integer: as doubles, as cel-go compares them. */
 static int order_mixed(double d, bool is_negative, uint64_t amount)
 {
 	double other = is_negative ? -(double)amount : (double)amount;
-	uint64_t whole;
 
-	if (d < -9223372036854775808.0)
-		return -1;
-	if (d >= 18446744073709551616.0)
-		return 1;
-	if (d != trunc(d) || (d < 0) != is_negative)
-		return ORDER(d, other);
-	whole = (uint64_t)fabs(d);
-	return is_negative ? ORDER(amount, whole) : ORDER(whole, amount);
+	return ORDER(d, other);
 }
 
 static bool order_numbers(const struct cel_value *a, const struct cel_value *b, int *ret)
