@@ -136,21 +136,41 @@ struct value *value_set(struct value *object, struct span key, struct value v, s
 	return &m->value;
 }
 
+/* Takes a member out of the table: what stands behind it in its run moves up, so that it is still found. */
+static void slots_remove(struct value *object, uint32_t index)
+{
+	uint32_t *slots = object->object.slots, mask = slot_mask(object);
+	uint32_t hole = (uint32_t)span_hash(object->object.members[index].key) & mask;
+
+	while (slots[hole] != index + 1)
+		hole = (hole + 1) & mask;
+	for (uint32_t at = (hole + 1) & mask; slots[at]; at = (at + 1) & mask) {
+		uint32_t home = (uint32_t)span_hash(object->object.members[slots[at] - 1].key) & mask;
+
+		if (hole <= at ? hole < home && home <= at : hole < home || home <= at)
+			continue;
+		slots[hole] = slots[at];
+		hole = at;
+	}
+	slots[hole] = 0;
+}
+
 bool value_remove(struct value *object, struct span key)
 {
 	struct value_member *m = value_is(object, VALUE_OBJECT) ? member_find(object, key) : NULL;
-	uint32_t behind;
+	uint32_t index, behind;
 
 	if (!m)
 		return false;
-	behind = object->object.count - (uint32_t)(m - object->object.members) - 1;
+	index = (uint32_t)(m - object->object.members);
+	behind = object->object.count - index - 1;
+	if (object->object.slots) {
+		slots_remove(object, index);
+		for (uint32_t i = 0; behind && i <= slot_mask(object); i++) /* those behind move by one */
+			object->object.slots[i] -= object->object.slots[i] > index + 1;
+	}
 	memmove(m, m + 1, behind * sizeof(*m));
 	object->object.count--;
-	if (object->object.slots) { /* indices have moved */
-		memset(object->object.slots, 0, (size_t)object->object.capacity * 2 * sizeof(*object->object.slots));
-		for (uint32_t i = 0; i < object->object.count; i++)
-			slots_add(object, i);
-	}
 	return true;
 }
 

@@ -193,6 +193,33 @@ static void objects_under_one_key_become_one_where_that_is_asked_for(void **stat
 			    "{\"d\":{\"a\":3,\"e\":{\"x\":1,\"y\":2},\"b\":2},\"l\":[2]}");
 }
 
+static void members_of_large_objects_are_found_while_others_go(void **state)
+{
+	enum { MEMBERS = 500 };
+	struct value v = value_object();
+	uint32_t left = MEMBERS;
+
+	(void)state;
+	for (int i = 0; i < MEMBERS; i++)
+		assert_non_null(value_set(&v, arena_print(&arena, &err, "k%d", i), value_int(i), &arena, &err));
+	for (int i = 0; i < MEMBERS; i++) {
+		int gone = i * 7919 % MEMBERS;
+
+		assert_true(value_remove(&v, arena_print(&arena, &err, "k%d", gone)));
+		assert_int_equal(v.object.count, --left);
+		for (int j = 0; j < MEMBERS; j += 17) {
+			char name[16];
+			int len = snprintf(name, sizeof(name), "k%d", i * 31 % MEMBERS + j);
+			struct value *found = value_get(&v, span_from(name, (size_t)len));
+			bool is_there = false;
+
+			for (uint32_t m = 0; m < v.object.count; m++)
+				is_there |= span_equal(v.object.members[m].key, span_from(name, (size_t)len));
+			assert_int_equal(found != NULL, is_there);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +229,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(items_go_in_and_out, begin, end),
 		cmocka_unit_test_setup_teardown(equality_knows_no_order_of_members_but_types, begin, end),
 		cmocka_unit_test_setup_teardown(keys_that_come_twice_are_told_with_their_path, begin, end),
+		cmocka_unit_test_setup_teardown(members_of_large_objects_are_found_while_others_go, begin, end),
 		cmocka_unit_test_setup_teardown(objects_under_one_key_become_one_where_that_is_asked_for, begin, end),
 		cmocka_unit_test_setup_teardown(bad_texts_are_errors_with_their_place, begin, end),
 		cmocka_unit_test_setup_teardown(members_are_made_where_they_are_missing, begin, end),
