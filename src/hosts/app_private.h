@@ -110,10 +110,10 @@ static inline bool app_is_here(const struct app_host *a)
 }
 
 void exchange_drop(hythe_exchange *x);
-void exchange_post(hythe_exchange *x);              /* with its lock held, which it gives back */
+void exchange_post(hythe_exchange *x); /* with its lock held, which it gives back */
 /* On the thread that drives, and unlocked: a whole answer without a copy of it. */
-void exchange_answer_here(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers, size_t count,
-			  const void *bytes, size_t size);
+void exchange_answer_here(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers,
+			  size_t count, const void *bytes, size_t size);
 void exchange_done(hythe_exchange *x, bool is_cut); /* on the loop: ends the answer, and lets go */
 bool exchange_head(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers, size_t count);
 void exchange_add(hythe_exchange *x, const void *bytes, size_t size); /* with its lock held */

@@ -41,7 +41,7 @@ struct hythe_host {
 	struct hythe_app app;
 	struct app_host *app_host;
 
-	int adopt_fd;  /* the connection with a hythe in front, until the server has it; its end ends the host */
+	int adopt_fd; /* the connection with a hythe in front, until the server has it; its end ends the host */
 	int direct_fd; /* the socket by which that one passes clients' connections on (net/direct.h), until it is in use */
 
 	bool has_log; /* a setting changes the process's log */
