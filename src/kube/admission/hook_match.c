@@ -2,6 +2,7 @@
 /* hook_match - which webhooks a change concerns. Facts: k8s.io/apiserver admission/plugin/webhook/generic, predicates. */
 #include "kube/admission/hooks.h"
 #include "kube/admission/review.h"
+#include "kube/crd/convert.h"
 #include "kube/kinds/kinds.h"
 #include "kube/kube.h"
 
@@ -149,6 +150,12 @@ const struct value *hook_convert(const struct value *object, const struct kind *
 
 	if (!object || from == to)
 		return object;
+	if (from->is_custom && convert_is_by_webhook(from)) {
+		error_set(err, ERROR_UNIMPLEMENTED,
+			  "the object would have to be converted by a webhook to %s first, which admission does not do",
+			  to->version);
+		return NULL;
+	}
 	other = ARENA_NEW(arena, struct value, err);
 	if (!other || !value_copy(object, arena, other, err))
 		return NULL;
