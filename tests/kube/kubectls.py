@@ -11,7 +11,7 @@ from building import alone
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "hythe-kubectl"
 MINORS = range(27, 34)
-BUILT_IN_CI = 33
+BUILT = 33  # whatever else there is
 MAIN = """// SPDX-License-Identifier: Apache-2.0
 package main
 
