@@ -5,8 +5,6 @@
 #include "kube/auth/auth.h"
 #include "kube/crd/crd.h"
 
-#include "base/number.h"
-
 #include <ctype.h>
 #include <stdlib.h>
 
@@ -104,100 +102,23 @@ bool user_copy(const struct user *from, struct arena *arena, struct user *ret, s
 
 /* ---- the form of the answer ---- */
 
-struct accepted {
-	struct span type, as, version, group;
-	double quality;
-};
-
-static struct accepted accept_parse(struct span range)
-{
-	struct accepted a = { .type = span_trim(span_cut(&range, ';')), .quality = 1 };
-
-	while (range.len) {
-		struct span value = span_trim(span_cut(&range, ';'));
-		struct span name = span_trim(span_cut(&value, '='));
-
-		if (span_equal(name, SPAN("as")))
-			a.as = span_trim(value);
-		else if (span_equal(name, SPAN("v")))
-			a.version = span_trim(value);
-		else if (span_equal(name, SPAN("g")))
-			a.group = span_trim(value);
-		else if (span_equal(name, SPAN("q")) && !number_parse_double(span_trim(value), &a.quality))
-			a.quality = 1;
-	}
-	return a;
-}
-
-static bool is_json_range(struct span type)
-{
-	return span_equal(type, SPAN("application/json")) || span_equal(type, SPAN("*/*")) ||
-	       span_equal(type, SPAN("application/*"));
-}
-
-static bool is_form_version(struct span version)
-{
-	return span_equal(version, SPAN("v1")) || span_equal(version, SPAN("v1beta1"));
-}
-
-static bool accept_takes(struct call *call, const struct accepted *a)
-{
-	static const struct {
-		const char *as;
-		enum form form;
-	} forms[] = { { "Table", FORM_TABLE },
-		      { "PartialObjectMetadata", FORM_PARTIAL },
-		      { "PartialObjectMetadataList", FORM_PARTIAL_LIST } };
-	bool is_yaml = span_equal(a->type, SPAN("application/yaml"));
-
-	if (!is_json_range(a->type) && !is_yaml)
-		return false;
-	if (!a->as.len) {
-		call->is_yaml = is_yaml;
-		call->form = FORM_OBJECT;
-		return true;
-	}
-	if (!span_equal(a->group, SPAN("meta.k8s.io")))
-		return false;
-	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
-		if (span_equal(a->as, span_of(forms[i].as)) && is_form_version(a->version)) {
-			call->is_yaml = is_yaml;
-			call->form = forms[i].form;
-			call->is_beta_form = !span_equal(a->version, SPAN("v1"));
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool is_known_type(struct span type)
-{
-	return is_json_range(type) || span_equal(type, SPAN("application/yaml")) ||
-	       span_equal(type, SPAN("application/vnd.kubernetes.protobuf"));
-}
-
-/* False: answered with 406. Of the ranges that can be given the best wins, of equal ones the first. */
+/* False: answered with 406. */
 static bool accept_read(struct call *call)
 {
-	struct span header = request_header(call->base.req, SPAN("accept")), rest = header;
-	bool is_known = false;
-	double best = 0;
+	struct span header = request_header(call->base.req, SPAN("accept"));
+	struct accepting choice;
 
 	if (!span_trim(header).len)
 		return true;
-	while (rest.len) {
-		struct accepted a = accept_parse(span_cut(&rest, ','));
-
-		if (a.quality > best && accept_takes(call, &a))
-			best = a.quality;
-		is_known |= is_known_type(a.type);
-	}
-	if (best > 0)
+	if (accept_choose(header, &choice)) {
+		call->form = choice.form;
+		call->is_yaml = choice.is_yaml;
+		call->is_beta_form = choice.is_beta_form;
 		return true;
-	call->is_yaml = false;
+	}
 	if (!call->is_resource)
 		return true;
-	if (is_known)
+	if (choice.is_known)
 		answer_message(call, 406, "NotAcceptable",
 			       "only the following media types are accepted: application/json, application/yaml, "
 			       "application/vnd.kubernetes.protobuf");

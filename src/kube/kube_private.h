@@ -8,6 +8,7 @@
  *	notes.c       what the store keeps of each object for look-ups: labels, owners
  *	path.c        a URL as verb, kind, namespace, name
  *	options.c     what the query asks for
+ *	accept.c      the form that a client wants
  *	call.c        one request: who asks, may they, which verb runs
  *	fair.c        whose turn it is
  *	status.c      answers, and failures as a Status
@@ -137,6 +138,14 @@ struct options {
 /* ---- answers: status.c ---- */
 
 enum form { FORM_OBJECT, FORM_TABLE, FORM_PARTIAL, FORM_PARTIAL_LIST };
+
+/* What a header Accept asks for: of the ranges that can be given the best, of equal ones the first. False: none can; then is_known tells
+ * whether it had a media type that others can be given in. accept.c */
+struct accepting {
+	enum form form;
+	bool is_yaml, is_beta_form, is_known;
+};
+bool accept_choose(struct span header, struct accepting *ret);
 
 /* A Status to be; zeros are left out. */
 struct status {
