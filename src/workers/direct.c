@@ -349,7 +349,7 @@ static void message_take(struct giver *g, const struct direct_message *m, struct
 		break;
 	case DIRECT_FULL:
 		g->most = g->lent_count - (g->lent_count > 0);
-		/* fallthrough */
+		__attribute__((fallthrough));
 	case DIRECT_BACK:
 		l = loan_of(g, m->slot);
 		if (l && l->is_late)
