@@ -714,6 +714,8 @@ static uint64_t walk(struct cel_call *c, const struct cel_value *v)
 {
 	uint64_t sum = 0;
 
+	if (++c->work > CEL_WORK_MAX)
+		return UINT64_MAX;
 	switch (v->kind) {
 	case CEL_STRING:
 	case CEL_BYTES:

@@ -19,12 +19,12 @@ static bool spend(struct evaluator *e, uint64_t cost)
 	if (__builtin_add_overflow(e->cost, cost, &e->cost))
 		e->cost = UINT64_MAX;
 	e->call.left = e->cost < e->limit ? e->limit - e->cost : 0;
-	return e->cost <= e->limit && !e->call.err->code;
+	return e->cost <= e->limit && e->call.work <= CEL_WORK_MAX && !e->call.err->code;
 }
 
 static bool is_over(const struct evaluator *e)
 {
-	return e->cost > e->limit || e->call.err->code;
+	return e->cost > e->limit || e->call.work > CEL_WORK_MAX || e->call.err->code;
 }
 
 /* ---- selecting ---- */

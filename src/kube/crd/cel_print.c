@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TEXT_MAX = 16 * 1024 * 1024, PRECISION_MAX = 1000 };
+enum { TEXT_MAX = 1024 * 1024, PRECISION_MAX = 1000 };
 
 /* Shortest form as Go's strconv.FormatFloat(d, 'g', -1, 64). */
 struct span cel_double_print(double d, struct arena *arena, struct error *err)

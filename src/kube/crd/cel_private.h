@@ -104,12 +104,15 @@ void cel_cost(struct cel_program *p, struct arena *arena, struct error *err);
 
 /* ---- functions ---- */
 
+enum { CEL_WORK_MAX = 20000000 };
+
 struct cel_call { /* of one call while it is evaluated */
 	struct arena *arena;
 	struct error *err;
 	const struct cel_node *node;
 	uint64_t cost; /* what the function asks for itself, see cost_by in the table */
 	uint64_t left; /* cost that is left: loops inside a function stop there */
+	uint64_t work; /* values compared or hashed so far: one list may hold another twice, and so on */
 };
 
 typedef struct cel_value (*cel_function)(struct cel_call *c, const struct cel_value *args);

@@ -229,6 +229,8 @@ static uint64_t hash(struct cel_call *c, const struct cel_value *v)
 {
 	uint64_t h = 0;
 
+	if (++c->work > CEL_WORK_MAX)
+		return 0;
 	switch (v->kind) {
 	case CEL_INT:
 		return hash_number((double)v->integer);
@@ -658,6 +660,8 @@ struct cel_value cel_equal(struct cel_call *c, const struct cel_value *a, const 
 {
 	struct cel_value order;
 
+	if (++c->work > CEL_WORK_MAX)
+		return cel_fail(SPAN("operation cancelled: actual cost limit exceeded"));
 	if (a->kind == CEL_ERROR || b->kind == CEL_ERROR)
 		return a->kind == CEL_ERROR ? *a : *b;
 	if (is_number(a) && is_number(b)) {
