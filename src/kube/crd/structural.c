@@ -197,10 +197,10 @@ static bool pattern_read(struct compiler *c, struct openapi_schema *s, struct sp
 		*p = (struct pattern){ .text = text->string, .hash = hash, .next = c->patterns };
 		p->regex = cel_regex_new(text->string, c->arena, &err);
 		if (!p->regex) {
-			cause_invalid(
-			    c->change, path_print(c->change, SPAN_FMT ".pattern", SPAN_ARG(path)), text,
-			    path_print(c->change, "must be a valid regular expression, but isn't: %s", err.message)
-				.ptr);
+			cause_invalid(c->change, path_print(c->change, SPAN_FMT ".pattern", SPAN_ARG(path)), text,
+				      arena_print(c->change->arena, c->change->err,
+						  "must be a valid regular expression, but isn't: %s", err.message)
+					  .ptr);
 			return false;
 		}
 		c->patterns = p;

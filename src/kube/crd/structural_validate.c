@@ -42,7 +42,8 @@ static struct span field_of(struct validation *d, struct span path)
 {
 	if (!d->prefix.len || !path.len)
 		return path.len ? path : d->prefix;
-	return path_print(d->change, SPAN_FMT "." SPAN_FMT, SPAN_ARG(d->prefix), SPAN_ARG(path));
+	return arena_print(d->change->arena, d->change->err, SPAN_FMT "." SPAN_FMT, SPAN_ARG(d->prefix),
+			   SPAN_ARG(path));
 }
 
 /* 1.0 is told as 1. */
