@@ -39,6 +39,9 @@ static void autoscaler_defaults(struct change *c)
 {
 	struct value *spec;
 
+	/* Before empty lists are dropped: policies that are there and empty are a fault. */
+	if (get(get(c->object, "spec"), "behavior"))
+		behavior_defaults(c, get(get(c->object, "spec"), "behavior"));
 	shape(c);
 	spec = ensure(c, c->object, "spec");
 	default_int(c, spec, "minReplicas", 1);
@@ -55,8 +58,6 @@ static void autoscaler_defaults(struct change *c)
 		if (list)
 			(void)value_append(list, metric, c->arena, c->err);
 	}
-	if (get(spec, "behavior"))
-		behavior_defaults(c, get(spec, "behavior"));
 }
 
 /* ---- checks ---- */
@@ -142,7 +143,9 @@ static void check_source(struct change *c, const struct at *at, const struct val
 				       "must specify a positive target averageValue");
 	} else if (!get(target, "averageValue") && !get(target, "value")) {
 		fault_required(c, AT(AT(at, "target"), "averageValue"),
-			       "must set either a target value for metric or a per-pod target");
+			       strcmp(name, "object") == 0
+				   ? "must set either a target value or averageValue"
+				   : "must set either a target value for metric or a per-pod target");
 	}
 }
 

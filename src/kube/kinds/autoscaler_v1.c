@@ -173,15 +173,60 @@ static bool metrics_convert(const struct work *w, const struct value *list, bool
 
 /* ---- the behavior, in JSON of a Go struct without names of its own: "ScaleUp" ---- */
 
-static bool capitals_change(const struct work *w, const struct value *v, bool to_capitals, struct value *ret)
+/* Members in the order of the Go struct, with null for what is not there. */
+static bool rules_write(const struct work *w, const struct value *rules, struct value *ret)
+{
+	static const char *const members[][2] = { { "StabilizationWindowSeconds", "stabilizationWindowSeconds" },
+						  { "SelectPolicy", "selectPolicy" } };
+	static const char *const parts[][2] = { { "Type", "type" },
+						{ "Value", "value" },
+						{ "PeriodSeconds", "periodSeconds" } };
+	const struct value *policies = get(rules, "policies");
+	struct value list = value_array();
+
+	*ret = value_null();
+	if (!rules)
+		return true;
+	*ret = value_object();
+	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+		const struct value *v = get(rules, members[i][1]);
+
+		if (!put(w, ret, members[i][0], v ? *v : value_null()))
+			return false;
+	}
+	for (uint32_t i = 0; i < count_of(policies); i++) {
+		struct value policy = value_object();
+
+		for (size_t k = 0; k < ARRAY_LEN(parts); k++) {
+			const struct value *v = get(value_item(policies, i), parts[k][1]);
+
+			if (v && !put(w, &policy, parts[k][0], *v))
+				return false;
+		}
+		if (!value_append(&list, policy, w->arena, w->err))
+			return false;
+	}
+	return put(w, ret, "Policies", policies ? list : value_null()) && put(w, ret, "Tolerance", value_null());
+}
+
+static bool behavior_write(const struct work *w, const struct value *behavior, struct value *ret)
+{
+	struct value up, down;
+
+	*ret = value_object();
+	return rules_write(w, get(behavior, "scaleUp"), &up) && rules_write(w, get(behavior, "scaleDown"), &down) &&
+	       put(w, ret, "ScaleUp", up) && put(w, ret, "ScaleDown", down);
+}
+
+/* The other way names lose their capitals. */
+static bool capitals_drop(const struct work *w, const struct value *v, struct value *ret)
 {
 	if (v->type == VALUE_ARRAY) {
 		*ret = value_array();
 		for (uint32_t i = 0; i < v->array.count; i++) {
 			struct value item;
 
-			if (!capitals_change(w, value_item(v, i), to_capitals, &item) ||
-			    !value_append(ret, item, w->arena, w->err))
+			if (!capitals_drop(w, value_item(v, i), &item) || !value_append(ret, item, w->arena, w->err))
 				return false;
 		}
 		return true;
@@ -196,10 +241,10 @@ static bool capitals_change(const struct work *w, const struct value *v, bool to
 		struct span key = arena_copy(w->arena, m->key, w->err);
 		struct value item;
 
-		if (!key.ptr || !capitals_change(w, &m->value, to_capitals, &item))
+		if (!key.ptr || !capitals_drop(w, &m->value, &item))
 			return false;
 		if (key.len)
-			((char *)(uintptr_t)key.ptr)[0] = (char)(to_capitals ? key.ptr[0] & ~0x20 : key.ptr[0] | 0x20);
+			((char *)(uintptr_t)key.ptr)[0] = (char)(key.ptr[0] | 0x20);
 		if (item.type != VALUE_NULL && !value_set(ret, key, item, w->arena, w->err))
 			return false;
 	}
@@ -239,6 +284,21 @@ static void notes_drop(struct value *object)
 		drop(metadata, "annotations");
 }
 
+extern const struct kind kind_old_autoscaler;
+
+/* The zeros that one form has and the other leaves out. */
+static bool complete(const struct work *w, const struct kind *kind, struct value *object)
+{
+	struct value *metadata;
+
+	if (!schema_complete(type_find(span_of(kind->type_name)), object, w->arena, w->err))
+		return false;
+	metadata = get(object, "metadata");
+	if (value_is(value_get(metadata, SPAN("creationTimestamp")), VALUE_NULL))
+		(void)value_remove(metadata, SPAN("creationTimestamp"));
+	return true;
+}
+
 /* ---- v1 to v2 ---- */
 
 static bool cpu_make(const struct work *w, int64_t percent, bool is_status, struct value *ret)
@@ -270,7 +330,7 @@ static bool spec_to_v2(const struct work *w, struct value *object, const struct 
 	if (!put(w, spec, "metrics", metrics))
 		return false;
 	return !note_read(w, annotations, BEHAVIOR, VALUE_OBJECT, &others) ||
-	       (capitals_change(w, &others, false, &behavior) && put(w, spec, "behavior", behavior));
+	       (capitals_drop(w, &others, &behavior) && put(w, spec, "behavior", behavior));
 }
 
 static bool status_to_v2(const struct work *w, struct value *object, const struct value *annotations)
@@ -305,7 +365,8 @@ static bool to_v2(struct value *object, struct arena *arena, struct error *err)
 	if (!spec_to_v2(&w, object, &copy) || !status_to_v2(&w, object, &copy))
 		return false;
 	notes_drop(object);
-	return put(&w, object, "apiVersion", value_string(SPAN("autoscaling/v2")));
+	return put(&w, object, "apiVersion", value_string(SPAN("autoscaling/v2"))) &&
+	       complete(&w, &kind_autoscaler, object);
 }
 
 /* ---- v2 to v1 ---- */
@@ -340,8 +401,8 @@ static bool spec_to_v1(const struct work *w, struct value *object)
 	if (count_of(&others) && !note_write(w, object, SPECS, &others))
 		return false;
 	spec = get(object, "spec");
-	if (get(spec, "behavior") && (!capitals_change(w, get(spec, "behavior"), true, &behavior) ||
-				      !note_write(w, object, BEHAVIOR, &behavior)))
+	if (get(spec, "behavior") &&
+	    (!behavior_write(w, get(spec, "behavior"), &behavior) || !note_write(w, object, BEHAVIOR, &behavior)))
 		return false;
 	spec = get(object, "spec");
 	drop(spec, "metrics");
@@ -381,7 +442,8 @@ static bool to_v1(struct value *object, struct arena *arena, struct error *err)
 
 	notes_drop(object);
 	return spec_to_v1(&w, object) && status_to_v1(&w, object) &&
-	       put(&w, object, "apiVersion", value_string(SPAN("autoscaling/v1")));
+	       put(&w, object, "apiVersion", value_string(SPAN("autoscaling/v1"))) &&
+	       complete(&w, &kind_old_autoscaler, object);
 }
 
 /* ---- the kind ---- */
@@ -439,7 +501,6 @@ static void old_autoscaler_row(const struct value *o, int64_t now_ns, struct val
 		autoscaler_row(&copy, now_ns, cells, arena);
 }
 
-extern const struct kind kind_old_autoscaler;
 const struct kind kind_old_autoscaler = {
 	.group = "autoscaling",
 	.version = "v1",

@@ -281,8 +281,8 @@ static void check_finalizers(struct change *c, const struct at *at, const struct
 	if (has_orphan && has_foreground)
 		fault_invalid(c, at, finalizers, "finalizer orphan and foregroundDeletion cannot be both set");
 	/* Kinds of the extensions server, and those that it brings, take any name. */
-	for (uint32_t i = 0; !c->kind->is_custom && strcmp(c->kind->group, "apiextensions.k8s.io") != 0 &&
-			     i < count_of(finalizers);
+	for (uint32_t i = 0;
+	     !c->kind->is_custom && strcmp(c->kind->group, "apiextensions.k8s.io") != 0 && i < count_of(finalizers);
 	     i++) {
 		struct span s = text_of(value_item(finalizers, i));
 
@@ -528,7 +528,10 @@ static const char *near_words(struct span s)
 void check_far_ip(struct change *c, const struct at *at, const struct value *v)
 {
 	const char *words = near_words(text_of(v));
+	struct span s = text_of(v);
 
+	if (words && strcmp(words, "may not be unspecified") == 0)
+		words = detail_print(c, "%s (" SPAN_FMT ")", words, SPAN_ARG(s));
 	if (words)
-		fault_invalid_text(c, at, text_of(v), words);
+		fault_invalid_text(c, at, s, words);
 }

@@ -57,6 +57,16 @@ static void core_event_validate(struct change *c)
 	check_reporter(c, "reportingComponent");
 }
 
+static void check_series(struct change *c)
+{
+	const struct value *series = get(c->object, "series");
+
+	if (series && get_int(series, "count", 0) < 2)
+		fault_invalid_text(c, AT(NULL, "series.count"), SPAN(""), "should be at least 2");
+	if (series && get_text(series, "lastObservedTime").len == 0)
+		fault_required(c, AT(NULL, "series.lastObservedTime"), "");
+}
+
 static void check_new_event(struct change *c)
 {
 	static const char *const types[] = { "Normal", "Warning", NULL };
@@ -66,12 +76,8 @@ static void check_new_event(struct change *c)
 		    { "deprecatedLastTimestamp", "lastTimestamp" },
 		    { "deprecatedCount", "count" } };
 	struct span type = get_text(c->object, "type");
-	const struct value *series = get(c->object, "series"), *source = get(c->object, "deprecatedSource");
+	const struct value *source = get(c->object, "deprecatedSource");
 
-	if (series && get_int(series, "count", 0) < 2)
-		fault_invalid_text(c, AT(NULL, "series.count"), SPAN(""), "should be at least 2");
-	if (series && get_text(series, "lastObservedTime").len == 0)
-		fault_required(c, AT(NULL, "series.lastObservedTime"), "");
 	if (get_text(c->object, "eventTime").len == 0)
 		fault_required(c, AT(NULL, "eventTime"), "");
 	if (!text_is_one_of(type, types))
@@ -101,6 +107,7 @@ static void new_event_validate(struct change *c)
 	check_namespace(c, get(c->object, "regarding"));
 	check_reporter(c, "reportingController");
 	check_metadata(c, name_check_subdomain);
+	check_series(c);
 	if (!c->old)
 		check_new_event(c);
 	for (size_t i = 0; c->old && i < ARRAY_LEN(fixed); i++)

@@ -132,7 +132,8 @@ static void check_job_spec(struct change *c, const struct at *at, const struct v
 					      "maxFailedIndexes" };
 	static const char *const modes[] = { "NonIndexed", "Indexed", NULL },
 				 *const policies[] = { "OnFailure", "Never", NULL },
-				 *const replacements[] = { "TerminatingOrFailed", "Failed", NULL };
+				 *const replacements[] = { "Failed", "TerminatingOrFailed", NULL },
+				 *const failed[] = { "Failed", NULL };
 	const struct value *policy = get(get(get(spec, "template"), "spec"), "restartPolicy");
 	const struct at *here = AT(AT(AT(at, "template"), "spec"), "restartPolicy");
 
@@ -143,8 +144,10 @@ static void check_job_spec(struct change *c, const struct at *at, const struct v
 	check_one_of_or_absent(c, AT(at, "completionMode"), get(spec, "completionMode"), modes);
 	check_indexes(c, at, spec);
 	check_job_policies(c, at, spec);
+	if (get(spec, "managedBy"))
+		check_domain_path(c, AT(at, "managedBy"), get_text(spec, "managedBy"));
 	check_one_of_or_absent(c, AT(at, "podReplacementPolicy"), get(spec, "podReplacementPolicy"),
-			       get(spec, "podFailurePolicy") ? replacements + 1 : replacements);
+			       get(spec, "podFailurePolicy") ? failed : replacements);
 	pod_template_check(c, AT(at, "template"), get(spec, "template"));
 	if (text_of(policy).len == 0 || is_text(policy, "Always"))
 		fault_required(c, here, "valid values: \"OnFailure\", \"Never\"");
@@ -207,8 +210,11 @@ static void check_job_update(struct change *c, const struct at *at, const struct
 			  get_int(spec, "completions", 0) == get_int(spec, "parallelism", 0);
 	bool may_place = is_suspended(c->old) && !get(get(c->old, "status"), "startTime");
 
-	if (!is_elastic)
+	if (!is_text(get(spec, "completionMode"), "Indexed"))
 		check_same(c, AT(at, "completions"), get(old, "completions"), get(spec, "completions"));
+	else if (!is_same(get(old, "completions"), get(spec, "completions")) && !is_elastic)
+		fault_invalid(c, AT(at, "completions"), get(spec, "completions"),
+			      "can only be modified in tandem with spec.parallelism");
 	check_selector_same(c, AT(at, "selector"), get(old, "selector"), get(spec, "selector"));
 	if (!may_place && !is_same(get(old, "template"), get(spec, "template")))
 		fault_invalid(c, AT(at, "template"), get(spec, "template"), "field is immutable");
@@ -216,18 +222,10 @@ static void check_job_update(struct change *c, const struct at *at, const struct
 		check_same(c, AT(at, members[i]), get(old, members[i]), get(spec, members[i]));
 }
 
-static void job_validate(struct change *c)
+static void check_job(struct change *c, const struct at *at, const struct value *spec)
 {
-	const struct value *spec = get(c->object, "spec"), *selector = get(spec, "selector");
-	const struct at *at = AT(NULL, "spec");
+	const struct value *selector = get(spec, "selector");
 
-	check_metadata(c, name_check_subdomain);
-	if (change_is_status(c))
-		return;
-	if (!c->old) {
-		check_generated(c, spec);
-		check_generated_selector(c, spec);
-	}
 	check_job_spec(c, at, spec);
 	if (!selector)
 		fault_required(c, AT(at, "selector"), "");
@@ -237,6 +235,21 @@ static void job_validate(struct change *c)
 		fault_labels(c, AT(AT(AT(at, "template"), "metadata"), "labels"),
 			     value_find(spec, "template.metadata.labels"),
 			     "`selector` does not match template `labels`");
+}
+
+static void job_validate(struct change *c)
+{
+	const struct value *spec = get(c->object, "spec");
+	const struct at *at = AT(NULL, "spec");
+
+	check_metadata(c, name_check_subdomain);
+	if (change_is_status(c))
+		return;
+	check_generated(c, spec);
+	check_generated_selector(c, spec);
+	/* The real server looks twice at what is changed, and tells faults twice. */
+	for (int i = 0; i < (c->old ? 2 : 1); i++)
+		check_job(c, at, spec);
 	if (c->old)
 		check_job_update(c, at, spec);
 	/* As above; where pods have none of their own, only what is stored shows them. */

@@ -161,6 +161,7 @@ bool cidr_is_fine(struct span s);
 int cidr_family(struct span s); /* 4 or 6; 0: it is none */
 /* Is it a part of the other and smaller? */
 bool cidr_is_inside(struct span inner, struct span outer);
+void check_domain_path(struct change *c, const struct at *at, struct span s); /* "acme.io/foo" */
 void check_cidr(struct change *c, const struct at *at, struct span s);
 const char *name_check_config_key(struct span s);
 const char *name_check_env(struct span s);

@@ -241,7 +241,7 @@ static void ingress_class_defaults(struct change *c)
 }
 
 /* "acme.io/foo" */
-static void check_domain_path(struct change *c, const struct at *at, struct span s)
+void check_domain_path(struct change *c, const struct at *at, struct span s)
 {
 	size_t slash = span_index(s, '/');
 	struct span host = span_first(s, slash);
@@ -400,13 +400,12 @@ static void check_peer(struct change *c, const struct at *at, const struct value
 		fault_forbidden(c, at, "may not specify both ipBlock and another peer");
 }
 
-static void network_policy_validate(struct change *c)
+static void check_policy(struct change *c)
 {
 	static const char *const types[] = { "Ingress", "Egress", NULL };
 	const struct value *spec = get(c->object, "spec"), *list = get(spec, "policyTypes");
 	const struct at *at = AT(NULL, "spec");
 
-	check_metadata(c, name_check_subdomain);
 	check_selector(c, AT(at, "podSelector"), get(spec, "podSelector"));
 	for (size_t d = 0; d < ARRAY_LEN(directions); d++) {
 		const struct value *rules = get(spec, directions[d].rules);
@@ -423,11 +422,20 @@ static void network_policy_validate(struct change *c)
 		}
 	}
 	if (count_of(list) > 2) {
-		fault_invalid(c, AT(at, "policyTypes"), list, "may not specify more than two policyTypes");
+		fault_typed_strings(c, AT(at, "policyTypes"), "networking.PolicyType", list,
+				    "may not specify more than two policyTypes");
 		return;
 	}
 	for (uint32_t i = 0; i < count_of(list); i++)
 		check_one_of_or_absent(c, AT_INDEX(AT(at, "policyTypes"), i), value_item(list, i), types);
+}
+
+static void network_policy_validate(struct change *c)
+{
+	check_metadata(c, name_check_subdomain);
+	/* The real server looks twice at what is changed, and tells faults twice. */
+	for (int i = 0; i < (c->old ? 2 : 1); i++)
+		check_policy(c);
 }
 
 static void network_policy_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena)

@@ -123,10 +123,11 @@ static void node_validate(struct change *c)
 	check_taints(c, AT(AT(NULL, "metadata"), "taints"), get(spec, "taints"));
 	check_amounts(c, AT(AT(NULL, "status"), "capacity"), get(get(c->object, "status"), "capacity"));
 	check_amounts(c, AT(AT(NULL, "status"), "allocatable"), get(get(c->object, "status"), "allocatable"));
-	if (!c->old) {
-		check_pod_cidrs(c, AT(AT(NULL, "spec"), "podCIDRs"), get(spec, "podCIDRs"));
+	check_pod_cidrs(c, AT(AT(NULL, "spec"), "podCIDRs"), get(spec, "podCIDRs"));
+	if (!c->old)
 		return;
-	}
+	/* The real server looks twice at what is changed, and tells faults twice. */
+	check_taints(c, AT(AT(NULL, "metadata"), "taints"), get(spec, "taints"));
 	check_addresses(c, AT(AT(NULL, "status"), "addresses"), get(get(c->object, "status"), "addresses"));
 	if (count_of(get(old, "podCIDRs")) && !is_same(get(old, "podCIDRs"), get(spec, "podCIDRs")))
 		fault_forbidden(c, AT(AT(NULL, "spec"), "podCIDRs"),

@@ -127,14 +127,12 @@ static bool list_names(const struct value *list, struct span name)
 	return false;
 }
 
-static void add_names(struct text *t, const struct value *list)
+static void add_names(struct text *t, const struct value *list, bool is_first)
 {
-	text_add(t, SPAN("["));
 	for (uint32_t i = 0; i < count_of(list); i++) {
-		text_add(t, i ? SPAN(" ") : SPAN(""));
+		text_add(t, i || !is_first ? SPAN(" ") : SPAN(""));
 		text_add(t, get_text(value_item(list, i), "name"));
 	}
-	text_add(t, SPAN("]"));
 }
 
 /* The container that is meant. False: refused. */
@@ -153,14 +151,11 @@ static bool container_find(struct kube_call *call, const struct value *pod, stru
 	}
 	if (ret->len == 0) {
 		text_addf(&t, "a container name must be specified for pod " SPAN_FMT, SPAN_ARG(call->name));
-		if (count_of(containers)) {
-			text_add(&t, SPAN(", choose one of: "));
-			add_names(&t, containers);
-		}
-		if (count_of(get(spec, "initContainers"))) {
-			text_add(&t, SPAN(" or one of the init containers: "));
-			add_names(&t, get(spec, "initContainers"));
-		}
+		text_add(&t, SPAN(", choose one of: ["));
+		add_names(&t, get(spec, "initContainers"), true);
+		add_names(&t, containers, count_of(get(spec, "initContainers")) == 0);
+		add_names(&t, get(spec, "ephemeralContainers"), false);
+		text_add(&t, SPAN("]"));
 		refuse_bad(call, text_span(&t));
 		return false;
 	}

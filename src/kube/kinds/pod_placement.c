@@ -139,9 +139,22 @@ static bool spread_repeats(const struct value *list, uint32_t index)
 	return false;
 }
 
+static void check_label_keys(struct change *c, const struct at *at, const struct value *keys,
+			     const struct value *selector)
+{
+	if (!count_of(keys))
+		return;
+	if (!selector)
+		fault_forbidden(c, at, "must not be specified when labelSelector is not set");
+	for (uint32_t i = 0; i < count_of(keys); i++)
+		check_name(c, AT_INDEX(at, i), value_item(keys, i), name_check_qualified);
+}
+
 void pod_spread_check(struct change *c, const struct at *at, const struct value *list)
 {
-	static const char *const actions[] = { "DoNotSchedule", "ScheduleAnyway", NULL };
+	static const char *const actions[] = { "DoNotSchedule", "ScheduleAnyway", NULL }, *const honors[] = { "Honor",
+													      "Ignore",
+													      NULL };
 
 	for (uint32_t i = 0; i < count_of(list); i++) {
 		const struct value *one = value_item(list, i), *skew = get(one, "maxSkew"),
@@ -169,6 +182,9 @@ void pod_spread_check(struct change *c, const struct at *at, const struct value 
 			    c, AT(here, "minDomains"), domains,
 			    detail_print(c, "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not " SPAN_FMT,
 					 SPAN_ARG(action)));
+		check_one_of_or_absent(c, AT(here, "nodeAffinityPolicy"), get(one, "nodeAffinityPolicy"), honors);
+		check_one_of_or_absent(c, AT(here, "nodeTaintsPolicy"), get(one, "nodeTaintsPolicy"), honors);
+		check_label_keys(c, AT(here, "matchLabelKeys"), get(one, "matchLabelKeys"), get(one, "labelSelector"));
 		check_selector(c, AT(here, "labelSelector"), get(one, "labelSelector"));
 	}
 }

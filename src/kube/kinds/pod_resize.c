@@ -42,6 +42,8 @@ bool pod_part_prepare(struct change *c)
 	now = copy_of(c, get(c->old, "spec"));
 	if (is_part(c, "ephemeralcontainers")) {
 		carry(c, &now, wanted, "ephemeralContainers");
+	} else if (count_of(get(&now, "containers")) != count_of(get(wanted, "containers"))) {
+		carry(c, &now, wanted, "containers"); /* to be refused */
 	} else {
 		take_resources(c, get(&now, "containers"), get(wanted, "containers"));
 		take_resources(c, get(&now, "initContainers"), get(wanted, "initContainers"));
@@ -162,6 +164,10 @@ static void check_resize(struct change *c, const struct at *at)
 		fault_invalid_text(c, at, quality, "Pod QOS Class may not change as a result of resizing");
 	was = get(old, "containers");
 	is = get(now, "containers");
+	if (count_of(was) != count_of(is)) {
+		fault_forbidden(c, AT(at, "containers"), "containers may not be added or removed on resize");
+		return;
+	}
 	for (uint32_t i = 0; i < count_of(was); i++)
 		check_container(c, AT_INDEX(AT(at, "containers"), i), value_item(was, i), value_item(is, i));
 	was = get(old, "initContainers");

@@ -87,6 +87,21 @@ static void check_claim(struct change *c, const struct at *at, const struct valu
 	check_needed(c, at, v, "claimName");
 }
 
+static void check_volume_field(struct change *c, const struct at *at, const struct value *ref)
+{
+	static const char *const paths[] = { "metadata.annotations", "metadata.labels", "metadata.name",
+					     "metadata.namespace",   "metadata.uid",    NULL };
+	struct span s = get_text(ref, "fieldPath");
+
+	if (s.len == 0)
+		fault_required(c, AT(at, "fieldPath"), "");
+	else if (!text_is_one_of(s, paths) && !span_starts(s, SPAN("metadata.labels['")) &&
+		 !span_starts(s, SPAN("metadata.annotations['")))
+		fault_invalid(
+		    c, AT(at, "fieldPath"), get(ref, "fieldPath"),
+		    detail_print(c, "error converting fieldPath: field label not supported: " SPAN_FMT, SPAN_ARG(s)));
+}
+
 static void check_downward_files(struct change *c, const struct at *at, const struct value *items)
 {
 	for (uint32_t i = 0; i < count_of(items); i++) {
@@ -99,6 +114,8 @@ static void check_downward_files(struct change *c, const struct at *at, const st
 					   "fieldRef and resourceFieldRef can not be specified simultaneously");
 		else if (!get(item, "fieldRef") && !get(item, "resourceFieldRef"))
 			fault_required(c, at, "one of fieldRef and resourceFieldRef is required");
+		else if (get(item, "fieldRef"))
+			check_volume_field(c, AT(at, "fieldRef"), get(item, "fieldRef"));
 		check_mode(c, AT(at, "mode"), get(item, "mode"));
 	}
 }

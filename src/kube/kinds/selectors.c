@@ -37,7 +37,7 @@ void check_selector(struct change *c, const struct at *at, const struct value *s
 void check_selector_same(struct change *c, const struct at *at, const struct value *old, const struct value *now)
 {
 	if (!is_same(old, now))
-		fault_printed(c, at, selector_print_go(c, now), "field is immutable");
+		fault_printed(c, at, now ? selector_print_go(c, now) : SPAN("\"null\""), "field is immutable");
 }
 
 static bool requirement_matches(const struct value *r, const struct value *labels)

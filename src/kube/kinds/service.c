@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* service - Service of core/v1: its addresses and ports are given by the server (cluster_ip.h) when all else is fine. */
+#include "kube/kinds/service.h"
 #include "kube/kinds/cluster_ip.h"
 #include "kube/kinds/kinds.h"
 #include "kube/kinds/node_services.h"
@@ -299,6 +300,22 @@ static void check_type(struct change *c, const struct at *at, const struct value
 	}
 }
 
+static void check_family(struct change *c, const struct at *at, const struct value *families, uint32_t index,
+			 const struct value *ip)
+{
+	struct span text = text_of(ip);
+	bool is_four = is_ipv4(text), is_six = is_ipv6(text);
+
+	if (index >= count_of(families))
+		return;
+	if (is_text(value_item(families, index), "IPv6") && is_four)
+		fault_invalid(c, at, ip,
+			      detail_print(c, "expected an IPv6 value as indicated by `ipFamilies[%u]`", index));
+	else if (is_text(value_item(families, index), "IPv4") && is_six)
+		fault_invalid(c, at, ip,
+			      detail_print(c, "expected an IPv4 value as indicated by `ipFamilies[%u]`", index));
+}
+
 static void check_addresses(struct change *c, const struct at *at, const struct value *spec)
 {
 	static const char *const families[] = { "IPv4", "IPv6", NULL }, *const policies[] = { "PreferDualStack",
@@ -315,8 +332,13 @@ static void check_addresses(struct change *c, const struct at *at, const struct 
 		fault_invalid(c, AT(at, "clusterIPs"), ips, "first value must match `clusterIP`");
 	else if (!one.len && count_of(ips))
 		fault_invalid(c, AT(at, "clusterIPs"), ips, "must be empty when `clusterIP` is not specified");
-	for (uint32_t i = 0; i < count_of(list); i++)
+	for (uint32_t i = 0; i < count_of(list); i++) {
 		check_one_of(c, AT_INDEX(AT(at, "ipFamilies"), i), value_item(list, i), families);
+		for (uint32_t k = 0; k < i; k++) {
+			if (value_equal(value_item(list, k), value_item(list, i)))
+				fault_duplicate(c, AT_INDEX(AT(at, "ipFamilies"), i), value_item(list, i));
+		}
+	}
 	check_one_of_or_absent(c, AT(at, "ipFamilyPolicy"), get(spec, "ipFamilyPolicy"), policies);
 	for (uint32_t i = 0; i < count_of(ips); i++) {
 		if (i == 0 && is_text(value_item(ips, 0), "None")) {
@@ -325,6 +347,7 @@ static void check_addresses(struct change *c, const struct at *at, const struct 
 			continue;
 		}
 		check_ip(c, AT_INDEX(AT(at, "clusterIPs"), i), value_item(ips, i));
+		check_family(c, AT_INDEX(AT(at, "clusterIPs"), i), list, i, value_item(ips, i));
 	}
 	if (count_of(ips) > 2)
 		fault_invalid(c, AT(at, "clusterIPs"), ips, "may only hold up to 2 values");
@@ -503,6 +526,7 @@ static void service_validate(struct change *c)
 	struct value *spec = get(c->object, "spec");
 	const struct value *ports = get(spec, "ports"), *external = get(spec, "externalIPs");
 	const struct at *at = AT(NULL, "spec");
+	size_t before;
 
 	check_metadata(c, name_check_1035);
 	if (change_is_status(c)) {
@@ -511,14 +535,15 @@ static void service_validate(struct change *c)
 					"may only be used when `spec.type` is 'LoadBalancer'");
 		return;
 	}
-	if (c->old)
-		check_service_update(c, at, spec);
 	check_type(c, at, spec);
 	for (uint32_t i = 0; i < count_of(ports); i++)
 		check_service_port(c, AT_INDEX(AT(at, "ports"), i), ports, i);
 	check_labels(c, AT(at, "selector"), get(spec, "selector"));
 	check_affinity(c, at, spec);
+	before = c->cause_count;
 	check_addresses(c, at, spec);
+	if (c->old && c->cause_count == before)
+		check_service_update(c, at, spec);
 	for (uint32_t i = 0; i < count_of(external); i++) {
 		size_t faults = c->cause_count;
 
@@ -544,65 +569,6 @@ static void service_validate(struct change *c)
 		take_address(c, at, spec);
 		take_node_ports(c, at, spec);
 	}
-}
-
-/* ---- the row ---- */
-
-static void add_texts(struct text *t, const struct value *list, const char *member)
-{
-	for (uint32_t i = 0; i < count_of(list); i++) {
-		const struct value *item = value_item(list, i);
-		struct span s = member ? get_text(item, member) : text_of(item);
-
-		if (!s.len && member)
-			s = get_text(item, "hostname");
-		text_add(t, t->len && s.len ? SPAN(",") : SPAN(""));
-		text_add(t, s);
-	}
-}
-
-static struct value cell_external(const struct value *o, struct arena *arena)
-{
-	const struct value *spec = get(o, "spec");
-	struct text t = { .arena = arena };
-
-	if (has_type(spec, "ExternalName"))
-		return cell_text(get_text(spec, "externalName"));
-	if (has_type(spec, "LoadBalancer"))
-		add_texts(&t, value_find(o, "status.loadBalancer.ingress"), "ip");
-	add_texts(&t, get(spec, "externalIPs"), NULL);
-	if (t.len)
-		return cell_text(text_span(&t));
-	return cell_text(has_type(spec, "LoadBalancer") ? SPAN("<pending>") : SPAN("<none>"));
-}
-
-static struct value cell_ports(const struct value *ports, struct arena *arena)
-{
-	struct text t = { .arena = arena };
-
-	for (uint32_t i = 0; i < count_of(ports); i++) {
-		const struct value *port = value_item(ports, i);
-
-		text_addf(&t, "%s%lld", i ? "," : "", (long long)get_int(port, "port", 0));
-		if (get_int(port, "nodePort", 0))
-			text_addf(&t, ":%lld", (long long)get_int(port, "nodePort", 0));
-		text_add(&t, SPAN("/"));
-		text_add(&t, get_text(port, "protocol"));
-	}
-	return cell_text(t.len ? text_span(&t) : SPAN("<none>"));
-}
-
-static void service_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena)
-{
-	const struct value *spec = get(o, "spec"), *ips = get(spec, "clusterIPs");
-
-	cells[0] = cell_name(o);
-	cells[1] = cell_text(get_text(spec, "type"));
-	cells[2] = cell_text(count_of(ips) ? text_of(value_item(ips, 0)) : SPAN("<none>"));
-	cells[3] = cell_external(o, arena);
-	cells[4] = cell_ports(get(spec, "ports"), arena);
-	cells[5] = cell_age(o, now_ns, arena);
-	cells[6] = cell_labels(get(spec, "selector"), arena);
 }
 
 static const struct column service_columns[] = {

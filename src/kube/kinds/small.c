@@ -4,18 +4,22 @@
 
 /* ---- Lease of coordination.k8s.io/v1 ---- */
 
+/* Elections by strategy are off: what is written of them is dropped. */
+static void lease_prepare(struct change *c)
+{
+	drop(get(c->object, "spec"), "strategy");
+	drop(get(c->object, "spec"), "preferredHolder");
+	shape(c);
+}
+
 static void lease_validate(struct change *c)
 {
-	static const char *const strategies[] = { "OldestEmulationVersion", NULL };
 	const struct value *spec = get(c->object, "spec");
 	const struct at *at = AT(NULL, "spec");
 
 	check_metadata(c, name_check_subdomain);
 	check_positive(c, AT(at, "leaseDurationSeconds"), get(spec, "leaseDurationSeconds"));
 	check_not_negative(c, AT(at, "leaseTransitions"), get(spec, "leaseTransitions"));
-	check_one_of_or_absent(c, AT(at, "strategy"), get(spec, "strategy"), strategies);
-	if (get_text(spec, "preferredHolder").len && get_text(spec, "strategy").len == 0)
-		fault_forbidden(c, AT(at, "preferredHolder"), "may only be specified if `strategy` is defined");
 }
 
 static void lease_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena)
@@ -43,7 +47,7 @@ const struct kind kind_lease = {
 	.type_name = "io.k8s.api.coordination.v1.Lease",
 	.columns = lease_columns,
 	.defaults = shape,
-	.prepare = shape,
+	.prepare = lease_prepare,
 	.validate = lease_validate,
 	.row = lease_row,
 };

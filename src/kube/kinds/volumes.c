@@ -87,6 +87,7 @@ static void check_claim_update(struct change *c, const struct at *at, const stru
 	const struct value *old = get(c->old, "spec"), *size = get(get(get(spec, "resources"), "requests"), "storage");
 	const struct value *had = get(get(get(old, "resources"), "requests"), "storage");
 	struct value rest = copy_of(c, spec);
+	int64_t milli = 0;
 	int order;
 
 	if (get_text(old, "volumeName").len == 0)
@@ -100,7 +101,10 @@ static void check_claim_update(struct change *c, const struct at *at, const stru
 		    c, at,
 		    "spec is immutable after creation except resources.requests and volumeAttributesClassName for "
 		    "bound claims");
-	if (quantity_compare(text_of(size), text_of(had), &order) && order < 0)
+	/* A claim may shrink again while nothing has that size yet. */
+	if (quantity_compare(text_of(size), text_of(had), &order) && order < 0 &&
+	    quantity_parse(value_find_string(c->old, "status.capacity.storage"), &milli) && milli > 0 &&
+	    quantity_compare(text_of(size), value_find_string(c->old, "status.capacity.storage"), &order) && order <= 0)
 		fault_forbidden(c, AT(AT(AT(at, "resources"), "requests"), "storage"),
 				"field can not be less than status.capacity");
 	check_same(c, AT(NULL, "volumeMode"), get(old, "volumeMode"), get(spec, "volumeMode"));
@@ -248,10 +252,11 @@ static void check_path_on_host(struct change *c, const struct at *at, const stru
 	static const char *const types[] = { "BlockDevice", "CharDevice",   "Directory", "DirectoryOrCreate",
 					     "File",        "FileOrCreate", "Socket",    NULL };
 
-	if (get_text(source, "path").len == 0)
+	if (get_text(source, "path").len == 0) {
 		fault_required(c, AT(at, "path"), "");
-	else
-		check_back_steps(c, AT(at, "path"), get_text(source, "path"));
+		return;
+	}
+	check_back_steps(c, AT(at, "path"), get_text(source, "path"));
 	if (get_text(source, "type").len)
 		check_one_of(c, AT(at, "type"), get(source, "type"), types);
 }
@@ -276,10 +281,24 @@ static void check_local(struct change *c, const struct at *at, const struct valu
 		check_back_steps(c, AT(at, "path"), get_text(source, "path"));
 }
 
+static struct span in_small(struct change *c, struct span s)
+{
+	struct span copy = arena_copy(c->arena, s, c->err);
+
+	for (size_t i = 0; i < copy.len; i++) {
+		if (copy.ptr[i] >= 'A' && copy.ptr[i] <= 'Z')
+			((char *)(uintptr_t)copy.ptr)[i] = (char)(copy.ptr[i] + 32);
+	}
+	return copy;
+}
+
 static void check_csi(struct change *c, const struct at *at, const struct value *source)
 {
-	if (get_text(source, "driver").len == 0)
+	struct value driver = value_string(in_small(c, get_text(source, "driver")));
+
+	if (driver.string.len == 0)
 		fault_required(c, AT(at, "driver"), "");
+	check_name(c, AT(at, "driver"), &driver, name_check_subdomain);
 	if (get_text(source, "volumeHandle").len == 0)
 		fault_required(c, AT(at, "volumeHandle"), "");
 }
@@ -450,17 +469,6 @@ static void class_defaults(struct change *c)
 #define PARAMETERS_MOST      512
 #define PARAMETER_BYTES_MOST KIB(256)
 
-static struct span in_small(struct change *c, struct span s)
-{
-	struct span copy = arena_copy(c->arena, s, c->err);
-
-	for (size_t i = 0; i < copy.len; i++) {
-		if (copy.ptr[i] >= 'A' && copy.ptr[i] <= 'Z')
-			((char *)(uintptr_t)copy.ptr)[i] = (char)(copy.ptr[i] + 32);
-	}
-	return copy;
-}
-
 static void check_parameters(struct change *c, const struct value *parameters)
 {
 	const struct at *at = AT(NULL, "parameters");
@@ -479,6 +487,23 @@ static void check_parameters(struct change *c, const struct value *parameters)
 	}
 	if (bytes > PARAMETER_BYTES_MOST)
 		fault_too_long(c, at, PARAMETER_BYTES_MOST);
+}
+
+static void check_topologies(struct change *c, const struct value *terms)
+{
+	for (uint32_t i = 0; i < count_of(terms); i++) {
+		const struct value *list = get(value_item(terms, i), "matchLabelExpressions");
+		const struct at *at = AT(AT_INDEX(AT(NULL, "allowedTopologies"), i), "matchLabelExpressions");
+
+		for (uint32_t k = 0; k < count_of(list); k++) {
+			const struct value *one = value_item(list, k);
+			const struct at *here = AT_INDEX(at, k);
+
+			check_name(c, AT(here, "key"), get(one, "key"), name_check_qualified);
+			if (!count_of(get(one, "values")))
+				fault_required(c, AT(here, "values"), "");
+		}
+	}
 }
 
 static void class_validate(struct change *c)
@@ -506,6 +531,7 @@ static void class_validate(struct change *c)
 		check_name(c, AT(NULL, "provisioner"), &small, name_check_qualified);
 	}
 	check_parameters(c, get(c->object, "parameters"));
+	check_topologies(c, get(c->object, "allowedTopologies"));
 	check_one_of_or_absent(c, AT(NULL, "reclaimPolicy"), get(c->object, "reclaimPolicy"), policies);
 	check_one_of(c, AT(NULL, "volumeBindingMode"), get(c->object, "volumeBindingMode"), modes);
 }

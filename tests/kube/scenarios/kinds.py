@@ -278,3 +278,195 @@ def quotas_and_limits(s):
     s.prepare("DELETE", s.core("pods", "p") + "?gracePeriodSeconds=0", may_fail=True)
 
 
+
+
+# ---- what people get wrong most, several faults in one object where they meet ----
+
+MORE = {
+    "small-pod": [
+        [(C0 + "ports", [{"containerPort": 80, "hostPort": 80}, {"containerPort": 81, "hostPort": 80}])], [(C0 + "ports", [{"containerPort": 80, "name": "80"}, {"containerPort": -1}])],
+        [(C0 + "resources", {"limits": {"cpu": "1"}, "requests": {"cpu": "500m", "memory": "1Gi", "example.com/gpu": "1"}})], [(C0 + "resources", {"limits": {"example.com/gpu": "0.5"}})],
+        [(C0 + "resources", {"limits": {"hugepages-2Mi": "4Mi"}})], [(C0 + "resources", {"requests": {"memory": "1500m"}})], [(C0 + "resources", {"claims": [{"name": "c"}]})],
+        [(C0 + "livenessProbe", {"exec": {"command": []}})], [(C0 + "livenessProbe", {"tcpSocket": {"port": "no such port!"}})], [(C0 + "livenessProbe", {"httpGet": {"port": 80, "scheme": "FTP", "httpHeaders": [{"name": "bad header", "value": "x"}]}})],
+        [(C0 + "readinessProbe", {"grpc": {"port": 0}, "timeoutSeconds": -1, "failureThreshold": -1, "initialDelaySeconds": -1})], [(C0 + "readinessProbe", {"httpGet": {"port": 80}, "terminationGracePeriodSeconds": 5})],
+        [(C0 + "startupProbe", {"httpGet": {"port": 80}, "successThreshold": 5})], [(C0 + "livenessProbe", {"httpGet": {"port": 80}, "terminationGracePeriodSeconds": 0})],
+        [(C0 + "lifecycle", {"postStart": {"exec": {"command": []}}, "preStop": {"httpGet": {"port": 0}, "tcpSocket": {"port": 1}}})], [(C0 + "lifecycle", {"preStop": {"sleep": {"seconds": 100}}})],
+        [(C0 + "env", [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "", "key": ""}}}, {"name": "Y", "valueFrom": {"resourceFieldRef": {"resource": "limits.disk"}}}])],
+        [(C0 + "env", [{"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['a b']"}}}])], [(C0 + "env", [{"name": "X", "valueFrom": {"fieldRef": {"apiVersion": "v2", "fieldPath": "metadata.name"}}}])],
+        [(C0 + "envFrom", [{}, {"configMapRef": {"name": "a"}, "secretRef": {"name": "b"}}, {"prefix": "a=b", "secretRef": {"name": "Bad_"}}])],
+        [(C0 + "volumeMounts", [{"name": "v", "mountPath": "/a", "subPath": "../x"}, {"name": "v", "mountPath": "/b", "subPath": "a", "subPathExpr": "b"}, {"name": "v", "mountPath": "/c:d"}]), ("spec.volumes", [{"name": "v", "emptyDir": {}}])],
+        [(C0 + "volumeMounts", [{"name": "v", "mountPath": "/a", "mountPropagation": "Bidirectional"}]), ("spec.volumes", [{"name": "v", "emptyDir": {}}])],
+        [("spec.volumes", [{"name": "Bad_", "emptyDir": {}}, {"name": "m", "configMap": {}}, {"name": "s", "secret": {}}, {"name": "c", "persistentVolumeClaim": {}}, {"name": "n", "nfs": {}}])],
+        [("spec.volumes", [{"name": "m", "configMap": {"name": "m", "defaultMode": 1000, "items": [{"key": "", "path": ""}, {"key": "a", "path": "../x", "mode": -1}, {"key": "b", "path": "/x"}]}}])],
+        [("spec.volumes", [{"name": "h", "hostPath": {"path": "/a/../b", "type": "Bogus"}}, {"name": "e", "emptyDir": {"sizeLimit": "-1"}}, {"name": "p", "projected": {"sources": [{"serviceAccountToken": {"path": "", "expirationSeconds": 5}}]}}])],
+        [("spec.volumes", [{"name": "p", "projected": {"sources": [{"configMap": {"name": "a", "items": [{"key": "k", "path": "x"}]}}, {"secret": {"name": "b", "items": [{"key": "k", "path": "x"}]}}]}}])],
+        [("spec.volumes", [{"name": "d", "downwardAPI": {"items": [{"path": "a"}, {"path": "b", "fieldRef": {"fieldPath": "spec.x"}}, {"path": "..", "fieldRef": {"fieldPath": "metadata.name"}}]}}])],
+        [("spec.volumes", [{"name": "c", "csi": {"driver": "Bad Driver!"}}])], [("spec.volumes", [{"name": "e", "ephemeral": {}}])],
+        [("spec.tolerations", [{"key": "bad key", "operator": "Exists"}, {"key": "k", "operator": "X"}, {"key": "k", "value": "a b"}, {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}])],
+        [("spec.affinity", {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "bad key", "operator": "In"}, {"key": "k", "operator": "Gt", "values": ["a", "b"]}, {"key": "k", "operator": "X"}]}]}}})],
+        [("spec.affinity", {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 0, "preference": {"matchFields": [{"key": "metadata.label", "operator": "In", "values": ["x"]}]}}]}})],
+        [("spec.affinity", {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 101, "podAffinityTerm": {"topologyKey": "", "namespaces": ["Bad_"], "labelSelector": {"matchLabels": {"bad key": "x"}}}}]}})],
+        [("spec.affinity", {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone"}]}})],
+        [("spec.topologySpreadConstraints", [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "minDomains": 2}, {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}])],
+        [("spec.topologySpreadConstraints", [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "minDomains": 0, "nodeAffinityPolicy": "X", "nodeTaintsPolicy": "X", "matchLabelKeys": ["a b"]}])],
+        [("spec.securityContext", {"runAsNonRoot": True, "seccompProfile": {"type": "Localhost"}, "fsGroupChangePolicy": "X", "supplementalGroups": [-1]})], [("spec.securityContext", {"seccompProfile": {"type": "X"}})],
+        [(C0 + "securityContext", {"seccompProfile": {"type": "RuntimeDefault", "localhostProfile": "x"}, "procMount": "X", "runAsGroup": -1})], [(C0 + "securityContext", {"capabilities": {"add": ["CAP_SYS_ADMIN"]}, "allowPrivilegeEscalation": False})],
+        [("spec.hostNetwork", True), (C0 + "ports", [{"containerPort": 80, "hostPort": 81}])], [("spec.hostPID", True), ("spec.shareProcessNamespace", True)], [("spec.dnsPolicy", "None"), ("spec.dnsConfig", {})],
+        [("spec.dnsConfig", {"searches": ["a b"], "options": [{"name": ""}], "nameservers": ["x"]})], [("spec.restartPolicy", "")], [("spec.runtimeClassName", "Bad_")], [("spec.schedulerName", "")],
+        [("spec.initContainers", [{"name": "i", "image": "x", "restartPolicy": "Never"}])], [("spec.initContainers", [{"name": "i", "image": "x", "restartPolicy": "Always", "readinessProbe": {"httpGet": {"port": 0}}}])], [(C0 + "restartPolicy", "Always")],
+        [(C0 + "image", " x ")], [(C0 + "image", "")], [(C0 + "name", "a" * 64)], [("spec.containers", [{"name": "a", "image": "x", "ports": [{"containerPort": 80}]}, {"name": "b", "image": "x", "ports": [{"containerPort": 80, "name": "p"}, {"containerPort": 81, "name": "p"}]}])],
+        [(C0 + "resizePolicy", [{"resourceName": "cpu", "restartPolicy": "X"}, {"resourceName": "disk", "restartPolicy": "NotRequired"}])], [("spec.setHostnameAsFQDN", True), ("spec.hostname", "a" * 64)], [("spec.nodeSelector", {"beta.kubernetes.io/os": "linux"})],
+        [("spec.resources", {"limits": {"cpu": "1"}})], [("spec.hostUsers", False), ("spec.hostNetwork", True)],
+        [("metadata.annotations", {"bad key!": "x"})], [("metadata.finalizers", ["nodomain"])], [("metadata.ownerReferences", [{"apiVersion": "v1", "kind": "Pod", "name": "x", "uid": ""}])], [("metadata.generateName", "Bad_")], [("metadata.name", "-bad")],
+    ],
+    "small-deployment": [
+        [("spec.template.spec.containers", [{"name": "a"}]), ("spec.replicas", -1), ("spec.selector.matchLabels", {"app": "other"})], [("spec.template.metadata.labels", {})], [("spec.strategy", {"rollingUpdate": {"maxSurge": -1}})],
+        [("spec.selector.matchLabels", {"app": "a b"})], [("spec.template.spec.volumes", [{"name": "v", "emptyDir": {}}, {"name": "v", "emptyDir": {}}])], [("spec.template.spec.containers.0.imagePullPolicy", "x")], [("metadata.name", "a.b")],
+        [("spec.template.spec.terminationGracePeriodSeconds", -1)], [("spec.template.spec.nodeName", "Bad_")],
+    ],
+    "statefulset": [[("spec.template.spec.restartPolicy", "Never")], [("spec.volumeClaimTemplates.0.spec.accessModes", [])], [("spec.serviceName", "Bad_")], [("spec.ordinals", {"start": -1})], [("spec.minReadySeconds", -1)], [("spec.template.spec.containers", [])], [("metadata.name", "a.b")],
+                    [("spec.updateStrategy", {"type": "OnDelete", "rollingUpdate": {"partition": 1}})], [("spec.selector", ...)]],
+    "daemonset": [[("spec.selector", ...)], [("spec.updateStrategy", {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 1}})], [("spec.updateStrategy", {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "101%"}})], [("spec.minReadySeconds", -1)], [("spec.revisionHistoryLimit", -1)]],
+    "job": [
+        [("spec.completionMode", "Indexed"), ("spec.completions", 5), ("spec.parallelism", 200000)], [("spec.backoffLimitPerIndex", 1)], [("spec.maxFailedIndexes", 1)], [("spec.podReplacementPolicy", "X")], [("spec.managedBy", "nodomain")],
+        [("spec.podFailurePolicy", {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [0]}}, {"action": "", "onExitCodes": {"operator": "X", "values": []}}]})],
+        [("spec.podFailurePolicy", {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "bad type", "status": "X"}]}, {"action": "FailIndex", "onExitCodes": {"containerName": "none", "operator": "NotIn", "values": [2, 1, 1]}}]})],
+        [("spec.successPolicy", {"rules": [{"succeededCount": 1}]})], [("spec.completionMode", "Indexed"), ("spec.completions", 3), ("spec.successPolicy", {"rules": [{"succeededIndexes": "5", "succeededCount": 4}, {}]})], [("spec.successPolicy", {"rules": []}), ("spec.completionMode", "Indexed"), ("spec.completions", 3)],
+        [("spec.template.spec.containers", [])], [("spec.template.spec.restartPolicy", "OnFailure"), ("spec.podFailurePolicy", {"rules": []})], [("metadata.name", "Bad_")], [("spec.template", ...)],
+    ],
+    "cronjob": [[("spec.schedule", "* * *")], [("spec.schedule", "*/0 * * * *")], [("spec.schedule", "5-1 * * * *")], [("spec.schedule", "a * * * *")], [("spec.schedule", "@never")], [("spec.schedule", "@every 1h")], [("spec.timeZone", "")], [("spec.timeZone", "../etc/passwd")],
+                [("spec.failedJobsHistoryLimit", -1), ("spec.concurrencyPolicy", "")], [("spec.jobTemplate.spec.template.spec.containers", [])], [("spec.jobTemplate.spec.selector", {"matchLabels": {"a": "b"}})], [("spec.jobTemplate.spec.backoffLimit", -1)], [("spec.jobTemplate.spec.manualSelector", True)]],
+    "service": [
+        [("spec.ports.0.port", 70000), ("spec.ports.0.name", ""), ("spec.ports.1.protocol", "tcp")], [("spec.ports.0.appProtocol", "bad value!")], [("spec.type", "NodePort"), ("spec.ports.0.nodePort", 30000), ("spec.ports.1.nodePort", 30000), ("spec.ports.1.protocol", "TCP")], [("spec.clusterIPs", ["None", "None"])],
+        [("spec.clusterIP", "None"), ("spec.clusterIPs", ["1.2.3.4"])], [("spec.ipFamilies", ["IPv4", "IPv4"])], [("spec.ipFamilies", ["X"])], [("spec.ipFamilyPolicy", "X")], [("spec.loadBalancerClass", "x")], [("spec.type", "LoadBalancer"), ("spec.loadBalancerClass", "bad class!")],
+        [("spec.healthCheckNodePort", 30000)], [("spec.externalIPs", ["127.0.0.1", "0.0.0.0", "169.254.1.1"])], [("spec.trafficDistribution", "X")], [("spec.allocateLoadBalancerNodePorts", True)], [("spec.sessionAffinity", "ClientIP"), ("spec.sessionAffinityConfig", {"clientIP": {"timeoutSeconds": 100000}})],
+        [("spec.type", "ExternalName"), ("spec.externalName", "Bad_Name"), ("spec.clusterIP", "None")], [("metadata.name", "a" * 64)], [("spec.type", "")],
+    ],
+    "hpa": [[("spec.scaleTargetRef", {"kind": "a/b", "name": ".."})], [("spec.metrics", [{"type": "Pods", "pods": {"metric": {"name": ""}, "target": {"type": "Value", "value": "1"}}}])], [("spec.metrics", [{"type": "External", "external": {"metric": {"name": "x"}, "target": {"type": "Value", "value": "-1"}}}])],
+            [("spec.metrics", [{"type": "Object", "object": {"metric": {"name": "x"}, "describedObject": {"kind": "", "name": ""}, "target": {"type": ""}}}])], [("spec.metrics", [{"type": "ContainerResource", "containerResource": {"name": "cpu", "container": "", "target": {"type": "Utilization"}}}])],
+            [("spec.metrics", [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 5, "averageValue": "1"}}}])], [("spec.behavior", {"scaleUp": {"policies": [], "stabilizationWindowSeconds": -1}, "scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 1801}]}})]],
+    "ingress": [[("spec.rules.0.http.paths.0.backend", {"resource": {"kind": "", "name": ""}})], [("spec.rules.0.http.paths.0.backend", {"service": {"name": "web", "port": {"number": 80}}, "resource": {"kind": "K", "name": "n"}})], [("spec.rules.0.host", "1.2.3.4")], [("spec.rules.0.http.paths", [])],
+                [("spec.defaultBackend", {"service": {"name": "", "port": {"number": 70000}}})], [("spec.rules.0.http.paths.0.path", "/a/./b"), ("spec.rules.0.http.paths.0.pathType", "Exact")], [("spec.tls.0.secretName", "Bad_")], [("spec.rules.0.http.paths.0.path", "relative"), ("spec.rules.0.http.paths.0.pathType", "ImplementationSpecific")]],
+    "networkpolicy": [[("spec.ingress.0.from.0", {"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {}})], [("spec.ingress.0.from.0", {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["x", "10.0.0.0/8"]}})], [("spec.ingress.0.ports.0.protocol", "X")], [("spec.ingress.0.ports.1", {"port": "name", "endPort": 5})],
+                      [("spec.ingress.0.ports.1", {"endPort": 5})], [("spec.podSelector", {"matchExpressions": [{"key": "k", "operator": "X"}]})], [("spec.egress", [{"ports": [{"port": "toolongtoolongtoolong"}]}])], [("spec.policyTypes", ["Ingress", "Egress", "Ingress"])]],
+    "pdb": [[("spec.minAvailable", ...), ("spec.maxUnavailable", "101%")], [("spec.minAvailable", "-1%")], [("spec.selector.matchLabels", {"bad key": "x"})]],
+    "pvc": [[("spec.resources.requests.storage", "-1Gi")], [("spec.dataSource", {"kind": "X", "name": ""})], [("spec.accessModes", ["ReadWriteOncePod", "ReadWriteOnce"])], [("spec.selector", {"matchExpressions": [{"key": "k", "operator": "X"}]})], [("metadata.name", "Bad_")]],
+    "pv": [[("spec.capacity.storage", "0")], [("spec.hostPath", {"path": "", "type": "X"})], [("spec.hostPath", ...), ("spec.local", {"path": "/x"})], [("spec.hostPath", ...), ("spec.csi", {})], [("spec.accessModes", ["X"])], [("spec.nodeAffinity", {"required": {"nodeSelectorTerms": []}})], [("spec.volumeMode", "X")], [("spec.storageClassName", "Bad_")]],
+    "storageclass": [[("mountOptions", [""])], [("allowedTopologies", [{"matchLabelExpressions": [{"key": "", "values": []}]}])], [("metadata.name", "Bad_")]],
+    "role": [[("rules.0.resourceNames", ["x"]), ("rules.0.resources", [])], [("rules.0", {"verbs": ["get"]})]],
+    "clusterrole": [[("rules.0", {"verbs": ["get"], "nonResourceURLs": ["/x"], "resources": ["pods"], "apiGroups": [""]})], [("rules.0", {"apiGroups": [""], "resources": ["pods"]})]],
+    "clusterrolebinding": [[("subjects.0.apiGroup", "x")], [("subjects.0.kind", "ServiceAccount")], [("roleRef.kind", "Role")], [("roleRef.name", "a/b")]],
+    "node": [[("spec.podCIDRs", ["10.9.0.0/24", "10.8.0.0/24"])], [("spec.taints", [{"key": "bad key", "value": "bad value!", "effect": ""}])], [("status.capacity", {"cpu": "-1"})]],
+    "configmap": [[("metadata.name", "Bad_")], [("data", {"": "x", "a" * 254: "x", "b/c": "y"})]],
+    "endpointslice": [[("endpoints.0.addresses", ["::1"])], [("endpoints.0.addresses", ["127.0.0.1"])], [("ports", [{"name": "a", "port": 1}, {"name": "a", "port": 2}])], [("ports.0.protocol", "X")], [("ports.0.appProtocol", "a b")]],
+    "lease": [[("spec.strategy", "X")], [("spec.preferredHolder", "x")], [("spec.acquireTime", "now")]],
+    "priorityclass": [[("value", 1000000001), ("preemptionPolicy", "X")], [("metadata.name", "Bad_")]],
+    "serviceaccount": [[("metadata.labels", {"a b": "c"})]],
+    "secret": [[("type", "kubernetes.io/dockercfg"), ("data", {})], [("metadata.name", "x/y")]],
+}
+
+
+def more_refused(name, cases):
+    run = refused(name, cases)
+    run.__name__ = "more_refused_" + name.replace("-", "_")
+    return run
+
+
+for _name, _cases in MORE.items():
+    scenario()(more_refused(_name, _cases))
+
+
+MORE_CHANGES = {
+    "small-pod": [{"spec": {"containers": [{"name": "main", "image": "app:2"}]}}, {"spec": {"containers": [{"name": "other", "image": "app"}]}}, {"spec": {"tolerations": []}}, {"metadata": {"name": "other"}}, {"metadata": {"labels": {"bad key": "x"}}}, {"spec": {"hostname": "h"}}],
+    "small-deployment": [{"spec": {"replicas": -1}}, {"spec": {"template": {"spec": {"containers": []}}}}, {"spec": {"selector": None}}, {"spec": {"replicas": 3}}],
+    "replicaset": [{"spec": {"replicas": -1}}, {"spec": {"template": {"metadata": {"labels": {"app": "other"}}}}}],
+    "statefulset": [{"spec": {"volumeClaimTemplates": []}}, {"spec": {"replicas": -1}}, {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 3}}}}, {"spec": {"selector": {"matchLabels": {"x": "y"}}}}],
+    "daemonset": [{"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 3}}}}, {"spec": {"minReadySeconds": -1}}],
+    "indexed-job": [{"spec": {"completions": 5, "parallelism": 5}}, {"spec": {"completions": 6}}, {"spec": {"completionMode": "NonIndexed"}}, {"spec": {"ttlSecondsAfterFinished": -1}}, {"spec": {"selector": {"matchLabels": {"a": "b"}}}}],
+    "cronjob": [{"spec": {"timeZone": "Nowhere/X"}}, {"spec": {"jobTemplate": {"spec": {"backoffLimit": 2}}}}, {"metadata": {"name": "other"}}],
+    "service": [{"spec": {"clusterIPs": ["1.2.3.4"]}}, {"spec": {"ipFamilies": ["IPv6"]}}, {"spec": {"selector": {"a": "b"}}}, {"spec": {"type": "LoadBalancer"}}, {"spec": {"type": "ClusterIP"}}, {"spec": {"sessionAffinity": "ClientIP"}}],
+    "headless": [{"spec": {"clusterIP": ""}}, {"spec": {"ports": [{"port": 81}]}}],
+    "configmap": [{"immutable": True}, {"data": {"a": "2"}}, {"immutable": None}],
+    "pvc": [{"spec": {"volumeMode": "Block"}}, {"spec": {"volumeName": "v"}}, {"spec": {"resources": {"requests": {"storage": "500Mi"}}}}],
+    "pv": [{"spec": {"volumeMode": "Block"}}, {"spec": {"persistentVolumeReclaimPolicy": "Delete"}}, {"spec": {"storageClassName": "other"}}],
+    "storageclass": [{"reclaimPolicy": "Retain"}, {"volumeBindingMode": "Immediate"}],
+    "ingress": [{"spec": {"rules": []}}, {"spec": {"rules": [], "defaultBackend": None}}],
+    "hpa-v1": [{"spec": {"targetCPUUtilizationPercentage": 50}}, {"spec": {"maxReplicas": 0}}, {"spec": {"targetCPUUtilizationPercentage": None}}],
+    "endpoints": [{"subsets": [{"addresses": [{"ip": "x"}]}]}, {"subsets": []}],
+    "event": [{"message": "other"}, {"count": 2}],
+    "new-event": [{"note": "other"}, {"series": {"count": 1}}, {"series": {"count": 2, "lastObservedTime": "2024-01-01T00:00:00.000000Z"}}],
+    "priorityclass": [{"preemptionPolicy": "Never"}, {"globalDefault": False}],
+    "networkpolicy": [{"spec": {"policyTypes": ["Egress"]}}, {"spec": {"podSelector": {"matchLabels": {"a": "a b"}}}}],
+    "namespace": [{"spec": {"finalizers": []}}, {"metadata": {"labels": {"kubernetes.io/metadata.name": "other"}}}],
+    "node": [{"spec": {"taints": [{"key": "a", "effect": "X"}]}}, {"spec": {"podCIDRs": ["10.8.0.0/24"]}}, {"metadata": {"labels": {"a": "b"}}}],
+    "role": [{"rules": [{"verbs": []}]}, {"rules": None}],
+    "clusterrolebinding": [{"roleRef": {"name": "edit"}}, {"subjects": []}],
+}
+
+
+def more_changes(name, patches):
+    run = changes(name, patches)
+    run.__name__ = "more_changes_of_" + name.replace("-", "_")
+    return run
+
+
+for _name, _patches in MORE_CHANGES.items():
+    scenario()(more_changes(_name, _patches))
+
+
+@scenario()
+def autoscalers_in_two_versions(s):
+    """One object, read and written as autoscaling/v1 and v2: what the older one lacks is in annotations."""
+    old, new = s.at("autoscaling/v1", "horizontalpodautoscalers"), s.at("autoscaling/v2", "horizontalpodautoscalers")
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}
+    body = EXAMPLES["hpa"][3]
+    s.post("made in v2", new, {**body, "metadata": {"name": "a"}})
+    s.get("read in v1", old + "/a")
+    s.post("made in v1, with nothing", old, {"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "b"}, "spec": {"scaleTargetRef": target, "maxReplicas": 3}})
+    s.get("read in v2", new + "/b")
+    s.patch("changed in v1", old + "/a", {"spec": {"targetCPUUtilizationPercentage": 20}}, type=MERGE)
+    s.get("and read in v2", new + "/a")
+    s.get("a list of both in v1", old, shape=lambda b: [sorted(i["spec"]) for i in b["items"]])
+
+
+@scenario()
+def paths_of_nodes(s):
+    """What only a node answers, where there is none."""
+    pods = s.core("pods")
+    s.prepare("POST", pods, {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "x"}], "initContainers": [{"name": "i", "image": "x"}]}})
+    s.prepare("POST", s.core("services"), {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}})
+    for path in ("log", "exec", "attach", "portforward", "proxy/", "log?container=b", "log?container=none", "exec?container=a&command=ls&stdout=true", "attach?container=a", "log?container=a&tailLines=-1&limitBytes=0&sinceSeconds=0", "ephemeralcontainers", "resize"):
+        s.get(path, f"{pods}/p/{path}", shape=lambda b: b if not isinstance(b, dict) or b.get("kind") == "Status" else b["kind"])
+    s.post("exec by POST", f"{pods}/p/exec?container=a&command=ls", {})
+    s.post("a POST to log", f"{pods}/p/log", {})
+    for path in ("log", "exec", "portforward", "proxy/", "resize", "ephemeralcontainers"):
+        s.get(path + " of what is not there", f"{pods}/none/{path}")
+    s.get("a service without endpoints", s.core("services", "s", "proxy") + "/")
+    s.get("a port that a service has not", s.core("services", "s:99", "proxy") + "/")
+    s.get("a service that is not there", s.core("services", "none", "proxy") + "/")
+    s.get("a node that is not there", "/api/v1/nodes/none/proxy/metrics")
+    merge = {"type": MERGE}
+    s.patch("an ephemeral container", f"{pods}/p/ephemeralcontainers", {"spec": {"ephemeralContainers": [{"name": "e", "image": "x"}]}}, shape=lambda b: b["spec"]["ephemeralContainers"] if "spec" in b else b)
+    s.patch("it may not go", f"{pods}/p/ephemeralcontainers", {"spec": {"ephemeralContainers": []}}, **merge)
+    s.patch("resources of another quality", f"{pods}/p/resize", {"spec": {"containers": [{"name": "a", "resources": {"requests": {"cpu": "1"}}}]}})
+    s.patch("an image by resize", f"{pods}/p/resize", {"spec": {"containers": [{"name": "a", "image": "other"}]}}, shape=lambda b: [c["image"] for c in b["spec"]["containers"]] if "spec" in b else b)
+    s.prepare("POST", pods, {"metadata": {"name": "q"}, "spec": {"containers": [{"name": "a", "image": "x", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}}]}})
+    s.patch("more cpu", f"{pods}/q/resize", {"spec": {"containers": [{"name": "a", "resources": {"requests": {"cpu": "2"}}}]}}, shape=lambda b: b["spec"]["containers"][0]["resources"] if "spec" in b else b)
+    s.patch("less memory", f"{pods}/q/resize", {"spec": {"containers": [{"name": "a", "resources": {"limits": {"memory": "1500Mi"}}}]}})
+    s.patch("no request", f"{pods}/q/resize", {"spec": {"containers": [{"name": "a", "resources": {"requests": {"cpu": None}}}]}})
+    s.patch("another resource", f"{pods}/q/resize", {"spec": {"containers": [{"name": "a", "resources": {"requests": {"ephemeral-storage": "1Gi"}}}]}})
+
+
+@scenario()
+def field_selectors_of_kinds(s):
+    s.prepare("POST", s.core("pods"), {"metadata": {"name": "p"}, "spec": {**SMALL, "schedulerName": "mine"}})
+    for field in ("spec.nodeName=", "status.phase=Pending", "status.phase=Running", "spec.restartPolicy=Always", "spec.schedulerName=mine", "spec.serviceAccountName=default", "spec.hostNetwork=false", "spec.hostNetwork=true", "status.podIP=", "status.nominatedNodeName=", "status.podIPs=1.2.3.4", "spec.containers=x"):
+        s.get("pods: " + field, s.core("pods") + "?fieldSelector=" + field.replace("=", "%3D"), shape=lambda b: [i["metadata"]["name"] for i in b["items"]] if "items" in b else b)
+    for what, field in (("secrets", "type=Opaque"), ("secrets", "data=x"), ("events", "reason=x"), ("events", "source=x"), ("events", "reportingComponent=x"), ("events", "involvedObject.fieldPath=x"), ("events", "message=x"), ("services", "spec.type=ClusterIP"), ("services", "spec.clusterIP=None"), ("configmaps", "data=x"),
+                        ("endpoints", "x=y"), ("replicationcontrollers", "status.replicas=0")):
+        s.get(f"{what}: {field}", s.core(what) + "?fieldSelector=" + field.replace("=", "%3D"), shape=lambda b: len(b["items"]) if "items" in b else b)
+    for api, what, field in (("apps/v1", "replicasets", "status.replicas=0"), ("batch/v1", "jobs", "status.successful=0"), ("apps/v1", "deployments", "status.replicas=0"), ("events.k8s.io/v1", "events", "regarding.name=x"), ("events.k8s.io/v1", "events", "involvedObject.name=x")):
+        s.get(f"{what} of {api}: {field}", s.at(api, what) + "?fieldSelector=" + field.replace("=", "%3D"), shape=lambda b: len(b["items"]) if "items" in b else b)
+    s.get("nodes: spec.unschedulable=true", "/api/v1/nodes?fieldSelector=spec.unschedulable%3Dtrue", shape=lambda b: b["kind"])
+    s.get("nodes: status.x=y", "/api/v1/nodes?fieldSelector=status.x%3Dy")
+    s.get("namespaces: status.phase=Terminating", "/api/v1/namespaces?fieldSelector=status.phase%3DTerminating", shape=lambda b: b["kind"])
