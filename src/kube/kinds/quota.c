@@ -190,14 +190,50 @@ static void check_hard(struct change *c, const struct at *at, const struct value
 
 	if (wrong)
 		fault_printed(c, at, m->key, wrong);
-	else if (span_index(m->key, '/') == m->key.len && !text_is_one_of(m->key, quota_names) &&
-		 !span_starts(m->key, SPAN("requests.hugepages-")) && !span_starts(m->key, SPAN("hugepages-"))) {
-		fault_printed(c, at, m->key, "must be a standard resource type or fully qualified");
+	if (span_index(m->key, '/') == m->key.len && !text_is_one_of(m->key, quota_names) &&
+	    !span_starts(m->key, SPAN("requests.hugepages-")) && !span_starts(m->key, SPAN("hugepages-"))) {
+		if (!wrong)
+			fault_printed(c, at, m->key, "must be a standard resource type or fully qualified");
 		fault_printed(c, at, m->key, "must be a standard resource for quota");
 	}
 	check_quantity(c, at, &m->value);
 	if (quantity_parse(text_of(&m->value), &milli) && milli % 1000 && text_is_one_of(m->key, counted_names))
 		fault_quantity(c, at, text_of(&m->value), "must be an integer");
+}
+
+#define SCOPES_TYPE "[]core.ResourceQuotaScope"
+
+/* Scopes are of pods; those of the best effort ask for nothing. */
+static bool scope_takes(struct span scope, struct span resource)
+{
+	static const char *const computed[] = { "cpu",          "memory",          "limits.cpu", "limits.memory",
+						"requests.cpu", "requests.memory", NULL };
+
+	if (!text_is_one_of(resource, quota_names) || span_equal(resource, SPAN("pods")))
+		return true;
+	return !span_equal(scope, SPAN("BestEffort")) && text_is_one_of(resource, computed);
+}
+
+static bool has_scope(const struct value *list, const char *scope)
+{
+	for (uint32_t i = 0; i < count_of(list); i++)
+		if (is_text(value_item(list, i), scope))
+			return true;
+	return false;
+}
+
+static void check_scopes(struct change *c, const struct at *at, const struct value *list, const struct value *hard)
+{
+	bool is_wrong = false;
+
+	for (uint32_t i = 0; i < count_of(list); i++)
+		for (uint32_t k = 0; k < count_of(hard); k++)
+			is_wrong |= !scope_takes(text_of(value_item(list, i)), hard->object.members[k].key);
+	if (is_wrong)
+		fault_typed_strings(c, at, SCOPES_TYPE, list, "unsupported scope applied to resource");
+	if ((has_scope(list, "BestEffort") && has_scope(list, "NotBestEffort")) ||
+	    (has_scope(list, "Terminating") && has_scope(list, "NotTerminating")))
+		fault_typed_strings(c, at, SCOPES_TYPE, list, "conflicting scopes");
 }
 
 static void quota_validate(struct change *c)
@@ -225,9 +261,10 @@ static void quota_validate(struct change *c)
 			fault_typed_strings(c, AT(at, "scopes"), "[]core.ResourceQuotaScope", list,
 					    "unsupported scope");
 	}
+	check_scopes(c, AT(at, "scopes"), list, hard);
 	if (c->old && (!is_same(get(get(c->old, "spec"), "scopes"), list) ||
 		       !is_same(get(get(c->old, "spec"), "scopeSelector"), get(spec, "scopeSelector"))))
-		fault_invalid(c, AT(at, "scopes"), list, "field is immutable");
+		fault_typed_strings(c, AT(at, "scopes"), SCOPES_TYPE, list, "field is immutable");
 }
 
 static int member_order(const void *a, const void *b)
