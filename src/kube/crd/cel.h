@@ -173,7 +173,7 @@ struct cel_program;
 
 /*
  * NULL with `ret_faults` when the expression has faults: "ERROR: <input>:1:6: undeclared reference to 'x' (in container '')\n | ...",
- * one after the other. NULL with `err` set and `ret_faults` untouched when memory ended. `source` is not copied.
+ * one after the other (only a literal pattern of find or findAll that cannot be read is told bare). NULL with `err` set and `ret_faults` untouched when memory ended. `source` is not copied.
  */
 struct cel_program *cel_compile(struct span source, const struct cel_env *env, struct arena *arena,
 				struct span *ret_faults, struct error *err);

@@ -511,6 +511,10 @@ struct cel_program *cel_compile(struct span source, const struct cel_env *env, s
 		*ret_faults = cel_faults_print(&faults);
 		return NULL;
 	}
+	if (p->pattern_fault.ptr) {
+		*ret_faults = p->pattern_fault;
+		return NULL;
+	}
 	cel_cost(p, arena, err);
 	return err->code ? NULL : p;
 }

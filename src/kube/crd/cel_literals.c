@@ -49,6 +49,8 @@ static void check_call(struct walk *w, struct cel_node *n)
 	n->regex = cel_regex_new(pattern->literal.text, w->faults->arena, &err);
 	if (!n->regex && span_equal(n->name, SPAN("matches")))
 		refuse(w, pattern, "matches");
+	else if (!n->regex && !w->program->pattern_fault.ptr)
+		w->program->pattern_fault = arena_copy(w->faults->arena, error_span(&err), w->faults->err);
 }
 
 static void mismatch(struct walk *w, const struct cel_node *n, const struct cel_type *wanted,

@@ -90,8 +90,9 @@ struct cel_program {
 	struct span source;
 	struct cel_node *root;
 	const struct cel_env *env;
-	uint32_t slots; /* variables and all names below */
-	bool *uses;     /* of each variable */
+	uint32_t slots;            /* variables and all names below */
+	bool *uses;                /* of each variable */
+	struct span pattern_fault; /* of a literal pattern of find or findAll; ptr NULL: none */
 	uint64_t cost;
 };
 

@@ -49,7 +49,10 @@ static bool compile_rule(struct rule_node *n, struct rule *r, struct arena *aren
 	r->program = cel_compile(source, env, arena, &faults, err);
 	if (!r->program) {
 		if (faults.ptr)
-			r->fault = arena_print(arena, err, "compilation failed: %.*s", (int)faults.len, faults.ptr);
+			r->fault =
+			    arena_print(arena, err, "%s failed: %.*s",
+					span_starts(faults, SPAN("ERROR: ")) ? "compilation" : "program instantiation",
+					(int)faults.len, faults.ptr);
 		return !err->code;
 	}
 	if (cel_program_type(r->program)->kind != CEL_BOOL) {
