@@ -11,6 +11,7 @@
 
 #include "net/routes.h"
 #include "net/transport.h"
+#include "own_connections.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
