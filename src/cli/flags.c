@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+
 #include <ctype.h>
 
-#include "cli/cli.h"
+#include "base/nearest.h"
 
 enum { LIST_ITEMS_MAX = 65536, NAMES_MAX = 128 };
 
@@ -364,52 +366,13 @@ bool flags_parse(const struct command *command, const char *const *arguments, si
 
 /* ---- "did you mean" ---- */
 
-/* Damerau-Levenshtein distance (with adjacent swaps; optimal string alignment), up to words of WORD_MAX letters. */
-static size_t distance(struct span a, struct span b)
-{
-	enum { WORD_MAX = 48 };
-	size_t rows[3][WORD_MAX + 1];
-	size_t *before = rows[0], *last = rows[1], *now = rows[2], *spare;
-
-	if (a.len > WORD_MAX || b.len > WORD_MAX)
-		return SIZE_MAX;
-	for (size_t k = 0; k <= b.len; k++)
-		last[k] = k;
-	memset(before, 0, sizeof(rows[0]));
-	for (size_t i = 1; i <= a.len; i++) {
-		now[0] = i;
-		for (size_t k = 1; k <= b.len; k++) {
-			bool is_same = tolower((unsigned char)a.ptr[i - 1]) == tolower((unsigned char)b.ptr[k - 1]);
-
-			now[k] = MIN(MIN(last[k], now[k - 1]) + 1, last[k - 1] + !is_same);
-			if (i > 1 && k > 1 && a.ptr[i - 1] == b.ptr[k - 2] && a.ptr[i - 2] == b.ptr[k - 1])
-				now[k] = MIN(now[k], before[k - 2] + 1);
-		}
-		spare = before;
-		before = last;
-		last = now;
-		now = spare;
-	}
-	return last[b.len];
-}
-
 const char *name_suggest(struct span given, const char *const *names, size_t count)
 {
-	size_t least = MAX((size_t)1, given.len / 3) + 1;
-	const char *near = NULL;
+	struct nearest n = nearest_to(given);
 
-	for (size_t i = 0; i < count; i++) {
-		struct span name = span_of(names[i]);
-		size_t d = distance(given, name);
-
-		if (given.len >= 3 && span_starts(name, given)) /* "--max-body" for "--max-body-bytes" */
-			d = MIN(d, 1);
-		if (d < least) {
-			least = d;
-			near = names[i];
-		}
-	}
-	return near;
+	for (size_t i = 0; i < count; i++)
+		nearest_try(&n, span_of(names[i]));
+	return n.found.ptr; /* of a name, which ends with NUL */
 }
 
 size_t flags_misspelt(char *const *environment, struct arena *arena, struct span *ret_messages, size_t max)
@@ -436,7 +399,7 @@ size_t flags_misspelt(char *const *environment, struct arena *arena, struct span
 			continue;
 		for (size_t i = 0; i < count && !is_known; i++) {
 			is_known = span_equal(name, span_of(list[i]));
-			if (distance(name, span_of(list[i])) <= 2)
+			if (nearest_distance(name, span_of(list[i])) <= 2)
 				near = list[i];
 		}
 		if (!is_known && near)

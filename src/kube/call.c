@@ -294,6 +294,8 @@ static bool kind_find(struct call *call)
 	bool exists;
 
 	if (!kind || (!kind->is_namespaced && b->name_space.len)) {
+		if (!kind)
+			suggest_kind(call);
 		no_resource(call);
 		return false;
 	}

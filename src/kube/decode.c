@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FAULTS_MOST = 64, SUMMARY_MOST = 128 };
+enum { FAULTS_MOST = 64, SUMMARY_MOST = 128, SUGGESTIONS_MOST = 8 };
 
 /* Messages of the strict decoder. */
 struct faults {
@@ -33,6 +33,8 @@ static void tell_unknown(void *context, struct span path)
 	struct faults *f = context;
 
 	add(f, &f->unknown, "unknown", path);
+	if (f->call->options.validation != VALIDATE_IGNORE && f->unknown.array.count <= SUGGESTIONS_MOST)
+		suggest_field(f->call, kind_place(f->call->base.kind), path);
 }
 
 static void tell_duplicate(void *context, struct span path)

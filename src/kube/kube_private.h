@@ -12,6 +12,7 @@
  *	call.c        one request: who asks, may they, which verb runs
  *	fair.c        whose turn it is
  *	status.c      answers, and failures as a Status
+ *	suggest.c     "did you mean"
  *	decode.c      bodies
  *	write.c       create, update, patch: change.c is the way they share
  *	delete.c      delete, deletecollection
@@ -249,6 +250,9 @@ bool status_of_conflict(struct call *call, struct status *ret);
 struct span resource_text(struct call *call);
 void fail_as_status(struct request *req, const struct error *err);
 extern const struct surface surface_kube;
+/* suggest.c: a warning when a name is like the one at the end of `path`, which `root` does not have; or like call->plural. */
+void suggest_field(struct call *call, struct place root, struct span path);
+void suggest_kind(struct call *call);
 void warn(struct call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cause_add(struct call *call, struct cause ***end, const char *reason, struct span field, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

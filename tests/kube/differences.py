@@ -75,6 +75,12 @@ ROWS = [
         ours=r"Accept\nAccept-Encoding",
     ),
     Row(
+        "unknown fields and kinds are named",
+        "and a warning says which known one was meant, when one is near",
+        "the messages stay as clients parse them; kubectl prints warnings",
+        step="",
+    ),
+    Row(
         "reviews are answered with `metadata.managedFields`",
         "without",
         "reviews are not stored: there are no fields to manage",

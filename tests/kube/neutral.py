@@ -71,6 +71,9 @@ class Neutral:
 
     def answer(self, status, headers, raw):
         chosen = {name: self.text(headers[name]) for name in HEADERS if name in headers}
+        if told := chosen.pop("warning", ""):  # suggestions are hythe's own: differences.py
+            told = "\n".join(line for line in told.split("\n") if "did you mean" not in line)
+            chosen |= {"warning": told} if told else {}
         chosen.update({name: "<present>" for name in PRESENT if name in headers})
         if not raw:
             return {"status": status, "headers": chosen}

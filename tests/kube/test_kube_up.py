@@ -180,3 +180,17 @@ def test_a_token_is_for_whom_it_was_asked(up):
     bound = up.cluster.ask("POST", path, {"spec": {"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": "none"}}})
     refused(bound, 404, "NotFound")
     refused(up.cluster.ask("POST", path, {"spec": {"expirationSeconds": 5}}), 422, "Invalid")
+
+
+def test_misspelt_fields_and_kinds_are_named_with_what_was_meant(up):
+    body = {**config("x", {}), "dat": {"a": "b"}, "imutable": True}
+    for mode, status in (("Strict", 400), ("Warn", 201), ("Ignore", 201)):
+        answer = up.cluster.ask("POST", f"{CONFIGMAPS}?fieldValidation={mode}&dryRun=All", body)
+        assert answer.status == status
+        warnings = answer.headers.get("warning", "")
+        assert (r'field \"dat\": did you mean \"data\"?' in warnings) == (mode != "Ignore"), warnings
+        assert (r'field \"imutable\": did you mean \"immutable\"?' in warnings) == (mode != "Ignore")
+    answer = up.cluster.ask("GET", "/apis/apps/v1/namespaces/default/deploymentz")
+    assert answer.status == 404 and r'did you mean \"deployments\"?' in answer.headers["warning"]
+    answer = up.cluster.ask("GET", "/api/v1/namespaces/default/deployments")
+    assert answer.status == 404 and "did you mean deployments of apps/v1?" in answer.headers["warning"]
