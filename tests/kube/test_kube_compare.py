@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -111,3 +112,14 @@ def test_the_server_has_not_ended(answers):
         answers.of(name)
     assert not answers.ends, "\n".join(answers.ends)
     assert answers.close() == 0
+
+
+def test_what_is_unlike_is_told_with_its_consequence():
+    for line in sorted(KNOWN):
+        assert any(re.fullmatch(pattern, line, re.S) for pattern, *_ in differences.KNOWN), f"differences.py does not explain: {line}"
+    for pattern, what, _ in differences.KNOWN:
+        assert any(re.fullmatch(pattern, line, re.S) for line in KNOWN) or not KNOWN, f"it is as the real server has it: {what}"
+
+
+def test_the_page_of_differences_is_made_from_them():
+    assert differences.PAGE.read_text() == differences.page()
