@@ -153,6 +153,9 @@ static void writes_of_one_client_leave_seats_for_others(void **state)
 	for (size_t i = 0; i < 10; i++)
 		fair_done(kube.fair, ran[i]);
 	turn(SEATS_OF_ONE + 11); /* as many as seats were given back */
+	for (size_t i = 10; i < 100; i++)
+		fair_done(kube.fair, ran[i]);
+	turn(SEATS_OF_ONE + 101);
 }
 
 static void a_client_with_too_many_waiting_is_refused(void **state)
