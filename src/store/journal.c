@@ -20,7 +20,7 @@ enum {
 	WAL_PAGES_MOST = 4000,   /* or when they are as many as this */
 	COPY_PAGES = 4096,       /* a step of a copy */
 	FRAME_BYTES = 24 + 4096, /* of the write-ahead log, behind a head of 32 (sqlite.org/fileformat2.html, 4.1) */
-	FILL_BYTES = KIB(128),
+	FILL_BYTES = KIB(64), /* SQLite's own file layer writes less than 128 KiB at once */
 	FILL_AHEAD = KIB(32), /* is filled again when nobody waits and less than this is left */
 };
 
