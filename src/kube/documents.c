@@ -19,6 +19,7 @@ struct documents {
 	struct kube *kube;
 	uint64_t generation; /* of the kinds, that the index was made of */
 	int64_t made_ns;     /* wall time; 0: there is none */
+	bool has_twin;       /* another one was made in the same second: the time does not tell them apart */
 	struct buffer index;
 };
 
@@ -43,6 +44,7 @@ static bool index_make(struct documents *d, struct error *err)
 {
 	const struct kind *const *kinds = kube_kinds(d->kube);
 	uint64_t generation = kube_kinds_generation(d->kube);
+	int64_t now_ns;
 
 	if (d->made_ns && d->generation == generation)
 		return true;
@@ -51,7 +53,9 @@ static bool index_make(struct documents *d, struct error *err)
 	if (!openapi_v3_index(kinds, &d->index, err))
 		return false;
 	d->generation = generation;
-	d->made_ns = kube_wall_ns(d->kube);
+	now_ns = kube_wall_ns(d->kube);
+	d->has_twin = d->made_ns && now_ns / NS_PER_S == d->made_ns / NS_PER_S;
+	d->made_ns = now_ns;
 	return true;
 }
 
@@ -101,7 +105,7 @@ static bool list_has(struct span list, struct span tag)
 }
 
 /* RFC 9110 13.2.2: a tag that is given counts, and the time not. */
-static bool is_known(struct request *req, struct span tag, int64_t made_ns)
+static bool is_known(struct request *req, const struct documents *d, struct span tag)
 {
 	struct span tags = request_header(req, SPAN("if-none-match")), since;
 	char text[CLOCK_HTTP_SIZE];
@@ -111,19 +115,20 @@ static bool is_known(struct request *req, struct span tag, int64_t made_ns)
 		return tag.len && list_has(tags, tag);
 	/* Clients give back the time that they were told. */
 	since = request_header(req, SPAN("if-modified-since"));
-	len = clock_print_http(made_ns, text);
-	return since.len && span_equal(span_trim(since), span_from(text, len));
+	len = clock_print_http(d->made_ns, text);
+	return since.len && !d->has_twin && span_equal(span_trim(since), span_from(text, len));
 }
 
 /* What is in out. */
-static void document_send(struct call *call, struct span type, struct span tag, int64_t made_ns)
+static void document_send(struct call *call, struct span type, struct span tag)
 {
+	const struct documents *d = call->base.kube->documents;
 	struct request *req = call->base.req;
 
 	if (tag.len)
 		request_set_header(req, SPAN("etag"), tag);
-	set_time(req, SPAN("last-modified"), made_ns);
-	if (is_known(req, tag, made_ns)) {
+	set_time(req, SPAN("last-modified"), d->made_ns);
+	if (is_known(req, d, tag)) {
 		send_empty(call, 304);
 		return;
 	}
@@ -185,7 +190,7 @@ static void v3_serve(struct call *call, struct span *segments, size_t count)
 	if (count == 2) {
 		request_set_header(req, SPAN("cache-control"), SPAN("no-cache, private"));
 		buffer_append(&req->out, buffer_span(&d->index));
-		document_send(call, SPAN("text/plain; charset=utf-8"), (struct span){ 0 }, d->made_ns);
+		document_send(call, SPAN("text/plain; charset=utf-8"), (struct span){ 0 });
 		return;
 	}
 	path = document_path(call, segments, count);
@@ -204,7 +209,7 @@ static void v3_serve(struct call *call, struct span *segments, size_t count)
 			   given.len ? SPAN("public, immutable") : SPAN("no-cache, private"));
 	if (given.len)
 		set_time(req, SPAN("expires"), kube_wall_ns(call->base.kube) + YEAR_NS);
-	document_send(call, SPAN("application/json"), tag, d->made_ns);
+	document_send(call, SPAN("application/json"), tag);
 }
 
 /* ---- version 2 ---- */
@@ -245,7 +250,7 @@ static void v2_serve(struct call *call, size_t count)
 	document_send(call,
 		      as_protobuf ? SPAN("application/com.github.proto-openapi.spec.v2.v1.0+protobuf")
 				  : SPAN("application/json"),
-		      tag_make(req, hash), d->made_ns);
+		      tag_make(req, hash));
 }
 
 void documents_serve(struct call *call, struct span *segments, size_t count)

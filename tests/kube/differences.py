@@ -75,6 +75,15 @@ ROWS = [
         ours=r"Accept\nAccept-Encoding",
     ),
     Row(
+        "whether a document of OpenAPI v3 asked for with a hash may be kept, or has another hash by now",
+        "the same, at another moment",
+        "custom kinds come and go while the suite runs",
+        step=r"discovery/openapi: apis/.*",
+        path=r"headers\.cache-control",
+        theirs=r"no-cache, private|public, immutable",
+        ours=r"no-cache, private|public, immutable",
+    ),
+    Row(
         "unknown fields and kinds are named",
         "and a warning says which known one was meant, when one is near",
         "the messages stay as clients parse them; kubectl prints warnings",

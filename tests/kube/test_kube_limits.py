@@ -173,7 +173,8 @@ def test_a_slow_watcher_is_cut_off_and_others_go_on(tmp_path):
             assert b'"ERROR"' not in got
         good.until(b"x" * 100_299)
         grown = resident_mb(up) - before
-        assert grown < 16, f"{grown:.0f} MB more: what a slow watcher was to be told is kept"
+        if not os.environ.get("HYTHE_SANITIZED"):  # whose allocator keeps what was freed
+            assert grown < 16, f"{grown:.0f} MB more: what a slow watcher was to be told is kept"
         told = events(slow.rest()[:-5])
         assert told[-1]["type"] == "ERROR" and told[-1]["object"]["code"] == 410 and told[-1]["object"]["reason"] == "Expired"
         versions = [int(e["object"]["metadata"]["resourceVersion"]) for e in told[:-1]]
