@@ -116,7 +116,7 @@ static void put_special_string(struct buffer *out, const char *p, const char *en
 /* The string in quotes, and `tail` behind it. */
 ALWAYS_INLINE void put_string(struct json_writer *w, struct span s, struct span tail)
 {
-	const char *end = s.ptr + s.len;
+	const char *end = s.len ? s.ptr + s.len : s.ptr; /* which may be NULL */
 	char *to;
 
 	if (LIKELY(s.len == 0 || find_special(s.ptr, end) == end)) {
