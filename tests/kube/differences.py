@@ -109,7 +109,6 @@ KNOWN = [
         "they tell of storage drivers, address ranges and policies that hythe does not have; discovery and OpenAPI do not list them",
     ),
     (r"apply/of_lists_and_defaults: scale.*", "server-side apply to the subresource `scale`", "415: patch it, or apply to the object"),
-    (r"apply/of_lists_and_defaults: a required field is given up", "an apply that gives up the selector of a Deployment", "refused as there, in other words"),
     (
         r"kinds/autoscalers_in_two_versions: .*",
         "`managedFields` of a HorizontalPodAutoscaler written in autoscaling/v1 and read in autoscaling/v2, or the other way",
