@@ -420,16 +420,16 @@ static void event(struct store_watcher *watcher, const struct store_event *e)
 	if (w->is_over)
 		return;
 	w->told = e->record->revision;
-	if (selectors_are_empty(s)) {
-		send(w, e->record->is_deletion ? TYPE_DELETED : before ? TYPE_MODIFIED : TYPE_ADDED, e->record);
-		return;
-	}
-	was = before && selectors_match(s, w->kind, before);
+	was = before && selectors_match(s, w->kind, before); /* an empty one takes all */
 	is = !e->record->is_deletion && selectors_match(s, w->kind, e->record);
-	if (is)
+	if (selectors_are_empty(s))
+		send(w, e->record->is_deletion ? TYPE_DELETED : before ? TYPE_MODIFIED : TYPE_ADDED, e->record);
+	else if (is)
 		send(w, was ? TYPE_MODIFIED : TYPE_ADDED, e->record);
 	else if (was)
 		send_left(w, before, e->record->revision);
+	if (w->is_over) /* it was too slow */
+		watching_free(w);
 }
 
 static void progress(struct store_watcher *watcher, int64_t revision)
