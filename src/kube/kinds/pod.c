@@ -96,56 +96,6 @@ const char *pod_quality(const struct value *spec)
 	return is_guaranteed ? "Guaranteed" : "Burstable";
 }
 
-static bool tolerates(const struct value *list, const char *key)
-{
-	for (uint32_t i = 0; i < count_of(list); i++) {
-		const struct value *one = value_item(list, i);
-		bool is_any = get_text(one, "key").len == 0 || is_text(get(one, "key"), key);
-		bool is_effect = get_text(one, "effect").len == 0 || is_text(get(one, "effect"), "NoExecute");
-
-		if (is_any && is_effect)
-			return true;
-	}
-	return false;
-}
-
-/* Pods stay for five minutes on a node that is not heard of. */
-static void add_toleration(struct change *c, struct value *spec, const char *key)
-{
-	struct value *list, one = value_object();
-
-	if (tolerates(get(spec, "tolerations"), key))
-		return;
-	list = value_ensure_array(spec, SPAN("tolerations"), c->arena, c->err);
-	set_text(c, &one, "key", span_of(key));
-	set_text(c, &one, "operator", SPAN("Exists"));
-	set_text(c, &one, "effect", SPAN("NoExecute"));
-	set_value(c, &one, "tolerationSeconds", value_int(300));
-	if (list)
-		(void)value_append(list, one, c->arena, c->err);
-}
-
-static void set_priority(struct change *c, struct value *spec)
-{
-	const struct kind *kind =
-	    c->kube ? kube_kind(c->kube, SPAN("scheduling.k8s.io"), SPAN("v1"), SPAN("priorityclasses")) : NULL;
-	struct span name = get_text(spec, "priorityClassName");
-	const struct value *class = NULL;
-	struct error err = { 0 };
-	int64_t priority = 0;
-
-	if (span_equal(name, SPAN("system-node-critical")))
-		priority = 2000001000;
-	else if (span_equal(name, SPAN("system-cluster-critical")))
-		priority = 2000000000;
-	else if (name.len && kind)
-		class = kube_object(c->kube, kind, SPAN(""), name, true, c->arena, &err);
-	set_value(c, spec, "priority", value_int(get_int(class, "value", priority)));
-	if (get_text(class, "preemptionPolicy").len)
-		set_text(c, spec, "preemptionPolicy", get_text(class, "preemptionPolicy"));
-	default_text(c, spec, "preemptionPolicy", "PreemptLowerPriority");
-}
-
 /* podIP is the first of podIPs. */
 static void set_ips(struct change *c, struct value *status)
 {
@@ -165,14 +115,8 @@ static void set_ips(struct change *c, struct value *status)
 
 static void pod_prepare(struct change *c)
 {
-	struct value *spec = ensure(c, c->object, "spec");
-
 	if (!c->old) {
 		struct value *status;
-
-		set_priority(c, spec);
-		add_toleration(c, spec, "node.kubernetes.io/not-ready");
-		add_toleration(c, spec, "node.kubernetes.io/unreachable");
 		set_value(c, c->object, "status", value_object());
 		status = get(c->object, "status");
 		set_text(c, status, "phase", SPAN("Pending"));
@@ -180,7 +124,6 @@ static void pod_prepare(struct change *c)
 		if (count_of(get(get(c->object, "spec"), "schedulingGates"))) {
 			struct value *list = value_ensure_array(status, SPAN("conditions"), c->arena, c->err),
 				     gated = value_object();
-
 			set_text(c, &gated, "type", SPAN("PodScheduled"));
 			set_text(c, &gated, "status", SPAN("False"));
 			set_text(c, &gated, "reason", SPAN("SchedulingGated"));
@@ -196,10 +139,6 @@ static void pod_prepare(struct change *c)
 	} else if (span_equal(c->subresource, SPAN("binding"))) {
 		shape(c); /* it tells the node, and that the pod is scheduled */
 	} else {
-		if (c->subresource.len == 0) {
-			add_toleration(c, spec, "node.kubernetes.io/not-ready");
-			add_toleration(c, spec, "node.kubernetes.io/unreachable");
-		}
 		prepare_status(c);
 		if (change_is_status(c)) {
 			carry(c, get(c->object, "status"), get(c->old, "status"), "qosClass");
