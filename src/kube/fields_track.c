@@ -237,39 +237,3 @@ bool fields_track(const struct value *old, struct value *now, struct place place
 		return false;
 	return managers_cap(&all, arena, err) && fields_managers_store(&all, now, arena, err);
 }
-
-/* ---- a write that changes nothing but times ---- */
-
-static bool entries_equal(const struct value *a, const struct value *b)
-{
-	for (uint32_t i = 0; i < a->object.count; i++) {
-		const struct value_member *m = &a->object.members[i];
-		const struct value *other = value_get(b, m->key);
-
-		if (!span_equal(m->key, SPAN("time")) && (!other || !value_equal(&m->value, other)))
-			return false;
-	}
-	return true;
-}
-
-bool fields_keep_times(const struct value *old, struct value *now, struct arena *arena, struct error *err)
-{
-	const struct value *before = value_find(old, "metadata.managedFields");
-	struct value *after = value_find(now, "metadata.managedFields");
-	struct value a, b;
-
-	if (!value_is(before, VALUE_ARRAY) || !value_is(after, VALUE_ARRAY) ||
-	    before->array.count != after->array.count)
-		return true;
-	for (uint32_t i = 0; i < before->array.count; i++) {
-		const struct value *x = value_item(before, i), *y = value_item(after, i);
-
-		if (x->type != VALUE_OBJECT || y->type != VALUE_OBJECT || !entries_equal(x, y) || !entries_equal(y, x))
-			return true;
-	}
-	if (!fields_without_managers(old, arena, &a, err) || !fields_without_managers(now, arena, &b, err))
-		return false;
-	if (value_equal(&a, &b))
-		*after = *before;
-	return true;
-}

@@ -41,10 +41,6 @@ struct apply_manager {
 bool fields_track(const struct value *old, struct value *now, struct place place, const struct apply_manager *manager,
 		  struct arena *arena, struct error *err);
 
-/* When `now` differs from `old` by times in managedFields alone, it gets the old ones: such a write changes nothing. After the rest of
- * the write's way. */
-bool fields_keep_times(const struct value *old, struct value *now, struct arena *arena, struct error *err);
-
 /* What another manager has that an apply would change. */
 struct apply_conflict {
 	struct span
