@@ -11,7 +11,7 @@ import pytest
 from conftest import DEADLINE, PROGRAM, SANITIZED
 
 DRIVER = PROGRAM.parent / "src" / "store" / "store_crash"
-KILLS = 20 if SANITIZED else 100
+KILLS = 20 if SANITIZED else 200
 
 pytestmark = pytest.mark.skipif(not DRIVER.exists(), reason="the build has no tests")
 
