@@ -2,6 +2,7 @@
 /* apply_check - does an applied configuration fit its type? The words are those of the real server. */
 #include "base/number.h"
 #include "kube/apply_private.h"
+#include "kube/go_words.h"
 
 #define FAULT_BYTES_MAX 4096 /* of a message; more is cut */
 
@@ -78,15 +79,6 @@ static void go_value(const struct value *v, bool is_go, struct buffer *out)
 	}
 }
 
-static const char *go_type(const struct value *v)
-{
-	static const char *const names[] = {
-		"<nil>", "bool", "int64", "float64", "string", "[]interface {}", "map[string]interface {}"
-	};
-
-	return names[v->type];
-}
-
 /* ---- checking ---- */
 
 static bool check(struct checking *c, unsigned depth, struct place p, const struct value *v);
@@ -99,7 +91,7 @@ static void wrong_type(struct checking *c, enum fields_shape wanted, const struc
 
 	fault_begin(c);
 	if (wanted == SHAPE_NUMBER) {
-		buffer_print(&c->faults, "expected numeric (int or float), got %s", go_type(v));
+		buffer_print(&c->faults, "expected numeric (int or float), got %s", go_type_name(v));
 	} else if (wanted == SHAPE_STRING) {
 		buffer_append(&c->faults, SPAN("expected string, got &value.valueUnstructured{Value:"));
 		go_value(v, true, &c->faults);

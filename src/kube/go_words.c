@@ -430,3 +430,19 @@ bool go_json_fault(struct span text, char ret[GO_WORDS_SIZE])
 	(void)snprintf(ret, GO_WORDS_SIZE, "unexpected end of JSON input");
 	return true;
 }
+
+const char *go_type_name(const struct value *v)
+{
+	static const char *const names[] = {
+		"<nil>", "bool", "int64", "float64", "string", "[]interface {}", "map[string]interface {}"
+	};
+
+	return names[v->type];
+}
+
+const char *go_json_type(const struct value *v)
+{
+	static const char *const names[] = { "null", "bool", "number", "number", "string", "array", "object" };
+
+	return names[v->type];
+}

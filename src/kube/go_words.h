@@ -15,3 +15,8 @@ struct span go_print(const struct value *v, struct arena *arena, struct error *e
  * input". Into `ret`; false: it is JSON. */
 #define GO_WORDS_SIZE 128
 bool go_json_fault(struct span text, char ret[GO_WORDS_SIZE]);
+
+/* The type that encoding/json makes of a value, as fmt prints it with %T: "<nil>", "int64", "map[string]interface {}". */
+const char *go_type_name(const struct value *v);
+/* How encoding/json calls what stands in a text: "object", "number", "bool". */
+const char *go_json_type(const struct value *v);

@@ -4,6 +4,7 @@
  * indices below 0 count from the end, what stands in front of a path's first slash is not looked at.
  */
 #include "kube/patch_private.h"
+#include "kube/go_words.h"
 
 #define COPIED_BYTES_MAX MIB(3) /* what the `copy` operations of one patch may add */
 
@@ -14,13 +15,6 @@ struct patching {
 	struct error *err;
 	bool is_short; /* memory ended: err is set */
 };
-
-const char *patch_go_type(const struct value *v)
-{
-	static const char *const names[] = { "null", "bool", "number", "number", "string", "array", "object" };
-
-	return names[v->type];
-}
 
 bool patch_refuse(struct error *err, bool *ret_is_unprocessable)
 {
@@ -327,7 +321,7 @@ static bool check_text(const struct value *operation, const char *name, struct e
 	return error_set(err, ERROR_INVALID,
 			 "error decoding patch: json: cannot unmarshal %s into Go struct field jsonPatchOp.%s of type "
 			 "string",
-			 patch_go_type(v), name);
+			 go_json_type(v), name);
 }
 
 static bool check_operation(const struct value *operation, struct error *err)
@@ -336,7 +330,7 @@ static bool check_operation(const struct value *operation, struct error *err)
 		return error_set(err, ERROR_INVALID,
 				 "error decoding patch: json: cannot unmarshal %s into Go value of type "
 				 "handlers.jsonPatchOp",
-				 patch_go_type(operation));
+				 go_json_type(operation));
 	return check_text(operation, "op", err) && check_text(operation, "path", err) &&
 	       check_text(operation, "from", err);
 }
@@ -352,7 +346,7 @@ bool patch_json(const struct value *object, const struct value *operations, stru
 		return error_set(err, ERROR_INVALID,
 				 "error decoding patch: json: cannot unmarshal %s into Go value of type "
 				 "[]handlers.jsonPatchOp",
-				 patch_go_type(operations));
+				 go_json_type(operations));
 	if (operations->type == VALUE_NULL) {
 		*ret = *object;
 		return true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* patch_merge - JSON merge patch (RFC 7386), with the real server's habit of dropping nulls inside of new lists. */
 #include "kube/patch_private.h"
+#include "kube/go_words.h"
 
 /* A copy of what the patch brings, without the members that are null; items of lists that are null stay. */
 static bool without_nulls(const struct value *v, struct arena *arena, struct value *ret, struct error *err)
@@ -75,6 +76,6 @@ bool patch_merge(const struct value *object, const struct value *patch, struct a
 		return error_set(err, ERROR_INVALID,
 				 "error decoding patch: json: cannot unmarshal %s into Go value of type "
 				 "map[string]interface {}",
-				 patch_go_type(patch));
+				 go_json_type(patch));
 	return merge(object, patch, arena, ret, err);
 }

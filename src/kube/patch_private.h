@@ -3,9 +3,6 @@
 /* patch_private - what the files of patch.h share. */
 #include "kube/patch.h"
 
-/* How Go's JSON decoder calls the type of a value: "object", "number", "bool". */
-const char *patch_go_type(const struct value *v);
-
 /* Sets INVALID with the text of a 422 whose cause the real server keeps to itself. */
 bool patch_refuse(struct error *err, bool *ret_is_unprocessable);
 

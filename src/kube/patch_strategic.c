@@ -339,7 +339,7 @@ static bool check_list(struct strategic *s, const struct value *v)
 {
 	return !v || v->type == VALUE_ARRAY ||
 	       error_set(s->err, ERROR_INVALID, "expected a []interface {}, but received a %s",
-			 v->type == VALUE_OBJECT ? "map[string]interface {}" : patch_go_type(v));
+			 v->type == VALUE_OBJECT ? "map[string]interface {}" : go_json_type(v));
 }
 
 /* The list `name` with the patch's part of it, in the order told; *ret_is_there false when there is none. */
@@ -552,6 +552,6 @@ bool patch_strategic(const struct value *object, const struct value *patch, stru
 	if (patch->type != VALUE_OBJECT)
 		return error_set(err, ERROR_INVALID,
 				 "json: cannot unmarshal %s into Go value of type map[string]interface {}",
-				 patch_go_type(patch));
+				 go_json_type(patch));
 	return merge_objects(&s, place, object, patch, ret);
 }

@@ -187,19 +187,6 @@ static bool patch_form_find(struct call *call, enum patch_form *ret)
 	return false;
 }
 
-static const char *go_type(const struct value *v)
-{
-	switch (v->type) {
-	case VALUE_INT:
-	case VALUE_DOUBLE:
-		return "number";
-	case VALUE_BOOL:
-		return "bool";
-	default:
-		return value_type_name(v->type);
-	}
-}
-
 /* False: answered. */
 static bool patch_read(struct call *call, enum patch_form form, struct value *ret)
 {
@@ -217,7 +204,7 @@ static bool patch_read(struct call *call, enum patch_form form, struct value *re
 	}
 	if (form == PATCH_JSON ? ret->type != VALUE_ARRAY : ret->type != VALUE_OBJECT) {
 		answer_message(call, 400, "BadRequest", "%sjson: cannot unmarshal %s into Go value of type %s", prefix,
-			       go_type(ret), form == PATCH_JSON ? "[]handlers.jsonPatchOp" : "map[string]interface {}");
+			       go_json_type(ret), form == PATCH_JSON ? "[]handlers.jsonPatchOp" : "map[string]interface {}");
 		return false;
 	}
 	if (form == PATCH_JSON && ret->array.count > PATCH_OPERATIONS_MAX) {

@@ -2,6 +2,7 @@
 /* Values (langdef.md, "Values", "Equality", "Ordering"): lists and maps of the evaluator and, without a copy, those of JSON data. */
 #include "base/number.h"
 #include "kube/crd/cel_private.h"
+#include "kube/go_words.h"
 #include "wire/base64.h"
 
 #include <math.h>
@@ -30,27 +31,6 @@ uint64_t cel_letters(struct span s)
 }
 
 /* ---- JSON ---- */
-
-static const char *go_name(const struct value *v)
-{
-	switch (v->type) {
-	case VALUE_NULL:
-		return "<nil>";
-	case VALUE_BOOL:
-		return "bool";
-	case VALUE_INT:
-		return "int64";
-	case VALUE_DOUBLE:
-		return "float64";
-	case VALUE_STRING:
-		return "string";
-	case VALUE_ARRAY:
-		return "[]interface {}";
-	case VALUE_OBJECT:
-		return "map[string]interface {}";
-	}
-	return "";
-}
 
 static struct cel_value view(enum cel_kind kind, const struct value *data, const struct cel_type *type)
 {
@@ -165,7 +145,7 @@ struct cel_value cel_from_json(const struct value *data, const struct cel_type *
 	default:
 		return from_any(data);
 	}
-	return cel_fail(arena_print(arena, err, "invalid data, expected %s, got %s", wanted, go_name(data)));
+	return cel_fail(arena_print(arena, err, "invalid data, expected %s, got %s", wanted, go_type_name(data)));
 }
 
 static const struct cel_type *item_type(const struct cel_value *list)

@@ -4,6 +4,7 @@
 
 #include "kube/crd/rules.h"
 #include "kube/crd/structural.h"
+#include "kube/go_words.h"
 #include "kube/kinds/kinds.h"
 #include "kube/kube.h"
 
@@ -380,32 +381,12 @@ static bool check_kind(struct change *c)
 	return !c->causes;
 }
 
-static const char *go_type(const struct value *v)
-{
-	switch (v->type) {
-	case VALUE_BOOL:
-		return "bool";
-	case VALUE_INT:
-		return "int64";
-	case VALUE_DOUBLE:
-		return "float64";
-	case VALUE_STRING:
-		return "string";
-	case VALUE_ARRAY:
-		return "[]interface {}";
-	case VALUE_OBJECT:
-		return "map[string]interface {}";
-	default:
-		return "<nil>";
-	}
-}
-
 static const char *wrong_type(struct change *c, const char *path, const struct value *v, const char *expected)
 {
 	struct span text = v->type == VALUE_STRING ? v->string : value_print(v, c->arena, c->err);
 
 	return detail_print(c, ".%s accessor error: " SPAN_FMT " is of the type %s, expected %s", path, SPAN_ARG(text),
-			    go_type(v), expected);
+			    go_type_name(v), expected);
 }
 
 /* What stands at a path of names; what is no object on the way is told. NULL: nothing, or that. */
