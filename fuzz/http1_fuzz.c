@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A head, and the same bytes as a chunked body: whole and byte by byte must come to the same end. */
+/* A head, an answer's head, trailers, and the same bytes as a chunked body: whole and byte by byte must come to the same end. */
 #include "wire/http1.h"
 
 #include <stdlib.h>
@@ -18,7 +18,10 @@ static void check_spans(const struct http1_head *head, const char *from, size_t 
 	ASSERT(!head->is_chunked || !head->has_length);
 }
 
-static void fuzz_head(const uint8_t *data, size_t len)
+typedef enum http1_result parse_function(char *in, size_t len, size_t *seen, struct http1_head *ret, size_t *ret_len,
+					 struct error *err);
+
+static void fuzz_head(parse_function *parse, const uint8_t *data, size_t len)
 {
 	AUTO_FREE char *whole = base_alloc(len ? len : 1);
 	AUTO_FREE char *pieces = base_alloc(len ? len : 1);
@@ -29,14 +32,14 @@ static void fuzz_head(const uint8_t *data, size_t len)
 
 	memcpy(whole, data, len);
 	memcpy(pieces, data, len);
-	result = http1_parse_head(whole, len, &seen, &head, &whole_len, &err);
+	result = parse(whole, len, &seen, &head, &whole_len, &err);
 	if (result == HTTP1_DONE) {
 		ASSERT(whole_len <= len);
 		check_spans(&head, whole, len);
 	}
 	seen = 0;
 	for (size_t n = 1; n <= len && piece == HTTP1_MORE; n++)
-		piece = http1_parse_head(pieces, n, &seen, &again, &pieces_len, &err);
+		piece = parse(pieces, n, &seen, &again, &pieces_len, &err);
 	ASSERT((result == HTTP1_DONE) == (piece == HTTP1_DONE));
 	ASSERT(result != HTTP1_DONE || (whole_len == pieces_len && head.header_count == again.header_count));
 	ASSERT(result == HTTP1_FAILED || piece != HTTP1_FAILED);
@@ -72,7 +75,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	if (len > KIB(16))
 		return 0;
-	fuzz_head(data, len);
+	fuzz_head(http1_parse_head, data, len);
+	fuzz_head(http1_parse_answer, data, len);
+	fuzz_head(http1_parse_trailers, data, len);
 	fuzz_chunked(data, len);
 	return 0;
 }

@@ -3,6 +3,7 @@
 /*
  * span - a read-only run of bytes, passed by value. Our string: not NUL-terminated, never owns.
  */
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +21,8 @@ struct span {
 	} /* for static tables */
 #define SPAN_FMT    "%.*s"
 #define SPAN_ARG(s) (int)((s).len > 120 ? 120 : (s).len), ((s).ptr ? (s).ptr : "") /* cut: messages quote, not copy */
+/* Not cut, for names and paths that are made of others. */
+#define SPAN_WHOLE(s) (int)((s).len > INT_MAX ? INT_MAX : (s).len), ((s).ptr ? (s).ptr : "")
 
 static inline struct span span_of(const char *text)
 {

@@ -78,3 +78,89 @@ bool duration_parse(struct span text, int64_t *ret_ms, struct error *err)
 	*ret_ms = (int64_t)llround(value);
 	return true;
 }
+
+/* ---- as Go writes them ---- */
+
+static bool take_unit(struct span *s, uint64_t *ret)
+{
+	static const struct {
+		const char *name;
+		uint64_t nanoseconds;
+	} units[] = {
+		{ "ns", 1 },       { "us", 1000 },      { "\xc2\xb5s", 1000 },          { "\xce\xbcs", 1000 },
+		{ "ms", 1000000 }, { "s", 1000000000 }, { "m", UINT64_C(60000000000) }, { "h", UINT64_C(3600000000000) }
+	};
+	size_t n = 0;
+
+	while (n < s->len && s->ptr[n] != '.' && (s->ptr[n] < '0' || s->ptr[n] > '9'))
+		n++;
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		if (span_equal(span_first(*s, n), span_of(units[i].name))) {
+			*s = span_skip(*s, n);
+			*ret = units[i].nanoseconds;
+			return true;
+		}
+	}
+	*s = span_first(*s, n); /* the unit that nobody knows */
+	return false;
+}
+
+/* "1.5h". When its unit is at fault, that is what is left in `s`, and *ret_has_unit is false. */
+static bool take_part(struct span *s, uint64_t *ret, bool *ret_has_unit)
+{
+	uint64_t whole = 0, unit, sum;
+	double fraction = 0, scale = 1;
+	bool has_digit = false;
+
+	*ret_has_unit = true;
+	for (; s->len && s->ptr[0] >= '0' && s->ptr[0] <= '9'; *s = span_skip(*s, 1)) {
+		has_digit = true;
+		if (__builtin_mul_overflow(whole, 10, &whole) ||
+		    __builtin_add_overflow(whole, (uint64_t)(s->ptr[0] - '0'), &whole))
+			return false;
+	}
+	if (s->len && s->ptr[0] == '.') {
+		*s = span_skip(*s, 1);
+		for (; s->len && s->ptr[0] >= '0' && s->ptr[0] <= '9'; *s = span_skip(*s, 1)) {
+			has_digit = true;
+			if (scale < 1e18) {
+				fraction = fraction * 10 + (s->ptr[0] - '0');
+				scale *= 10;
+			}
+		}
+	}
+	if (!has_digit)
+		return false;
+	*ret_has_unit = take_unit(s, &unit);
+	if (!*ret_has_unit || __builtin_mul_overflow(whole, unit, &sum))
+		return false;
+	*ret = sum + (uint64_t)(fraction * ((double)unit / scale));
+	return true;
+}
+
+bool go_duration_parse(struct span text, int64_t *ret_ns, struct error *err)
+{
+	struct span s = text;
+	bool is_negative = s.len && s.ptr[0] == '-', has_unit = true, good;
+	uint64_t sum = 0, part;
+
+	if (s.len && (s.ptr[0] == '-' || s.ptr[0] == '+'))
+		s = span_skip(s, 1);
+	if (span_equal(s, SPAN("0"))) {
+		*ret_ns = 0;
+		return true;
+	}
+	good = s.len > 0;
+	while (good && s.len)
+		good = take_part(&s, &part, &has_unit) && !__builtin_add_overflow(sum, part, &sum) &&
+		       sum <= (uint64_t)INT64_MAX + 1;
+	if (!has_unit && !s.len)
+		return error_set(err, ERROR_INVALID, "time: missing unit in duration \"" SPAN_FMT "\"", SPAN_ARG(text));
+	if (!has_unit)
+		return error_set(err, ERROR_INVALID, "time: unknown unit \"" SPAN_FMT "\" in duration \"" SPAN_FMT "\"",
+				 SPAN_ARG(s), SPAN_ARG(text));
+	if (!good || (!is_negative && sum > INT64_MAX))
+		return error_set(err, ERROR_INVALID, "time: invalid duration \"" SPAN_FMT "\"", SPAN_ARG(text));
+	*ret_ns = is_negative ? (int64_t)(0 - sum) : (int64_t)sum;
+	return true;
+}

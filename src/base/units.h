@@ -10,3 +10,5 @@
 
 bool size_parse(struct span text, size_t *ret, struct error *err);
 bool duration_parse(struct span text, int64_t *ret_ms, struct error *err); /* a century at most */
+/* As Go writes a duration: "1h30m", "1.5s", "-300ms", "0". The faults are told in Go's words. */
+bool go_duration_parse(struct span text, int64_t *ret_ns, struct error *err);

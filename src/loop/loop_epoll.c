@@ -16,6 +16,7 @@
 
 #define EVENTS_PER_TURN 256
 #define SLEEP_MAX_MS    INT64_C(3600000)
+#define SOON_NS         (20 * NS_PER_MS) /* of longer sleeps the length of a turn is no matter */
 
 /* The key beside the pointer: sifting touches no timer but those it moves. */
 struct heap_entry {
@@ -223,6 +224,8 @@ static int sleep_ms(const struct loop *l)
 	if (!l->timer_count)
 		return -1;
 	left = l->heap[1].at_ns - l->now_ns;
+	if (left < SOON_NS) /* as of now: what became due in this turn must not be waited for, a millisecond */
+		left = l->heap[1].at_ns - clock_monotonic_ns();
 	if (left <= 0)
 		return 0;
 	left = (left + NS_PER_MS - 1) / NS_PER_MS; /* up: waking early would only mean one more turn */

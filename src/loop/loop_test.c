@@ -112,6 +112,36 @@ static void a_timer_may_set_itself_again(void **state)
 	loop_free(p.loop);
 }
 
+/* For a time that the turn's clock has not seen, but that has come. */
+static void again_by_the_clock(struct timer *t)
+{
+	struct probe *p = CONTAINER_OF(t, struct probe, timer);
+
+	if (++p->calls == 3)
+		loop_stop(p->loop);
+	else
+		loop_timer_set(p->loop, t, clock_monotonic_ns(), again_by_the_clock);
+}
+
+static void count_wait(void *context)
+{
+	++*(int *)context;
+}
+
+static void what_is_due_when_a_turn_ends_is_not_waited_for(void **state)
+{
+	struct probe p = { .loop = loop_new() };
+	int waits = 0;
+
+	(void)state;
+	loop_on_wait(p.loop, &(struct loop_waits){ .before = count_wait, .after = count_wait, .context = &waits });
+	loop_timer_set(p.loop, &p.timer, 0, again_by_the_clock);
+	loop_run(p.loop);
+	assert_int_equal(p.calls, 3);
+	assert_int_equal(waits, 0);
+	loop_free(p.loop);
+}
+
 static struct probe *survivor;
 
 static void remove_victim(struct watch *w, unsigned events)
@@ -431,6 +461,7 @@ int main(void)
 		cmocka_unit_test(timers_fire_in_order_of_time),
 		cmocka_unit_test(a_timer_never_fires_early),
 		cmocka_unit_test(a_timer_may_set_itself_again),
+		cmocka_unit_test(what_is_due_when_a_turn_ends_is_not_waited_for),
 		cmocka_unit_test(fetched_events_of_a_removed_watch_are_not_delivered),
 		cmocka_unit_test(readable_writable_and_hang_up_are_told_apart),
 		cmocka_unit_test(tasks_run_once_in_order_and_may_queue_others),

@@ -28,6 +28,7 @@ struct scan {
 	struct http1_head *head;
 	struct error *err;
 	bool has_transfer_encoding, has_close, has_keep_alive;
+	bool is_answer, is_trailers;
 };
 
 static enum http1_result failed(struct scan *s, const char *what)
@@ -74,6 +75,8 @@ static enum http1_result line_end(struct scan *s, const char *what)
 		return HTTP1_DONE;
 	}
 	if (*s->p == '\n') {
+		if (s->is_trailers)
+			return failed(s, "a trailer line does not end with CRLF");
 		s->p++;
 		return HTTP1_DONE;
 	}
@@ -115,6 +118,38 @@ static enum http1_result version(struct scan *s)
 	s->head->minor = s->p[7] == '0' ? 0 : 1;
 	s->p += 8;
 	return line_end(s, "the request line");
+}
+
+/* HTTP/1.1 200 OK; the reason may be missing, and some servers leave its space out too. */
+static enum http1_result status_line(struct scan *s)
+{
+	static const char name[] = "HTTP/1.";
+	size_t have = (size_t)(s->end - s->p);
+	const char *start;
+
+	if (memcmp(s->p, name, MIN(have, 7)) != 0)
+		return failed(s, "the answer does not start with a status line, as in \"HTTP/1.1 200 OK\"");
+	if (have < 13)
+		return memchr(s->p, '\n', have) ? failed(s, "the status line is too short") : HTTP1_MORE;
+	if (s->p[7] < '0' || s->p[7] > '9' || s->p[8] != ' ')
+		return failed(s, "the status line's HTTP version is malformed");
+	s->head->minor = s->p[7] == '0' ? 0 : 1;
+	for (int i = 9; i < 12; i++) {
+		if (s->p[i] < '0' || s->p[i] > '9')
+			return failed(s, "the status is not a number of three digits");
+		s->head->status = s->head->status * 10 + (s->p[i] - '0');
+	}
+	if (s->head->status < 100)
+		return failed(s, "the status is below 100");
+	s->p += 12;
+	if (*s->p == ' ')
+		s->p++;
+	else if (*s->p != '\r' && *s->p != '\n')
+		return failed(s, "the status is not a number of three digits");
+	start = s->p;
+	s->p = value_end(s->p, s->end);
+	s->head->reason = span_from(start, (size_t)(s->p - start));
+	return line_end(s, "the status line");
 }
 
 static enum http1_result request_line(struct scan *s)
@@ -161,6 +196,8 @@ static bool content_length(struct scan *s, struct span value)
 	}
 	if (s->head->has_length && s->head->content_length != length)
 		return error_set(s->err, ERROR_INVALID, "two Content-Length fields differ");
+	if (s->head->has_length && s->is_answer)
+		s->head->header_count--;
 	s->head->has_length = true;
 	s->head->content_length = length;
 	return true;
@@ -232,7 +269,7 @@ static bool known_field(struct scan *s, struct span name, struct span value)
 {
 	switch (name.len) {
 	case 4:
-		return is_named(name, "host") ? host(s, value) : true;
+		return is_named(name, "host") && !s->is_answer ? host(s, value) : true;
 	case 6:
 		if (is_named(name, "expect") && span_equal_ignore_case(value, SPAN("100-continue")))
 			s->head->expects_continue = true;
@@ -287,6 +324,23 @@ static enum http1_result field_name(struct scan *s, struct span *ret)
 	return HTTP1_FAILED;
 }
 
+/* RFC 9110 6.5.1: framing, routing and what says how to read the content are settled when trailers come. */
+static bool is_trailer(struct span name)
+{
+	static const struct span not [] = {
+		SPAN_INIT("content-length"), SPAN_INIT("transfer-encoding"), SPAN_INIT("connection"),
+		SPAN_INIT("host"),           SPAN_INIT("trailer"),           SPAN_INIT("te"),
+		SPAN_INIT("upgrade"),        SPAN_INIT("keep-alive"),        SPAN_INIT("content-encoding"),
+		SPAN_INIT("content-type"),   SPAN_INIT("content-range"),     SPAN_INIT("set-cookie"),
+		SPAN_INIT("authorization"),  SPAN_INIT("cache-control"),
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(not ); i++)
+		if (span_equal(name, not [i]))
+			return false;
+	return true;
+}
+
 static enum http1_result field(struct scan *s)
 {
 	struct http1_head *head = s->head;
@@ -314,6 +368,10 @@ static enum http1_result field(struct scan *s)
 	while (tail > start && (tail[-1] == ' ' || tail[-1] == '\t'))
 		tail--;
 	to->value = span_from(start, (size_t)(tail - start));
+	if (s->is_trailers) {
+		head->header_count += is_trailer(to->name);
+		return HTTP1_DONE;
+	}
 	head->header_count++;
 	return known_field(s, to->name, to->value) ? HTTP1_DONE : HTTP1_FAILED;
 }
@@ -323,25 +381,39 @@ static enum http1_result check(struct scan *s)
 {
 	struct http1_head *head = s->head;
 
-	if (head->minor == 1 && !head->host.ptr)
+	if (s->is_trailers)
+		return HTTP1_DONE;
+	if (head->minor == 1 && !head->host.ptr && !s->is_answer)
 		return failed(s, "HTTP/1.1 asks for a Host field");
 	if (s->has_transfer_encoding && head->has_length)
-		return failed(s, "Content-Length and Transfer-Encoding in one request");
+		return failed(s, s->is_answer ? "Content-Length and Transfer-Encoding in one answer"
+					      : "Content-Length and Transfer-Encoding in one request");
 	/* RFC 9112 6.1: framing of a 1.0 message with Transfer-Encoding is faulty. */
 	if (s->has_transfer_encoding && head->minor == 0)
-		return failed(s, "Transfer-Encoding in an HTTP/1.0 request");
+		return failed(s, s->is_answer ? "Transfer-Encoding in an HTTP/1.0 answer"
+					      : "Transfer-Encoding in an HTTP/1.0 request");
 	head->keep_alive = !s->has_close && (head->minor == 1 || s->has_keep_alive);
 	if (head->minor == 0)
 		head->expects_continue = false; /* RFC 9110 10.1.1 */
 	return HTTP1_DONE;
 }
 
+static enum http1_result first_line(struct scan *s)
+{
+	enum http1_result result;
+
+	if (s->is_trailers)
+		return HTTP1_DONE;
+	if (s->is_answer)
+		return status_line(s);
+	result = empty_lines(s);
+	return result == HTTP1_DONE ? request_line(s) : result;
+}
+
 static enum http1_result parse(struct scan *s)
 {
-	enum http1_result result = empty_lines(s);
+	enum http1_result result = first_line(s);
 
-	if (result == HTTP1_DONE)
-		result = request_line(s);
 	while (result == HTTP1_DONE) {
 		if (s->p == s->end)
 			return HTTP1_MORE;
@@ -373,16 +445,16 @@ static void clear(struct http1_head *head)
 {
 	/* All but the header array: three kilobytes that nobody reads past header_count. */
 	head->method = head->target = head->host = head->content_type = head->content_encoding = (struct span){ 0 };
+	head->reason = (struct span){ 0 };
+	head->status = 0;
 	head->minor = 1;
 	head->header_count = 0;
 	head->content_length = 0;
 	head->has_length = head->is_chunked = head->keep_alive = head->expects_continue = head->has_upgrade = false;
 }
 
-enum http1_result http1_parse_head(char *in, size_t len, size_t *seen, struct http1_head *ret, size_t *ret_len,
-				   struct error *err)
+static enum http1_result parse_from(struct scan s, char *in, size_t len, size_t *seen, size_t *ret_len)
 {
-	struct scan s = { .p = in, .end = in + len, .head = ret, .err = err };
 	enum http1_result result;
 
 	/* The empty line may have begun in what was seen: its last three bytes count again. */
@@ -390,13 +462,61 @@ enum http1_result http1_parse_head(char *in, size_t len, size_t *seen, struct ht
 		*seen = len;
 		return HTTP1_MORE;
 	}
-	clear(ret);
+	clear(s.head);
 	result = parse(&s);
 	if (result == HTTP1_DONE)
 		*ret_len = (size_t)(s.p - in);
 	else if (result == HTTP1_MORE)
 		*seen = len;
 	return result;
+}
+
+enum http1_result http1_parse_head(char *in, size_t len, size_t *seen, struct http1_head *ret, size_t *ret_len,
+				   struct error *err)
+{
+	return parse_from((struct scan){ .p = in, .end = in + len, .head = ret, .err = err }, in, len, seen, ret_len);
+}
+
+enum http1_result http1_parse_answer(char *in, size_t len, size_t *seen, struct http1_head *ret, size_t *ret_len,
+				     struct error *err)
+{
+	struct scan s = { .p = in, .end = in + len, .head = ret, .err = err, .is_answer = true };
+
+	return parse_from(s, in, len, seen, ret_len);
+}
+
+enum http1_result http1_parse_trailers(char *in, size_t len, size_t *seen, struct http1_head *ret, size_t *ret_len,
+				       struct error *err)
+{
+	struct scan s = { .p = in, .end = in + len, .head = ret, .err = err, .is_trailers = true };
+
+	/* No trailers at all is the rule: an empty line that nothing stands before. */
+	if (len && *in == '\r')
+		*seen = 0;
+	return parse_from(s, in, len, seen, ret_len);
+}
+
+/* ---- writing ---- */
+
+bool http1_is_value(struct span text)
+{
+	return text.len == 0 || value_end((char *)text.ptr, text.ptr + text.len) == text.ptr + text.len;
+}
+
+bool http1_is_token(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (!token_lower[(unsigned char)text.ptr[i]])
+			return false;
+	return text.len > 0;
+}
+
+bool http1_is_target(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if ((unsigned char)text.ptr[i] <= 0x20 || text.ptr[i] == 0x7f)
+			return false;
+	return text.len > 0;
 }
 
 /* ---- chunked bodies (RFC 9112 7.1) ---- */
@@ -505,25 +625,27 @@ static bool chunk_byte(struct http1_chunked *c, unsigned char byte, struct error
 	base_assert_failed("a state without framing", __FILE__, __LINE__);
 }
 
-enum http1_result http1_chunked_feed(struct http1_chunked *c, const char *in, size_t len, char *out, size_t *ret_used,
-				     size_t *ret_data, struct error *err)
+static bool chunked_is_over(const struct http1_chunked *c)
 {
-	size_t used = 0, data = 0;
+	return c->state == CHUNK_END || (c->leaves_trailers && c->state == CHUNK_TRAILER_FIRST);
+}
 
-	while (used < len && c->state != CHUNK_END) {
+enum http1_result http1_chunked_next(struct http1_chunked *c, const char *in, size_t len, size_t *ret_used,
+				     struct span *ret_data, struct error *err)
+{
+	size_t used = 0;
+
+	*ret_data = (struct span){ in, 0 };
+	for (; used < len && !chunked_is_over(c); used++) {
 		if (c->state == CHUNK_DATA) {
-			size_t n = len - used;
+			size_t n = (size_t)MIN(len - used, c->left);
 
-			if (n > c->left)
-				n = (size_t)c->left;
-			if (out + data != in + used)
-				memmove(out + data, in + used, n);
-			data += n;
+			*ret_data = (struct span){ in + used, n };
 			used += n;
 			c->left -= n;
 			if (c->left == 0)
 				c->state = CHUNK_DATA_CR;
-			continue;
+			break;
 		}
 		/* Trailers count as one line: their sum is bounded too. */
 		if (++c->line > HTTP1_CHUNK_LINE_MAX) {
@@ -533,11 +655,32 @@ enum http1_result http1_chunked_feed(struct http1_chunked *c, const char *in, si
 		}
 		if (!chunk_byte(c, (unsigned char)in[used], err))
 			return HTTP1_FAILED;
-		used++;
+	}
+	*ret_used = used;
+	return chunked_is_over(c) ? HTTP1_DONE : HTTP1_MORE;
+}
+
+enum http1_result http1_chunked_feed(struct http1_chunked *c, const char *in, size_t len, char *out, size_t *ret_used,
+				     size_t *ret_data, struct error *err)
+{
+	enum http1_result result = HTTP1_MORE;
+	size_t used = 0, data = 0;
+
+	while (used < len && result == HTTP1_MORE) {
+		struct span piece;
+		size_t n = 0;
+
+		result = http1_chunked_next(c, in + used, len - used, &n, &piece, err);
+		if (result == HTTP1_FAILED)
+			return result;
+		if (piece.len && out + data != piece.ptr)
+			memmove(out + data, piece.ptr, piece.len);
+		data += piece.len;
+		used += n;
 	}
 	*ret_used = used;
 	*ret_data = data;
-	return c->state == CHUNK_END ? HTTP1_DONE : HTTP1_MORE;
+	return chunked_is_over(c) ? HTTP1_DONE : HTTP1_MORE;
 }
 
 /* ---- status codes ---- */

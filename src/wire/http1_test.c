@@ -425,6 +425,130 @@ static void endless_size_lines_and_trailers_are_refused(void **state)
 	}
 }
 
+/* ---- answers ---- */
+
+typedef enum http1_result parse_function(char *in, size_t len, size_t *seen, struct http1_head *ret, size_t *ret_len,
+					 struct error *err);
+
+/* However it is cut, the end is found at the same byte, in memory that ends with what has come. */
+static enum http1_result parse_in_pieces(parse_function *parse, struct span text, struct http1_head *ret,
+					 size_t *ret_len, struct error *err)
+{
+	enum http1_result result = HTTP1_MORE;
+	size_t seen = 0;
+
+	for (size_t n = 0; n <= text.len && result == HTTP1_MORE; n++) {
+		char *copy = malloc(n ? n : 1);
+
+		memcpy(copy, text.ptr, n);
+		result = parse(copy, n, &seen, ret, ret_len, err);
+		free(copy);
+	}
+	return result;
+}
+
+static void heads_of_answers_are_read_however_they_are_cut(void **state)
+{
+	static const struct {
+		struct span text;
+		int status, minor;
+		size_t headers;
+		bool keep_alive, is_chunked, has_length;
+	} rows[] = {
+		{ SPAN_INIT("HTTP/1.1 200 OK\r\nA: b\r\n\r\n"), 200, 1, 1, true, false, false },
+		{ SPAN_INIT("HTTP/1.1 200\r\n\r\n"), 200, 1, 0, true, false, false },
+		{ SPAN_INIT("HTTP/1.1 404 \n\n"), 404, 1, 0, true, false, false },
+		{ SPAN_INIT("HTTP/1.0 301 Moved\r\nContent-Length: 7\r\n\r\n"), 301, 0, 1, false, false, true },
+		{ SPAN_INIT("HTTP/1.9 999 x y\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"), 999, 1, 2,
+		  false, true, false },
+		{ SPAN_INIT(
+		      "HTTP/1.1 200 OK\r\nContent-Length: 07\r\nContent-Length: 7\r\nHost: a b\r\nHost: c\r\n\r\n"),
+		  200, 1, 3, true, false, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct http1_head head;
+		struct error err = { 0 };
+		size_t len = 0;
+
+		if (parse_in_pieces(http1_parse_answer, rows[i].text, &head, &len, &err) != HTTP1_DONE)
+			fail_msg("row %zu: %s", i, err.message);
+		assert_int_equal(len, rows[i].text.len);
+		assert_int_equal(head.status, rows[i].status);
+		assert_int_equal(head.minor, rows[i].minor);
+		assert_int_equal(head.header_count, rows[i].headers);
+		assert_int_equal(head.keep_alive, rows[i].keep_alive);
+		assert_int_equal(head.is_chunked, rows[i].is_chunked);
+		assert_int_equal(head.has_length, rows[i].has_length);
+		assert_true(!head.has_length || head.content_length == 7);
+	}
+}
+
+static void trailers_are_read_without_what_is_settled_by_then(void **state)
+{
+	static const struct span fine =
+	    SPAN_INIT("X-Sum: 7\r\nContent-Length: 9\r\nTransfer-Encoding: x\r\nB:\tc \r\n\r\n");
+	static const struct span bad[] = {
+		SPAN_INIT("A: b\n\r\n"),     SPAN_INIT("\n"), SPAN_INIT(" a: b\r\n\r\n"), SPAN_INIT("a : b\r\n\r\n"),
+		SPAN_INIT("a: b\r\r\n\r\n"),
+	};
+	struct http1_head head;
+	struct error err = { 0 };
+	char text[128];
+	size_t len = 0, seen = 0;
+
+	(void)state;
+	assert_int_equal(parse_in_pieces(http1_parse_trailers, SPAN("\r\n"), &head, &len, &err), HTTP1_DONE);
+	assert_int_equal(len, 2);
+	assert_int_equal(head.header_count, 0);
+	memcpy(text, fine.ptr, fine.len);
+	assert_int_equal(http1_parse_trailers(text, fine.len, &seen, &head, &len, &err), HTTP1_DONE);
+	assert_int_equal(len, fine.len);
+	assert_int_equal(head.header_count, 2);
+	assert_true(span_equal(head.headers[0].name, SPAN("x-sum")) && span_equal(head.headers[1].value, SPAN("c")));
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (parse_in_pieces(http1_parse_trailers, bad[i], &head, &len, &err) == HTTP1_DONE)
+			fail_msg("row %zu was taken", i);
+}
+
+static void runs_of_chunks_are_given_where_they_stand(void **state)
+{
+	static const struct span body = SPAN_INIT("3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n");
+	struct http1_chunked c = { .leaves_trailers = true };
+	enum http1_result result = HTTP1_MORE;
+	struct error err = { 0 };
+	size_t at = 0;
+	char data[8];
+	size_t count = 0;
+
+	(void)state;
+	while (result == HTTP1_MORE && at < body.len) {
+		size_t used = 0;
+		struct span run;
+
+		result = http1_chunked_next(&c, body.ptr + at, MIN(body.len - at, 4), &used, &run, &err);
+		assert_true(run.ptr >= body.ptr + at && run.ptr + run.len <= body.ptr + body.len);
+		memcpy(data + count, run.ptr, run.len);
+		count += run.len;
+		at += used;
+	}
+	assert_int_equal(result, HTTP1_DONE);
+	assert_true(span_equal(span_from(data, count), SPAN("abcde")));
+	assert_true(span_equal(span_skip(body, at), SPAN("X: y\r\n\r\n")));
+}
+
+static void what_may_stand_in_a_head_is_known(void **state)
+{
+	(void)state;
+	assert_true(http1_is_value(SPAN("")) && http1_is_value(SPAN("a\tb \xff")) && http1_is_token(SPAN("x-A_1")));
+	assert_true(http1_is_target(SPAN("/a?b=%20\xc3\xa9")));
+	assert_false(http1_is_value(SPAN("a long enough value to be looked at in runs\r\nevil: 1")));
+	assert_false(http1_is_value(SPAN("\x7f")) || http1_is_value(SPAN("a\0b")));
+	assert_false(http1_is_token(SPAN("")) || http1_is_token(SPAN("a b")) || http1_is_token(SPAN("a:")));
+	assert_false(http1_is_target(SPAN("")) || http1_is_target(SPAN("/a b")) || http1_is_target(SPAN("/\r\n")));
+}
+
 static void every_status_has_one_reason(void **state)
 {
 	(void)state;
@@ -447,6 +571,10 @@ int main(void)
 		cmocka_unit_test(chunked_bodies_are_decoded_however_they_are_cut),
 		cmocka_unit_test(hostile_chunks_are_refused),
 		cmocka_unit_test(endless_size_lines_and_trailers_are_refused),
+		cmocka_unit_test(heads_of_answers_are_read_however_they_are_cut),
+		cmocka_unit_test(trailers_are_read_without_what_is_settled_by_then),
+		cmocka_unit_test(runs_of_chunks_are_given_where_they_stand),
+		cmocka_unit_test(what_may_stand_in_a_head_is_known),
 		cmocka_unit_test(every_status_has_one_reason),
 	};
 
