@@ -98,7 +98,7 @@ static void fire(struct timer *t)
 		take_out(&s->expiry, e);
 		/* With another write under way it comes back here when that one is durable. */
 		if (e->latest == e->durable && !end(s, e))
-			return; /* the store does not write any more */
+			return; /* writes are refused: expiry_resume() */
 	}
 	arm_for_first(s);
 }
@@ -124,6 +124,13 @@ void expiry_note(struct store *s, struct entry *e)
 	}
 	if (x->count && (x->heap[1] != first || x->heap[1] == e))
 		arm_for_first(s);
+}
+
+void expiry_resume(struct store *s)
+{
+	for (struct entry *e = s->index.first[0]; e; e = e->next[0])
+		expiry_note(s, e);
+	arm_for_first(s);
 }
 
 void expiry_done(struct store *s)

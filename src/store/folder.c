@@ -139,3 +139,25 @@ bool folder_copy(const char *from, const char *to, struct error *err)
 	(void)unlink(to);
 	return false;
 }
+
+char *folder_disk(const char *folder)
+{
+	char *path = realpath(folder, NULL);
+	struct stat st, above;
+
+	if (!path || stat(path, &st) != 0) {
+		free(path);
+		return span_to_text(span_of(folder));
+	}
+	while (path[1]) {
+		char *parent = folder_of(path);
+
+		if (stat(parent, &above) != 0 || above.st_dev != st.st_dev) {
+			free(parent);
+			break;
+		}
+		free(path);
+		path = parent;
+	}
+	return path;
+}

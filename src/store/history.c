@@ -108,6 +108,16 @@ static void rise(struct store *s)
 	}
 }
 
+void history_taken_back(struct store *s, struct entry *e)
+{
+	struct record *r = e->durable;
+
+	if (!r->is_deletion || r->revision > s->history.floor)
+		return;
+	index_remove(&s->index, r->key);
+	drop(s, r);
+}
+
 /* Notes the time, at most once a second, and forgets times that are older than the window. */
 static void tick(struct store *s)
 {

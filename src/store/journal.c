@@ -20,16 +20,19 @@ enum {
 	WAL_PAGES_MOST = 4000,   /* or when they are as many as this */
 	COPY_PAGES = 4096,       /* a step of a copy */
 	FRAME_BYTES = 24 + 4096, /* of the write-ahead log, behind a head of 32 (sqlite.org/fileformat2.html, 4.1) */
-	FILL_BYTES = KIB(64), /* SQLite's own file layer writes less than 128 KiB at once */
-	FILL_AHEAD = KIB(32), /* is filled again when nobody waits and less than this is left */
+	FILL_BYTES = KIB(64),    /* SQLite's own file layer writes less than 128 KiB at once */
+	FILL_AHEAD = KIB(32),    /* is filled again when nobody waits and less than this is left */
 };
 
-enum { ADD, DROP, SET_FLOOR, BEGIN, COMMIT, ROLLBACK, STATEMENTS };
+enum { ADD, DROP, SET_FLOOR, PUT_NAME, TAKE_NAME, BEGIN, COMMIT, ROLLBACK, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
 	[ADD] = "INSERT INTO log(revision, created, version, expires, flags, key, text, sum) VALUES(?,?,?,?,?,?,?,?)",
 	[DROP] = "DELETE FROM log WHERE revision = ?",
 	[SET_FLOOR] = "UPDATE meta SET value = ? WHERE name = 'floor'",
+	/* Both of them in one transaction: the page is written, with nothing else in it than before. */
+	[PUT_NAME] = "INSERT INTO meta VALUES('room', 0)",
+	[TAKE_NAME] = "DELETE FROM meta WHERE name = 'room'",
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
@@ -40,13 +43,56 @@ struct journal {
 	sqlite3_stmt *statements[STATEMENTS];
 	int64_t floor;
 	int wal_pages, wal_next; /* in the write-ahead log; from how many on it is tried to empty it */
-	bool is_durable;
+	bool is_durable, is_full;
 	int64_t wal_bytes; /* size of its file, at least */
 	char path[];
 };
 
+/* The log's file and its size; NULL when it has none. */
+static sqlite3_file *log_file(struct journal *j, int64_t *ret_size)
+{
+	sqlite3_file *file = NULL;
+	sqlite3_int64 size = 0;
+
+	if (sqlite3_file_control(j->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&file) != SQLITE_OK || !file ||
+	    !file->pMethods || file->pMethods->xFileSize(file, &size) != SQLITE_OK)
+		return NULL;
+	*ret_size = size;
+	return file;
+}
+
+static bool is_want_of_room(int number)
+{
+	return number == ENOSPC || number == EDQUOT || number == EFBIG;
+}
+
+static bool fail_full(struct journal *j, int number, struct error *err)
+{
+	AUTO_FREE char *folder = folder_of(j->path);
+	AUTO_FREE char *disk = folder_disk(folder);
+
+	j->is_full = true;
+	return error_set(err, ERROR_INTERNAL, "the disk at '%s' has no room for '%s': %s", disk, j->path,
+			 number == ENOSPC ? "it is full" : strerror(number));
+}
+
+/* What the kernel said of the last failure; 0: nothing that is known. SQLite keeps that with the file, not always with the connection. */
+static int cause_of(struct journal *j, int extended)
+{
+	int number = 0;
+	int64_t size;
+	sqlite3_file *file =
+	    extended == SQLITE_IOERR_WRITE || extended == SQLITE_IOERR_FSYNC ? log_file(j, &size) : NULL;
+
+	if (extended == SQLITE_IOERR_SHMSIZE) /* the log's index could not be made longer */
+		return ENOSPC;
+	if (file && file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &number) == SQLITE_OK && number)
+		return number;
+	return j->db ? sqlite3_system_errno(j->db) : 0;
+}
+
 /* What SQLite says, as ours. `what` says what was tried. */
-static bool fail(const struct journal *j, int rc, const char *what, struct error *err)
+static bool fail(struct journal *j, int rc, const char *what, struct error *err)
 {
 	int extended = j->db ? sqlite3_extended_errcode(j->db) : rc;
 	const char *why = j->db ? sqlite3_errmsg(j->db) : sqlite3_errstr(rc);
@@ -64,10 +110,12 @@ static bool fail(const struct journal *j, int rc, const char *what, struct error
 	case SQLITE_LOCKED:
 		return error_set(err, ERROR_UNAVAILABLE, "'%s' is in use by another process", j->path);
 	case SQLITE_FULL:
-		return error_set(err, ERROR_INTERNAL, "the disk of '%s' is full", j->path);
+		return fail_full(j, ENOSPC, err);
 	case SQLITE_IOERR:
+		if (is_want_of_room(cause_of(j, extended)))
+			return fail_full(j, cause_of(j, extended), err);
 		return error_set(err, ERROR_INTERNAL, "'%s': %s: %s (%d): %s", j->path, what, why, extended,
-				 strerror(sqlite3_system_errno(j->db)));
+				 strerror(cause_of(j, extended)));
 	default:
 		return error_set(err, ERROR_INTERNAL, "'%s': %s: %s", j->path, what, why);
 	}
@@ -366,6 +414,7 @@ static bool step(struct journal *j, int which, const char *what, struct error *e
 
 bool journal_begin(struct journal *j, struct error *err)
 {
+	j->is_full = false;
 	return step(j, BEGIN, "begin", err);
 }
 
@@ -413,12 +462,21 @@ bool journal_commit(struct journal *j, struct error *err)
 void journal_rollback(struct journal *j)
 {
 	struct error ignored = { 0 };
+	bool is_full = j->is_full;
 
 	if (!sqlite3_get_autocommit(j->db))
 		(void)step(j, ROLLBACK, "rollback", &ignored); /* the first failure is the one that is told */
+	j->is_full = is_full;
 }
 
 /* ---- the write-ahead log ---- */
+
+static char zeros[FILL_BYTES]; /* never written to */
+
+static int64_t log_used(const struct journal *j)
+{
+	return 32 + (int64_t)j->wal_pages * FRAME_BYTES;
+}
 
 /*
  * Writes zeros behind the end of the log's file. A commit that makes the file longer has to write its inode as well; one into bytes that
@@ -426,20 +484,18 @@ void journal_rollback(struct journal *j)
  */
 static void fill(struct journal *j, bool is_idle)
 {
-	static char zeros[FILL_BYTES]; /* never written to */
-	int64_t used = 32 + (int64_t)j->wal_pages * FRAME_BYTES;
-	sqlite3_file *file = NULL;
-	sqlite3_int64 size = 0;
+	int64_t used = log_used(j), size = 0;
+	sqlite3_file *file;
 
 	if (!j->is_durable || used + (is_idle ? FILL_AHEAD : 0) < j->wal_bytes)
 		return;
-	if (sqlite3_file_control(j->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&file) != SQLITE_OK || !file ||
-	    !file->pMethods || file->pMethods->xFileSize(file, &size) != SQLITE_OK)
+	file = log_file(j, &size);
+	if (!file)
 		return;
 	/* What cannot be written (a full disk) the next commit finds out, if it matters. */
 	if (used + FILL_AHEAD >= size && size > 0 &&
 	    file->pMethods->xWrite(file, zeros, sizeof(zeros), size) == SQLITE_OK)
-		size += (sqlite3_int64)sizeof(zeros);
+		size += (int64_t)sizeof(zeros);
 	j->wal_bytes = size;
 }
 
@@ -466,6 +522,81 @@ bool journal_settle(struct journal *j, struct error *err)
 
 	j->wal_bytes = 0;
 	return rc == SQLITE_OK || fail(j, rc, "checkpoint", err);
+}
+
+/* ---- a disk without room ---- */
+
+bool journal_is_full(const struct journal *j)
+{
+	return j->is_full;
+}
+
+static bool change_nothing(struct journal *j, struct error *err)
+{
+	if (journal_begin(j, err) && step(j, PUT_NAME, "try", err) && step(j, TAKE_NAME, "try", err) &&
+	    journal_commit(j, err))
+		return true;
+	journal_rollback(j);
+	return false;
+}
+
+/* What failed has made the log's file as long as the disk let it: others need that room. After a commit the count of pages is what there is. */
+static void give_back(struct journal *j)
+{
+	int64_t keep = log_used(j) + FILL_BYTES, size = 0;
+	sqlite3_file *file = log_file(j, &size);
+
+	if (file && size > keep && file->pMethods->xTruncate(file, keep) == SQLITE_OK)
+		j->wal_bytes = keep;
+}
+
+void journal_bury(struct journal *j)
+{
+	struct error ignored = { 0 };
+	bool is_full = j->is_full;
+
+	/* In the log's order the first page of what failed comes first: even one that is cut off here lies over it. */
+	if (change_nothing(j, &ignored))
+		give_back(j);
+	j->is_full = is_full;
+}
+
+/* Room for more than one small write, so that one that finds some is not followed by one that finds none. */
+static bool reserve(struct journal *j, struct error *err)
+{
+	int64_t want = log_used(j) + FILL_BYTES, size = 0;
+	sqlite3_file *file = log_file(j, &size);
+	int rc, number = 0;
+
+	if (!file || size >= want)
+		return true; /* the transaction behind this tells */
+	rc = file->pMethods->xWrite(file, zeros, (int)MIN(want - size, (int64_t)sizeof(zeros)), size);
+	if (rc == SQLITE_OK)
+		return true;
+	(void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &number);
+	if (rc == SQLITE_FULL || is_want_of_room(number))
+		return fail_full(j, rc == SQLITE_FULL ? ENOSPC : number, err);
+	return error_set(err, ERROR_INTERNAL, "'%s': make the log longer: %s", j->path, strerror(number));
+}
+
+/* SQLite and the one who was told of each commit must agree on what is there. */
+static bool is_newest(struct journal *j, int64_t newest, struct error *err)
+{
+	int64_t on_disk = 0, floor = 0;
+
+	if (!number_of(j, "SELECT coalesce(max(revision), 0) FROM log", &on_disk, err) ||
+	    !number_of(j, "SELECT value FROM meta WHERE name = 'floor'", &floor, err))
+		return false;
+	if (on_disk == newest || (on_disk < newest && floor >= newest)) /* at the floor rows of deletions are dropped */
+		return true;
+	return error_set(err, ERROR_INVALID, "'%s' ends with revision %lld, %lld was committed", j->path,
+			 (long long)on_disk, (long long)newest);
+}
+
+bool journal_try(struct journal *j, int64_t newest, struct error *err)
+{
+	j->is_full = false;
+	return reserve(j, err) && is_newest(j, newest, err) && change_nothing(j, err);
 }
 
 /* ---- copies ---- */

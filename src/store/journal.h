@@ -8,7 +8,8 @@
  * into it: one that is there and empty was damaged, and no file is ever made anew over another.
  *
  * Threads: one at a time; a journal may move between threads.
- * Errors:  INVALID for what is no journal or damaged, FORBIDDEN for a read-only place, INTERNAL for the disk.
+ * Errors:  INVALID for what is no journal or damaged, FORBIDDEN for a read-only place, INTERNAL for the disk. Of a disk
+ *          without room journal_is_full() tells: then, and only then, later writes may go well.
  */
 #include "base/base.h"
 #include "store/store.h"
@@ -47,6 +48,15 @@ bool journal_drop(struct journal *j, int64_t revision, struct error *err);
 bool journal_set_floor(struct journal *j, int64_t floor, struct error *err);
 bool journal_commit(struct journal *j, struct error *err);
 void journal_rollback(struct journal *j);
+
+/* The last transaction failed for want of room: a full disk, a quota, a limit to the size of files. */
+bool journal_is_full(const struct journal *j);
+/* Behind the end of the log may stand the whole of a transaction whose commit failed late, and who reads the log anew
+ * would take it up. Overwrites its beginning with a transaction that changes nothing, and gives the room behind it back. */
+void journal_bury(struct journal *j);
+/* Whether writes go well again: takes room for those that come, and makes a transaction that changes nothing. `newest`
+ * is the newest revision that was committed; INVALID when the file has another one. */
+bool journal_try(struct journal *j, int64_t newest, struct error *err);
 
 /* Moves what was committed from the write-ahead log to its place when that log has grown; more eagerly with
  * `is_idle`. */

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is kept and how it comes back: encryption, backups, damage, locks, a disk that fails. */
+/* What is kept and how it comes back: encryption, backups, damage, locks. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sqlite3.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "store/store_private.h"
@@ -378,90 +376,6 @@ static void damaged_pages_are_found_and_nothing_is_overwritten(void **state)
 	kit_done(&k);
 }
 
-static void a_disk_that_fails_ends_writes_and_not_reads(void **state)
-{
-	static char text[100000];
-	struct rlimit old, small = { 60000, 60000 };
-	struct error err = { 0 };
-	struct kit k;
-
-	(void)state;
-	memset(text, 't', sizeof(text) - 1);
-	signal(SIGXFSZ, SIG_IGN); /* write() says EFBIG instead */
-	kit_init(&k);
-	kit_open(&k);
-	kit_write(&k, "/a", "before");
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-	small.rlim_max = old.rlim_max;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-	assert_true(kit_propose(&k, "/a", text, -1, &err));
-	assert_true(kit_propose(&k, "/new", "never", -1, &err));
-	assert_non_null(store_latest(k.store, SPAN("/new")));
-	kit_wait(&k);
-	assert_int_equal(k.error.code, ERROR_INTERNAL);
-	assert_non_null(strstr(k.error.message, "store.db"));
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
-
-	assert_string_equal(kit_text(&k, "/a"), "before");
-	assert_null(store_latest(k.store, SPAN("/new")));
-	assert_int_equal(store_revision(k.store), 2);
-	assert_false(kit_propose(&k, "/a", "after", -1, &err));
-	assert_int_equal(err.code, ERROR_UNAVAILABLE);
-	assert_non_null(strstr(err.message, "store.db"));
-	kit_close(&k);
-	kit_open(&k); /* the disk is well again */
-	assert_string_equal(kit_text(&k, "/a"), "before");
-	assert_int_equal(kit_write(&k, "/a", "after"), 3);
-	kit_done(&k);
-	signal(SIGXFSZ, SIG_DFL);
-}
-
-/* Proposes behind what this turn of the loop has already handed over. */
-struct behind {
-	struct loop_task task;
-	struct kit *kit;
-};
-
-static void propose_behind(struct loop_task *t)
-{
-	struct kit *k = CONTAINER_OF(t, struct behind, task)->kit;
-	struct error err = { 0 };
-
-	assert_true(kit_propose(k, "/a", "behind", -1, &err));
-	assert_true(kit_propose(k, "/new", "behind", -1, &err));
-}
-
-static void writes_behind_one_that_fails_fail_too(void **state)
-{
-	static char text[100000];
-	struct rlimit old, small = { 60000, 60000 };
-	struct error err = { 0 };
-	struct behind b = { .task.run = propose_behind };
-	struct kit k;
-
-	(void)state;
-	memset(text, 't', sizeof(text) - 1);
-	signal(SIGXFSZ, SIG_IGN);
-	kit_init(&k);
-	b.kit = &k;
-	kit_open(&k);
-	kit_write(&k, "/a", "before");
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-	small.rlim_max = old.rlim_max;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-	assert_true(kit_propose(&k, "/a", text, -1, &err));
-	loop_defer(k.loop, &b.task);
-	kit_wait(&k);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
-	assert_int_equal(k.waiting, 0);
-	assert_non_null(strstr(k.error.message, "store.db"));
-	assert_string_equal(kit_text(&k, "/a"), "before");
-	assert_null(store_latest(k.store, SPAN("/new")));
-	assert_int_equal(store_latest(k.store, SPAN("/a"))->revision, 2);
-	kit_done(&k);
-	signal(SIGXFSZ, SIG_DFL);
-}
-
 static void backed_up(void *context, const struct error *err)
 {
 	kit_answered(context, err);
@@ -736,8 +650,6 @@ int main(void)
 		cmocka_unit_test(what_a_killed_start_leaves_does_not_matter),
 		cmocka_unit_test(a_lost_version_is_missed_by_the_one_after_it),
 		cmocka_unit_test(damaged_pages_are_found_and_nothing_is_overwritten),
-		cmocka_unit_test(a_disk_that_fails_ends_writes_and_not_reads),
-		cmocka_unit_test(writes_behind_one_that_fails_fail_too),
 		cmocka_unit_test(a_backup_restores_all_with_its_secrets),
 		cmocka_unit_test(a_restore_keeps_the_store_it_replaces),
 		cmocka_unit_test(what_is_no_backup_is_neither_restored_nor_overwritten),

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "store/store_private.h"
 
 struct store_config store_config_default(void)
@@ -53,16 +54,54 @@ static void take_back(struct store *s, struct span key)
 		r->older = NULL;
 		record_unref(r);
 	}
-	if (!e->latest)
+	if (e->latest)
+		history_taken_back(s, e);
+	else
 		index_remove(&s->index, key);
+}
+
+/* ---- a disk without room ---- */
+
+static const int64_t room_asked_ns = NS_PER_S;
+
+static void ask_for_room(struct timer *t)
+{
+	struct store *s = CONTAINER_OF(t, struct store, room);
+
+	if (s->pending) /* proposed before it was known: they come back as failed, and only then is memory what the disk is */
+		loop_timer_set(s->config.loop, t, clock_monotonic_ns() + room_asked_ns, ask_for_room);
+	else
+		writer_try(s->writer, s->durable);
+}
+
+static void refuse_writes(struct store *s, const struct batch *b)
+{
+	if (!s->is_failed)
+		log_error("store", "writes are refused", LOG_SPAN("why", error_span(&b->error)));
+	if (!s->is_failed || b->is_trial) {
+		s->failure = b->error;
+		s->may_pass = b->may_pass;
+	}
+	s->is_failed = true;
+	if (s->may_pass && !s->is_closing)
+		loop_timer_set(s->config.loop, &s->room, clock_monotonic_ns() + room_asked_ns, ask_for_room);
+}
+
+static void allow_writes(struct store *s)
+{
+	if (!s->is_failed || s->is_closing)
+		return;
+	s->is_failed = s->may_pass = false;
+	log_info("store", "writes go on: the disk has room again", LOG_TEXT("folder", s->folder));
+	expiry_resume(s);
 }
 
 static void batch_settle(struct store *s, struct batch *b)
 {
-	if (b->is_failed && !s->is_failed) {
-		s->is_failed = true;
-		s->failure = b->error;
-	}
+	if (b->is_failed)
+		refuse_writes(s, b);
+	else if (b->is_trial)
+		allow_writes(s);
 	while (b->first) {
 		struct write *w = b->first;
 
@@ -90,7 +129,7 @@ static void take_finished(struct store *s)
 		struct batch *next = b->next;
 
 		batch_settle(s, b);
-		if (!b->is_failed)
+		if (!b->is_failed && !b->is_trial)
 			watches_progress(s);
 		free(b);
 		b = next;
@@ -208,6 +247,7 @@ void store_close(struct store *s)
 	submit(&s->submit);
 	history_flush(s);
 	s->is_closing = true;
+	loop_timer_clear(s->config.loop, &s->room);
 	writer_end(s->writer);
 	if (!s->is_failed) {
 		s->is_failed = true;
@@ -303,6 +343,10 @@ bool store_may_write(const struct store *s, struct error *err)
 {
 	if (!s->is_failed)
 		return true;
+	if (s->may_pass) {
+		*err = s->failure;
+		return false;
+	}
 	return error_set(err, ERROR_UNAVAILABLE, "the store does not write any more: %s", s->failure.message);
 }
 

@@ -13,8 +13,9 @@
  * Ownership: records are immutable and reference-counted.
  * Errors:    from store_open(): INVALID (no store of ours, damaged: the message says which page or row),
  *            FORBIDDEN (read-only), UNAVAILABLE (in use by another process). From writes: CONFLICT, EXHAUSTED (queue
- *            full), INTERNAL (the disk: from then on every write fails with UNAVAILABLE and its first cause, reads go
- *            on).
+ *            full), INTERNAL (the disk). For want of room (a full disk, a quota) every write fails like that until there
+ *            is some, which is looked for once a second; for anything else from then on every write fails with
+ *            UNAVAILABLE and its first cause. Reads go on. A write that failed has left nothing.
  * Limits:    see struct store_config.
  */
 #include "base/base.h"

@@ -86,6 +86,8 @@ void history_put(struct store *s, struct record *r); /* proposed or loaded */
 struct record *history_get(const struct store *s, int64_t revision);
 /* The record became durable: what it supersedes is the past now. */
 void history_account(struct store *s, const struct record *r);
+/* What was to follow the entry's durable version was taken back: if that is a deletion of the past it goes now. */
+void history_taken_back(struct store *s, struct entry *e);
 /* Drops what is over the limits. */
 void history_compact(struct store *s);
 /* The row of this revision is not needed any more: it is deleted from disk some time later. */
@@ -127,6 +129,8 @@ struct expiry {
 void expiry_done(struct store *s);
 /* The entry's durable version changed. */
 void expiry_note(struct store *s, struct entry *e);
+/* Writes go well again: those that were due meanwhile, or whose deletion failed, are due now. */
+void expiry_resume(struct store *s);
 
 /* ---- secret.c ---- */
 
@@ -157,11 +161,12 @@ struct write {
 	void *context;
 };
 
-/* Writes that were committed, or failed, together. */
+/* Writes that were committed, or failed, together; none when a trim failed, or of a trial. */
 struct batch {
 	struct batch *next;
 	struct write *first;
-	bool is_failed;
+	bool is_failed, is_trial;
+	bool may_pass; /* failed for want of room: writer_try() finds out when there is some */
 	struct error error;
 };
 
@@ -171,6 +176,10 @@ struct writer;
 struct writer *writer_new(struct journal *journal, const struct secret *secret, int event_fd);
 /* One transaction may hold several calls' writes; one call's writes are never in two. */
 void writer_submit(struct writer *w, struct write *first, struct write *last);
+/* After a failure every write fails, so that none is committed that was proposed on top of another one. Here the caller
+ * says that it has taken all of them back, down to revision `newest`. The batch that comes of it says whether writes go
+ * well again. */
+void writer_try(struct writer *w, int64_t newest);
 /* Deletes these rows, which the caller allocated, some time later, and raises the floor. */
 void writer_trim(struct writer *w, int64_t *revisions, size_t count, int64_t floor);
 struct batch *writer_finished(struct writer *w); /* all so far, in order; the caller frees */
@@ -191,6 +200,8 @@ char *folder_of(const char *path);
 /* A whole copy, durable when it returns; mode 0600; `to` must not exist. */
 bool folder_copy(const char *from, const char *to, struct error *err);
 bool folder_has(const char *path);
+/* Where the disk that a folder is on is mounted; the folder itself when that cannot be found out. The caller frees. */
+char *folder_disk(const char *folder);
 
 /* ---- store.c ---- */
 
@@ -213,8 +224,10 @@ struct store {
 	int64_t durable, next;
 	struct write *gathered, *gathered_last; /* proposed in this turn of the loop */
 	size_t pending, pending_bytes;
-	struct side_job *jobs; /* backups and replacements under way */
-	bool is_failed, is_closing;
+	struct side_job *jobs;      /* backups and replacements under way */
+	bool is_failed, is_closing; /* is_failed: writes are refused */
+	bool may_pass;              /* for want of room: `room` asks whether there is some again */
+	struct timer room;
 	struct error failure;
 };
 

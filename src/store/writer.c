@@ -25,13 +25,16 @@ struct writer {
 	const struct secret *secret;
 	int event_fd;
 	struct buffer sealed; /* the thread's */
-	bool is_failed;       /* the thread's: the disk let a write down, none is tried after it */
-	struct error failure; /* the thread's: the first cause */
+	bool is_failed;       /* the thread's: the disk let a write down, none is tried after it but by writer_try() */
+	bool may_pass;        /* the thread's: for want of room */
+	struct error failure; /* the thread's: the first cause, or the last one of writer_try() */
 	pthread_mutex_t lock;
 	pthread_cond_t filled;
 	struct write *queue, **queue_tail;
 	struct trim *trims, **trims_tail;
 	struct batch *finished, **finished_tail;
+	bool is_asked; /* writer_try() */
+	int64_t newest;
 	bool is_ending;
 };
 
@@ -76,23 +79,20 @@ static bool commit(struct writer *w, const struct write *first, struct error *er
 static void fail(struct writer *w, const struct error *err)
 {
 	w->is_failed = true;
+	w->may_pass = journal_is_full(w->journal);
 	w->failure = *err;
+	w->failure.code = ERROR_INTERNAL; /* whatever the journal calls it: the client cannot help it */
+	if (w->may_pass)
+		error_set(&w->failure, ERROR_INTERNAL, "%s: writes are refused until there is room again, reads go on",
+			  err->message);
 }
 
-static void finish(struct writer *w, struct write *first)
+static void deliver(struct writer *w, struct batch *b)
 {
-	struct batch *b = base_calloc(1, sizeof(*b));
 	uint64_t one = 1;
 
-	b->first = first;
-	if (w->is_failed) {
-		b->is_failed = true;
-		error_set(&b->error, ERROR_UNAVAILABLE, "the store does not write any more: %s", w->failure.message);
-	} else if (!commit(w, first, &b->error)) {
-		b->is_failed = true;
-		b->error.code = ERROR_INTERNAL; /* whatever the journal calls it: the client cannot help it */
-		fail(w, &b->error);
-	}
+	b->is_failed = w->is_failed;
+	b->may_pass = w->may_pass;
 	pthread_mutex_lock(&w->lock);
 	*w->finished_tail = b;
 	w->finished_tail = &b->next;
@@ -100,20 +100,66 @@ static void finish(struct writer *w, struct write *first)
 	(void)!write(w->event_fd, &one, sizeof(one)); /* an eventfd takes 2^64 - 2 of them */
 }
 
-static void trim(struct writer *w, struct trim *t)
+static void finish(struct writer *w, struct write *first)
+{
+	struct batch *b = base_calloc(1, sizeof(*b));
+	bool was_failed = w->is_failed;
+	struct error err = { 0 };
+
+	b->first = first;
+	if (!was_failed && !commit(w, first, &err)) {
+		fail(w, &err);
+		if (w->may_pass)
+			journal_bury(w->journal);
+	}
+	if (was_failed && !w->may_pass)
+		error_set(&b->error, ERROR_UNAVAILABLE, "the store does not write any more: %s", w->failure.message);
+	else if (w->is_failed)
+		b->error = w->failure;
+	deliver(w, b);
+}
+
+static void try(struct writer *w, int64_t newest)
+{
+	struct batch *b = base_calloc(1, sizeof(*b));
+	struct error err = { 0 };
+
+	b->is_trial = true;
+	if (w->is_failed && w->may_pass) {
+		w->is_failed = false;
+		if (!journal_try(w->journal, newest, &err))
+			fail(w, &err);
+	}
+	if (w->is_failed)
+		b->error = w->failure;
+	deliver(w, b);
+}
+
+static void trim_free(struct trim *t)
+{
+	free(t->revisions);
+	free(t);
+}
+
+/* One that finds no room is not given up: a later one might drop the deletion of a key, and leave a version of it that
+ * this one was to drop. */
+static bool trim(struct writer *w, const struct trim *t)
 {
 	struct error err = { 0 };
-	bool ok = !w->is_failed && journal_begin(w->journal, &err);
+	struct batch *b;
+	bool ok = journal_begin(w->journal, &err);
 
 	for (size_t i = 0; ok && i < t->count; i++)
 		ok = journal_drop(w->journal, t->revisions[i], &err);
 	ok = ok && journal_set_floor(w->journal, t->floor, &err) && journal_commit(w->journal, &err);
-	if (!ok && !w->is_failed) {
-		journal_rollback(w->journal);
-		fail(w, &err); /* the next write tells it */
-	}
-	free(t->revisions);
-	free(t);
+	if (ok)
+		return true;
+	journal_rollback(w->journal);
+	fail(w, &err);
+	b = base_calloc(1, sizeof(*b));
+	b->error = w->failure;
+	deliver(w, b);
+	return false;
 }
 
 static void tidy(struct writer *w)
@@ -128,6 +174,17 @@ static void tidy(struct writer *w)
 		fail(w, &err);
 }
 
+/* Takes the first one out; under the lock. */
+static struct trim *trim_done(struct writer *w)
+{
+	struct trim *t = w->trims;
+
+	w->trims = t->next;
+	if (!w->trims)
+		w->trims_tail = &w->trims;
+	return t;
+}
+
 static void *work(void *context)
 {
 	struct writer *w = context;
@@ -135,9 +192,11 @@ static void *work(void *context)
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
 		struct write *first = w->queue;
-		struct trim *t = w->trims;
+		const struct trim *t = w->is_failed ? NULL : w->trims; /* they wait until writes go well */
+		bool is_asked = w->is_asked;
+		int64_t newest = w->newest;
 
-		if (!first && !t) {
+		if (!first && !t && !is_asked) {
 			if (w->is_ending)
 				break;
 			pthread_cond_wait(&w->filled, &w->lock);
@@ -145,18 +204,21 @@ static void *work(void *context)
 		}
 		w->queue = NULL;
 		w->queue_tail = &w->queue;
-		if (t)
-			w->trims = t->next;
-		if (!w->trims)
-			w->trims_tail = &w->trims;
+		w->is_asked = false;
 		pthread_mutex_unlock(&w->lock);
 		if (first)
 			finish(w, first);
-		if (t)
-			trim(w, t);
+		if (is_asked)
+			try(w, newest);
+		if (t && (w->is_failed || !trim(w, t)))
+			t = NULL;
 		tidy(w);
 		pthread_mutex_lock(&w->lock);
+		if (t)
+			trim_free(trim_done(w));
 	}
+	while (w->trims)
+		trim_free(trim_done(w)); /* the next start finds what they were to drop */
 	pthread_mutex_unlock(&w->lock);
 	return NULL;
 }
@@ -186,6 +248,15 @@ void writer_submit(struct writer *w, struct write *first, struct write *last)
 	pthread_mutex_lock(&w->lock);
 	*w->queue_tail = first;
 	w->queue_tail = &last->next;
+	pthread_mutex_unlock(&w->lock);
+	pthread_cond_signal(&w->filled); /* not under the lock, which it takes first */
+}
+
+void writer_try(struct writer *w, int64_t newest)
+{
+	pthread_mutex_lock(&w->lock);
+	w->is_asked = true;
+	w->newest = newest;
 	pthread_mutex_unlock(&w->lock);
 	pthread_cond_signal(&w->filled); /* not under the lock, which it takes first */
 }
