@@ -154,6 +154,11 @@ void connection_write(struct connection *c, struct span bytes)
 	connection_write_commit(c, bytes.len);
 }
 
+void connection_write_now(struct connection *c, struct span bytes)
+{
+	connection_write(c, bytes);
+}
+
 void connection_write_buffer(struct connection *c, struct buffer *b)
 {
 	(void)c;

@@ -224,7 +224,7 @@ int hythe_exchange_write(hythe_exchange *x, const void *bytes, size_t size)
 	pthread_mutex_lock(&x->lock);
 	while (x->out.len + x->unsent >= APP_WINDOW && !x->is_over && !x->is_ended) {
 		exchange_await(x);
-		if (x->req && app_is_here(x->app))
+		if (app_is_here(x->app) && x->req) /* the loop's own */
 			x->unsent = request_unsent(x->req);
 	}
 	gone = x->is_gone;

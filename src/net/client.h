@@ -2,7 +2,8 @@
 #pragma once
 /*
  * client - HTTP/2 in clear (RFC 9113, prior knowledge) from the asking side, over a connected stream socket: many streams
- * on one connection, bytes both ways with flow control, trailers, resets. gRPC is such a stream with its own headers.
+ * on one connection, bytes both ways with flow control, trailers, resets. gRPC is such a stream with its own headers. Or
+ * HTTP/1.1 (RFC 9112) by the same functions: one stream after the other.
  *
  * Life:      client_new() with a connected descriptor → client_open() as often as wanted → client_free(). A stream lives
  *            from client_open() until its `closed`, which is called once, last, and always (in client_free() too).
@@ -43,6 +44,15 @@ struct client_stream_ops {
 #define CLIENT_UNSENT_LOW KIB(64)
 
 struct client *client_new(struct loop *l, int fd, const struct client_ops *ops, void *owner);
+/*
+ * The same over HTTP/1.1. One stream at a time: client_is_refusing() while there is one, and for good once the server has said, or shown, that
+ * the connection will end. A server that closes the connection before it has sent a byte of an answer has perhaps read the request, perhaps not:
+ * INTERNAL, and UNAVAILABLE only where it is known that it has not: the kernel took no byte of the request, or (of a TCP connection's later
+ * requests) the server closed before a byte of it had come there. client_reset() ends the connection. A body without content-length among its headers is sent in chunks; `protocol` "websocket"
+ * asks by Upgrade, and an answer 101 is told as 200, as HTTP/2 has it (RFC 8441), then bytes go both ways.
+ */
+struct client *client_new_http1(struct loop *l, int fd, const struct client_ops *ops, void *owner);
+bool client_has_heard(const struct client_stream *s); /* a byte of the answer has come */
 void client_free(struct client *c); /* NULL is allowed; in callbacks too. No stream may be opened on it any more */
 void *client_owner(const struct client *c);
 size_t client_streams(const struct client *c);   /* how many are open, those that wait for a place too */

@@ -1,113 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * client_private - what the two halves of the HTTP/2 client share: client.c (the connection: socket, session, its end)
- * and client_stream.c (streams: heads, bodies, their ends).
+ * client_private - what the protocols of the client share: client.c hands what is asked to one of them.
  *
- * A stream is freed when its owner was told of its end and nghttp2 is done with it: one that was reset lives on, unseen,
- * until its RST_STREAM is out.
+ *	client_http2.c, client_http2_stream.c   HTTP/2
+ *	client_http1.c, client_http1_stream.c   HTTP/1.1
  *
  * Threads: the loop's.
  */
-#include <nghttp2/nghttp2.h>
-
 #include "net/client.h"
 
-enum {
-	CLIENT_OUT_HIGH = 256 * 1024, /* bytes gathered for the socket before frames are held back */
-	CLIENT_STREAM_WINDOW = 1024 * 1024,
-	CLIENT_CONNECTION_WINDOW = 64 * 1024 * 1024, /* given back at once: the streams' windows bound what is held */
-	CLIENT_HEADER_BYTES = 64 * 1024,
-	CLIENT_HEADERS_MOST = HTTP1_HEADERS_MAX,
+/* Embedded first in a protocol's own structs. */
+struct client {
+	const struct client_kind *kind;
+	void *owner;
 };
 
 struct client_stream {
-	struct client *client;
-	const struct client_stream_ops *ops; /* NULL once `closed` was called */
+	const struct client_kind *kind;
 	void *owner;
-	struct client_stream *next, *previous; /* of the client; next: of the free list */
-	struct client_stream *next_waiting, *previous_waiting;
-	int32_t id;           /* 0 before it is nghttp2's */
-	enum error_code fate; /* with is_ending: what `closed` will say */
-	size_t unconsumed;    /* body bytes whose window is held back */
-	size_t out_at;
-	uint64_t head_at;  /* the client's produced bytes before its HEADERS */
-	bool is_known;     /* nghttp2 has it */
-	bool is_waiting;   /* for the server to take one more */
-	bool is_ending;    /* `closed` comes in this turn or the next; nothing else does */
-	bool is_sent;      /* its HEADERS went to the socket's buffer */
-	bool is_last;      /* out holds all that will come */
-	bool is_deferred;  /* nghttp2 waits for nghttp2_session_resume_data() */
-	bool is_high;      /* unsent bytes were over CLIENT_UNSENT_LOW */
-	bool has_protocol; /* RFC 8441 */
-	bool has_head;
-	struct buffer out;  /* body bytes not yet framed */
-	struct buffer head; /* while it waits: an array of nghttp2_nv and what they point to */
 };
 
-struct client {
-	struct loop *loop;
-	const struct client_ops *ops;
-	void *owner;
-	nghttp2_session *session;
-	struct watch watch;
-	struct loop_task turn;
-	struct client_stream *streams, *free_streams;
-	struct client_stream *waiting, *waiting_last; /* in the order opened */
-	size_t stream_count;                          /* whose `closed` is still to come */
-	size_t free_count;
-	size_t active;     /* that nghttp2 has */
-	unsigned depth;    /* callbacks may be on the stack: freeing waits until they have returned */
-	uint64_t produced; /* bytes given to out, ever */
-	uint64_t sent;     /* of these, taken by the kernel */
-	struct buffer out; /* frames for the socket */
-	int receive_errno; /* what ended reading; 0 with is_eof: the server's end */
-	bool is_eof;       /* nothing more will come */
-	bool is_broken;    /* nothing more can be sent */
-	bool is_blocked;   /* the socket takes no more for now */
-	bool is_refusing;  /* no new streams: `why` says why */
-	bool is_lost;
-	bool is_freeing, is_freed; /* in client_free(); no callback is made any more */
-	bool has_settings;         /* the server's have come */
-	bool has_ending;           /* some stream is_ending */
-	struct error why;          /* of is_refusing or is_lost */
-	char complaint[160];       /* nghttp2's, about what the server sent */
-	int32_t reset_id;          /* the stream the server reset last */
-	/* The header block under way: blocks of two streams never mix (RFC 9113 4.3). */
-	struct buffer text;
-	struct header fields[CLIENT_HEADERS_MOST];
-	size_t field_count, field_bytes;
-	int status;
-	/* Scratch for a request's fields. */
-	nghttp2_nv *pairs;
-	size_t pair_cap;
-	char *in;
+/* See client.h. */
+struct client_kind {
+	void (*free)(struct client *c);
+	size_t (*streams)(const struct client *c);
+	bool (*is_refusing)(const struct client *c);
+	struct client_stream *(*open)(struct client *c, const struct client_head *head, bool is_last,
+				      const struct client_stream_ops *ops, void *owner);
+	bool (*has_heard)(const struct client_stream *s);
+	void (*write)(struct client_stream *s, struct span bytes);
+	void (*end)(struct client_stream *s);
+	size_t (*unsent)(const struct client_stream *s);
+	void (*taken)(struct client_stream *s, size_t bytes);
+	void (*reset)(struct client_stream *s);
 };
 
-/* ---- client.c ---- */
-
-/* Something is to be sent or told: at the end of this turn of the loop. */
-void client_wake(struct client *c);
-/* No new streams from now on. The first reason counts. */
-void client_refuse(struct client *c, enum error_code code, const char *format, ...) PRINTF_LIKE(3, 4);
-
-/* ---- client_stream.c ---- */
-
-/* Callbacks for nghttp2. */
-int client_on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data);
-int client_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name_ptr, size_t name_len,
-		     const uint8_t *value_ptr, size_t value_len, uint8_t flags, void *user_data);
-int client_on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data, size_t len,
-		   void *user_data);
-int client_on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error_code, void *user_data);
-int client_before_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user_data);
-int client_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *frame_head, size_t length,
-		     nghttp2_data_source *source, void *user_data);
-/* HEADERS or DATA are whole. */
-void client_stream_frame(struct client *c, const nghttp2_frame *frame);
-
-void client_streams_start(struct client *c); /* those that wait, as many as the server takes */
-void client_streams_tell(struct client *c);  /* `closed` for those that are ending */
-/* `closed` for all there are now. `why` is for those the server may have seen; NULL: the owner's own deed. */
-void client_streams_fail(struct client *c, const struct error *why);
-void client_streams_done(struct client *c); /* frees all, told or not */
+/*
+ * Is it for this connection alone, by its name (RFC 9113 8.2.2, RFC 9110 7.6.1)? Names are in lower case. Host is too where
+ * the authority says it; "te" is not where it says "trailers".
+ */
+bool client_is_of_connection(const struct header *h, bool has_authority);
+/* Is there a field `connection`? Does one of them name this one? */
+bool client_has_options(const struct header *headers, size_t count);
+bool client_is_option(const struct header *headers, size_t count, struct span name);

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "net/client_private.h"
+#include "net/client_http2_private.h"
 #include "net/server.h"
 
 enum { PATIENCE_S = 20, CALLS_MOST = 400, BIG = 4 * 1024 * 1024 };
@@ -893,7 +893,8 @@ static void an_answer_with_too_many_headers_is_refused(void **state)
 
 static void an_answer_with_a_status_of_no_class_is_refused(void **state)
 {
-	static const uint8_t block[] = { 0x08, 3, '0', '5', '1' }; /* RFC 7541 6.2.2: the name is :status, by its index */
+	static const uint8_t block[] = { 0x08, 3, '0', '5',
+					 '1' }; /* RFC 7541 6.2.2: the name is :status, by its index */
 	struct bench *b = scripted_started();
 
 	(void)state;

@@ -234,6 +234,7 @@ static void connection_free(struct connection *c)
 {
 	struct worker *w = c->worker;
 	struct worker_private *more = w->more;
+	struct server_entry *entry = c->entry;
 	bool is_adopted = c->is_adopted, is_lent = c->is_lent;
 
 	if (c->codec)
@@ -259,6 +260,8 @@ static void connection_free(struct connection *c)
 	}
 	if (is_adopted && worker_config(w)->adopted_closed)
 		worker_config(w)->adopted_closed(worker_config(w)->context);
+	if (entry && entry->closed)
+		entry->closed(entry);
 	if (!is_lent)
 		worker_connection_remove(w);
 }
@@ -343,6 +346,14 @@ static void sent(struct connection *c, size_t n)
 	}
 }
 
+static void sent_count(struct connection *c, size_t total)
+{
+	metric_add(c->worker->more->sent, total);
+	if (c->direct)
+		direct_moved(c, 0, total);
+	c->last_progress_ns = loop_now(c->worker->loop);
+}
+
 void connection_flush(struct connection *c)
 {
 	size_t total = 0;
@@ -363,12 +374,8 @@ void connection_flush(struct connection *c)
 		total += (size_t)n;
 		sent(c, (size_t)n);
 	}
-	if (total) {
-		metric_add(c->worker->more->sent, total);
-		if (c->direct)
-			direct_moved(c, 0, total);
-		c->last_progress_ns = loop_now(c->worker->loop);
-	}
+	if (total)
+		sent_count(c, total);
 	if (UNLIKELY((c->out_waiting != 0) != c->wants_write)) {
 		c->wants_write = c->out_waiting != 0;
 		if (!total)
@@ -480,6 +487,37 @@ void connection_write(struct connection *c, struct span bytes)
 		return;
 	memcpy(connection_write_reserve(c, bytes.len), bytes.ptr, bytes.len);
 	connection_write_commit(c, bytes.len);
+}
+
+void connection_write_now(struct connection *c, struct span bytes)
+{
+	struct iovec iov[2];
+	struct msghdr message = { .msg_iov = iov };
+	size_t before = c->out_waiting;
+	ssize_t n;
+
+	if (c->tls || c->wants_write || c->chunks || c->is_closed) {
+		connection_write(c, bytes);
+		return;
+	}
+	if (before)
+		iov[message.msg_iovlen++] = (struct iovec){ c->out.ptr + c->out_at, before };
+	iov[message.msg_iovlen++] = (struct iovec){ (char *)bytes.ptr, bytes.len };
+	do {
+		n = sendmsg(c->watch.fd, &message, MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0 && errno != EAGAIN) {
+		connection_abort(c); /* the client is gone */
+		return;
+	}
+	if (n > 0) {
+		sent_count(c, (size_t)n);
+		sent(c, MIN((size_t)n, before));
+		if ((size_t)n > before)
+			bytes = span_skip(bytes, (size_t)n - before);
+	}
+	if (bytes.len)
+		connection_write(c, bytes);
 }
 
 void connection_write_buffer(struct connection *c, struct buffer *b)
@@ -858,9 +896,34 @@ void connection_open(struct worker *w, int fd, const struct sockaddr_storage *pe
 		return;
 	}
 	if (is_tls)
-		c->tls = tls_session_new(w->more->tls, fd);
+		c->tls = tls_accept(w->more->tls, fd);
 	if (limit_ms > 0)
 		own_timeout(c, loop_now(w->loop) + limit_ms * NS_PER_MS);
+}
+
+void connection_enter(struct worker *w, int fd, const struct sockaddr_storage *peer, struct server_entry *entry,
+		      bool is_rejected)
+{
+	const struct server_limits *limits = &worker_config(w)->limits;
+	struct connection *c = connection_new(w);
+	bool is_tls = entry && entry->certificates;
+	int64_t limit_ms = is_tls ? limits->read_timeout_ms : limits->idle_timeout_ms;
+
+	peer_print(c, peer);
+	c->entry = entry;
+	loop_watch(w->loop, &c->watch, fd, LOOP_READ, connection_ready);
+	if (is_rejected) {
+		if (is_tls)
+			connection_abort(c); /* nobody would read it without a handshake */
+		else
+			reject(c);
+		return;
+	}
+	if (is_tls)
+		c->tls = tls_session_new(entry->certificates, fd);
+	if (limit_ms > 0)
+		own_timeout(c, loop_now(w->loop) + limit_ms * NS_PER_MS);
+	connection_look(c); /* whoever accepted it has seen its first bytes, as a rule */
 }
 
 void connection_adopt(struct worker *w, int fd)
@@ -910,6 +973,14 @@ void server_loan_end(struct worker *home)
 	worker_connection_remove(home);
 }
 
+bool server_lend(struct worker *home)
+{
+	size_t count;
+
+	home->lent_count++;
+	return worker_connection_add(home, &count);
+}
+
 void connection_drain(struct connection *c)
 {
 	if (c->is_closed || c->is_closing)
@@ -925,7 +996,8 @@ void connection_drain(struct connection *c)
 		c->codec->drain(c);
 		loop_defer(c->worker->loop, &c->flush);
 	} else {
-		own_timeout(c, loop_now(c->worker->loop) + FRESH_GRACE_NS);
+		own_timeout(c, loop_now(c->worker->loop) +
+				   MAX(FRESH_GRACE_NS, worker_config(c->worker)->idle_grace_ms * NS_PER_MS));
 	}
 }
 

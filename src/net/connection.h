@@ -66,12 +66,13 @@ struct connection {
 	    tells_writable; /* set by the codec: `writable` is called once when little waits, kernel's refusal or not */
 	bool hears_end;     /* set by the codec with the pause: an end from the client, or its death, ends all */
 	size_t expected;    /* connection_expect() */
-	int64_t last_progress_ns; /* when bytes were sent last */
-	int64_t codec_timeout_ns; /* connection_timeout(); 0: none. The timer itself is set rarely and looks here when
+	int64_t last_progress_ns;   /* when bytes were sent last */
+	int64_t codec_timeout_ns;   /* connection_timeout(); 0: none. The timer itself is set rarely and looks here when
 				     it fires */
-	int64_t own_timeout_ns;   /* the transport's: first bytes, handshake, lingering */
-	char peer[64];            /* "127.0.0.1:41234", "unix" */
-	struct direct *direct;    /* taken from another process (direct.h); NULL: our own */
+	int64_t own_timeout_ns;     /* the transport's: first bytes, handshake, lingering */
+	char peer[64];              /* "127.0.0.1:41234", "unix" */
+	struct server_entry *entry; /* how it came in; NULL: by a listener of the server's own */
+	struct direct *direct;      /* taken from another process (direct.h); NULL: our own */
 	unsigned direct_slot;
 	uint8_t direct_state;   /* enum direct_state: as its word says */
 	bool direct_is_over;    /* its slot is not its own any more */
@@ -99,6 +100,9 @@ void connection_write(struct connection *c, struct span bytes);
 char *connection_write_reserve(struct connection *c, size_t n); /* n writable bytes; then connection_write_commit */
 void connection_write_commit(struct connection *c, size_t n);
 void connection_write_buffer(struct connection *c, struct buffer *b); /* leaves *b empty */
+/* Sends what was gathered and these bytes now, as far as the kernel takes them; the rest is copied. For pieces that are worth a system call. */
+void connection_write_now(struct connection *c, struct span bytes);
+#define CONNECTION_NOW_LEAST KIB(32)
 void connection_flush(struct connection *c);
 
 /* Closes when everything written is sent. abort: at once. Both are safe inside codec callbacks: freed at the turn's

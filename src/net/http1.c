@@ -380,7 +380,7 @@ static bool begin(struct http1 *h, struct http1_head *head, size_t len)
 	h->has_head = false;
 	h->phase = HTTP1_BEGIN;
 	h->minor = head->minor;
-	h->keep_alive = head->keep_alive;
+	h->keep_alive = head->keep_alive && !c->worker->is_draining;
 	h->expects_continue = head->expects_continue;
 	h->is_chunked = head->is_chunked;
 	h->has_upgrade = head->has_upgrade;
@@ -402,7 +402,7 @@ static bool begin(struct http1 *h, struct http1_head *head, size_t len)
 			direct_names(c, req);
 
 		/* The spans point into the input: it is consumed when the request is over. */
-		if (UNLIKELY(is_begun && req->route->kind == ROUTE_STREAM)) {
+		if (UNLIKELY(is_begun && route_is_stream(req->route))) {
 			http1_stream_begin(h, len);
 			return true;
 		}
@@ -423,7 +423,7 @@ static bool begin(struct http1 *h, struct http1_head *head, size_t len)
 		return begin_discard(h);
 	if (c->direct)
 		direct_names(c, req);
-	if (req->route->kind == ROUTE_STREAM) {
+	if (route_is_stream(req->route)) {
 		http1_stream_begin(h, 0);
 		return true;
 	}
@@ -699,9 +699,14 @@ static void http1_expired(struct connection *c)
 static void http1_drain(struct connection *c)
 {
 	struct http1 *h = c->codec_state;
+	int64_t grace_ms = worker_config(c->worker)->idle_grace_ms;
 
 	h->keep_alive = false; /* of the request at hand, if any */
-	if (h->phase == HTTP1_HEAD && connection_unread(c).len == 0)
+	if (h->phase != HTTP1_HEAD || connection_unread(c).len)
+		return;
+	if (grace_ms > 0)
+		connection_timeout(c, now_of(h) + grace_ms * NS_PER_MS);
+	else
 		connection_close(c);
 }
 

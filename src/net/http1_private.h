@@ -130,5 +130,6 @@ bool upgrade_check(struct request *req, int minor, bool has_body);
 /* Sec-WebSocket-Accept for the request's key; `to` has room for UPGRADE_ACCEPT_LEN. */
 enum { UPGRADE_ACCEPT_LEN = 28 };
 void upgrade_accept(const struct request *req, char *to);
+void upgrade_accept_key(struct span key, char *to); /* of 24 characters */
 /* True for the only version there is; else answers 426. */
 bool upgrade_version_check(struct request *req);

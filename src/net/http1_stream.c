@@ -232,6 +232,11 @@ static size_t fields_size(const struct header *fields, size_t count)
 
 static char *put_accept(const struct request *req, char *to)
 {
+	if (!span_equal(req->upgrade, SPAN("websocket"))) {
+		to = HTTP1_PUT(to, "Connection: Upgrade\r\nUpgrade: ");
+		to = http1_put(to, req->upgrade);
+		return HTTP1_PUT(to, "\r\n");
+	}
 	to = HTTP1_PUT(to, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ");
 	upgrade_accept(req, to);
 	return HTTP1_PUT(to + UPGRADE_ACCEPT_LEN, "\r\n");
@@ -296,26 +301,39 @@ void http1_answer_head(struct request *req, const struct answer_head *head)
 	connection_write_commit(c, (size_t)(to - start));
 }
 
+static char *put_chunk_size(char *to, size_t size)
+{
+	static const char digits[] = "0123456789abcdef";
+	int shift = 60;
+
+	while (shift && !(size >> shift & 15))
+		shift -= 4;
+	for (; shift >= 0; shift -= 4)
+		*to++ = digits[size >> shift & 15];
+	return HTTP1_PUT(to, "\r\n");
+}
+
 void http1_answer_write(struct request *req, struct span bytes)
 {
 	struct http1 *h = http1_of(req);
 	struct connection *c = h->connection;
+	bool is_large = bytes.len >= CONNECTION_NOW_LEAST;
 	char *start, *to;
 
 	if (is_dead(h))
 		return;
-	start = to = connection_write_reserve(c, bytes.len + 24);
-	if (h->sends_chunks) {
-		static const char digits[] = "0123456789abcdef";
-		int shift = 60;
-
-		while (shift && !(bytes.len >> shift & 15))
-			shift -= 4;
-		for (; shift >= 0; shift -= 4)
-			*to++ = digits[bytes.len >> shift & 15];
-		to = HTTP1_PUT(to, "\r\n");
+	start = to = connection_write_reserve(c, (is_large ? 0 : bytes.len) + 24);
+	if (h->sends_chunks)
+		to = put_chunk_size(to, bytes.len);
+	if (is_large) {
+		connection_write_commit(c, (size_t)(to - start));
+		connection_write_now(c, bytes);
+		if (is_dead(h))
+			return;
+		start = to = connection_write_reserve(c, 2);
+	} else {
+		to = http1_put(to, bytes);
 	}
-	to = http1_put(to, bytes);
 	if (h->sends_chunks)
 		to = HTTP1_PUT(to, "\r\n");
 	connection_write_commit(c, (size_t)(to - start));

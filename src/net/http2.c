@@ -357,7 +357,7 @@ static void stream_begin(struct http2_stream *s)
 		s->is_discarding = true;
 		return;
 	}
-	if (UNLIKELY(req->route->kind == ROUTE_STREAM)) {
+	if (UNLIKELY(route_is_stream(req->route))) {
 		http2_timer_need(h2, after_ms(now_of(h2), limits_of(h2)->read_timeout_ms));
 		http2_raw_begin(s);
 		return;

@@ -7,13 +7,18 @@
 #include "net/https_curl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/x509_vfy.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define CALLS_MOST   64
 #define ANSWER_MOST  MIB(8)
 #define CONNECT_MS   30000
 #define IDLE_SECONDS 60
+#define PROBE_SECONDS                                                                                                  \
+	30 /* a peer of a quiet answer that does not acknowledge so long is asked by the kernel, until it counts as gone */
 
 struct https {
 	struct https_config config;
@@ -32,14 +37,18 @@ struct https_call {
 	struct buffer answer;
 	char *url, *body;
 	char words[CURL_ERROR_SIZE];
+	bool (*part)(void *context, struct span bytes);
 	void (*done)(void *context, const struct https_answer *answer, const struct error *err);
 	void *context;
-	bool is_plain;
+	bool is_plain, is_ended;
 };
 
-/* A descriptor that libcurl waits for. */
+/* A descriptor that libcurl waits for. It is watched by a number of our own: libcurl closes some before it says so, and gives the same number to
+ * the next one. */
 struct https_socket {
 	struct watch watch;
+	curl_socket_t fd;
+	ino_t inode;
 	struct https *owner;
 	struct https_socket *next, **at;
 };
@@ -72,7 +81,7 @@ static void socket_ready(struct watch *w, unsigned events)
 		flags |= CURL_CSELECT_OUT;
 	if (events & LOOP_HANGUP)
 		flags |= CURL_CSELECT_ERR;
-	act(s->owner, w->fd, flags);
+	act(s->owner, s->fd, flags);
 }
 
 static void timer_fire(struct timer *t)
@@ -83,6 +92,7 @@ static void timer_fire(struct timer *t)
 static void socket_drop(struct https_socket *s)
 {
 	loop_unwatch(s->owner->config.loop, &s->watch);
+	close(s->watch.fd);
 	*s->at = s->next;
 	if (s->next)
 		s->next->at = s->at;
@@ -94,6 +104,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
 	struct https *h = context;
 	struct https_socket *s = assigned;
 	unsigned events = 0;
+	struct stat st;
+	int own;
 
 	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
@@ -106,18 +118,27 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
 		events |= LOOP_READ;
 	if (what & CURL_POLL_OUT)
 		events |= LOOP_WRITE;
-	if (s) {
+	if (fstat(fd, &st) != 0)
+		return 0;
+	if (s && s->inode == st.st_ino) {
 		loop_watch_change(h->config.loop, &s->watch, events);
 		return 0;
 	}
+	if (s)
+		socket_drop(s);
+	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (own < 0)
+		return 0; /* the call ends by its time */
 	s = base_calloc(1, sizeof(*s));
 	s->owner = h;
+	s->fd = fd;
+	s->inode = st.st_ino;
 	s->next = h->sockets;
 	s->at = &h->sockets;
 	if (s->next)
 		s->next->at = &s->next;
 	h->sockets = s;
-	loop_watch(h->config.loop, &s->watch, fd, events, socket_ready);
+	loop_watch(h->config.loop, &s->watch, own, events, socket_ready);
 	(void)curl.multi_assign(h->multi, fd, s);
 	return 0;
 }
@@ -208,7 +229,15 @@ void https_free(struct https *h)
 static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 {
 	struct https_call *c = context;
+	long status = 0;
 
+	if (c->part) {
+		(void)curl.easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+		if (status < 300) {
+			c->is_ended = !c->part(c->context, span_from(bytes, size * count));
+			return c->is_ended ? 0 : size * count;
+		}
+	}
 	buffer_append(&c->answer, span_from(bytes, size * count));
 	return c->answer.overflow ? 0 : size * count;
 }
@@ -262,7 +291,13 @@ static void options_set(struct https_call *c, const struct https_request *r)
 	(void)curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, c->words);
 	(void)curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	(void)curl.easy_setopt(easy, CURLOPT_WRITEDATA, c);
-	(void)curl.easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)MAX(r->timeout_ns / NS_PER_MS, 1));
+	if (r->timeout_ns || !r->part)
+		(void)curl.easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)MAX(r->timeout_ns / NS_PER_MS, 1));
+	if (r->part) {
+		(void)curl.easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+		(void)curl.easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)PROBE_SECONDS);
+		(void)curl.easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, (long)PROBE_SECONDS / 3);
+	}
 	(void)curl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
 	(void)curl.easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)IDLE_SECONDS);
 	if (c->owner->config.user_agent)
@@ -275,6 +310,10 @@ static void options_set(struct https_call *c, const struct https_request *r)
 		method = span_to_text(r->method);
 		(void)curl.easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
 		free(method);
+	}
+	if (r->is_insecure) {
+		(void)curl.easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+		(void)curl.easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
 	}
 	if (r->ca_pem.len)
 		blob_set(easy, CURLOPT_CAINFO_BLOB, r->ca_pem);
@@ -312,6 +351,7 @@ struct https_call *https_call(struct https *h, const struct https_request *r, st
 		return NULL;
 	c = base_calloc(1, sizeof(*c));
 	c->owner = h;
+	c->part = r->part;
 	c->done = r->done;
 	c->context = r->context;
 	c->url = span_to_text(r->url);
@@ -427,6 +467,8 @@ static bool call_error(struct https_call *c, CURLcode code, struct error *err)
 	case CURLE_PARTIAL_FILE:
 		return error_set(err, ERROR_UNAVAILABLE, "unexpected EOF");
 	case CURLE_WRITE_ERROR:
+		if (c->is_ended)
+			return error_set(err, ERROR_CANCELLED, "the answer was not read to its end");
 		return error_set(err, ERROR_TOO_LARGE, "the answer is larger than %zu bytes",
 				 c->owner->config.answer_most);
 	default:

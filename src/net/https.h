@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * https - HTTPS from the asking side, for calls to somebody else's servers: webhooks, conversions, alerts. One request, one answer, each
- * whole and in memory. libcurl's multi interface on our loop: connections are kept and used again.
+ * https - HTTPS from the asking side, for calls to somebody else's servers: webhooks, conversions, alerts, another API server. One request,
+ * one answer, each whole and in memory; or an answer that is taken as it comes (`part`). libcurl's multi interface on our loop: connections are kept and used again.
  *
  * Life:      https_new() → https_call() as often as wanted → https_free(). `done` is called once for each call, from the loop, never
  *            from inside https_call(); not after https_cancel(), and not by https_free().
@@ -43,13 +43,17 @@ struct https_request {
 	struct span certificate_pem, key_pem; /* the client's own, or empty */
 	struct span connect_address; /* connect there in place of the URL's host: a name or an address; empty: not */
 	uint16_t connect_port;
-	int64_t timeout_ns;
+	bool is_insecure;   /* whose certificate it is does not matter */
+	int64_t timeout_ns; /* of a call with `part`, 0: none */
+	/* Takes the bytes of an answer with a status under 300 as they come, which are then not in answer.body; may be NULL. Called from
+	 * inside libcurl: no function of this header may be called in it. False ends the call: `done` with CANCELLED. */
+	bool (*part)(void *context, struct span bytes);
 	void (*done)(void *context, const struct https_answer *answer, const struct error *err);
 	void *context;
 };
 
 struct https *https_new(const struct https_config *config); /* never NULL */
-void https_free(struct https *h); /* NULL is allowed; calls under way end without a word */
+void https_free(struct https *h);                           /* NULL is allowed; calls under way end without a word */
 /* NULL when it cannot even be begun (the URL); err says why. */
 struct https_call *https_call(struct https *h, const struct https_request *r, struct error *err);
 void https_cancel(struct https_call *c);

@@ -17,9 +17,9 @@
 #undef curl_multi_setopt
 
 #define CURL_FUNCTIONS(row)                                                                                            \
-	row(easy_cleanup) row(easy_getinfo) row(easy_init) row(easy_setopt) row(easy_strerror) row(global_init)        \
-	    row(multi_add_handle) row(multi_assign) row(multi_cleanup) row(multi_info_read) row(multi_init)            \
-		row(multi_remove_handle) row(multi_setopt) row(multi_socket_action) row(slist_append)                  \
+	row(easy_cleanup) row(easy_getinfo) row(easy_init) row(easy_perform) row(easy_setopt) row(easy_strerror)       \
+	    row(global_init) row(multi_add_handle) row(multi_assign) row(multi_cleanup) row(multi_info_read)           \
+		row(multi_init) row(multi_remove_handle) row(multi_setopt) row(multi_socket_action) row(slist_append)  \
 		    row(slist_free_all)
 
 struct curl_functions {

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,129 +12,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/number.h"
+#include "net/place.h"
 #include "net/transport.h"
-
-#define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
-
-/* An address with its length, of any family. */
-struct place {
-	struct sockaddr_storage address;
-	socklen_t len;
-};
 
 static int family_of(const struct place *place)
 {
 	return place->address.ss_family;
-}
-
-/* ---- reading addresses ---- */
-
-static void place_any(struct place *ret, uint16_t port)
-{
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_any };
-
-	memcpy(&ret->address, &in6, sizeof(in6));
-	ret->len = sizeof(in6);
-}
-
-static void place_any_ipv4(struct place *ret, uint16_t port)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
-
-	memcpy(&ret->address, &in, sizeof(in));
-	ret->len = sizeof(in);
-}
-
-static bool place_named(const char *host, uint16_t port, struct place *ret, struct error *err)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_ADDRCONFIG }, *found = NULL;
-	char service[8];
-	int failure;
-
-	snprintf(service, sizeof(service), "%u", port);
-	failure = getaddrinfo(host, service, &hints, &found);
-	if (failure)
-		return error_set(err, ERROR_INVALID, "listen address '%s': %s", host, gai_strerror(failure));
-	memcpy(&ret->address, found->ai_addr, found->ai_addrlen);
-	ret->len = found->ai_addrlen;
-	freeaddrinfo(found);
-	return true;
-}
-
-static bool place_numeric(const char *host, uint16_t port, struct place *ret)
-{
-	struct in_addr v4;
-	struct in6_addr v6;
-
-	if (inet_pton(AF_INET, host, &v4) == 1) {
-		place_any_ipv4(ret, port);
-		((struct sockaddr_in *)(void *)&ret->address)->sin_addr = v4;
-		return true;
-	}
-	if (inet_pton(AF_INET6, host, &v6) == 1) {
-		place_any(ret, port);
-		((struct sockaddr_in6 *)(void *)&ret->address)->sin6_addr = v6;
-		return true;
-	}
-	return false;
-}
-
-/* "127.0.0.1:8080", "[::1]:8080", "name:8080", ":8080". */
-static bool place_parse(const char *text, struct place *ret, struct error *err)
-{
-	const char *colon = strrchr(text, ':');
-	char host[256];
-	uint64_t port;
-	size_t len;
-
-	if (!colon || !number_parse_uint64(span_of(colon + 1), &port) || port > 65535)
-		return error_set(
-		    err, ERROR_INVALID,
-		    "listen address '%s' is not HOST:PORT, [IPV6]:PORT, :PORT or unix:/PATH with a port up to 65535",
-		    text);
-	len = (size_t)(colon - text);
-	if (len == 0) {
-		place_any(ret, (uint16_t)port);
-		return true;
-	}
-	if (text[0] == '[' && text[len - 1] == ']') {
-		text++;
-		len -= 2;
-	} else if (memchr(text, ':', len)) {
-		return error_set(err, ERROR_INVALID,
-				 "listen address '%s': an IPv6 address stands in brackets, as in [::1]:8080", text);
-	}
-	if (len == 0 || len >= sizeof(host))
-		return error_set(err, ERROR_INVALID, "listen address '%s' has no host, or one over %zu bytes", text,
-				 sizeof(host) - 1);
-	memcpy(host, text, len);
-	host[len] = 0;
-	return place_numeric(host, (uint16_t)port, ret) || place_named(host, (uint16_t)port, ret, err);
-}
-
-static uint16_t place_port(const struct place *place)
-{
-	if (family_of(place) == AF_INET)
-		return ntohs(((const struct sockaddr_in *)(const void *)&place->address)->sin_port);
-	return ntohs(((const struct sockaddr_in6 *)(const void *)&place->address)->sin6_port);
-}
-
-static char *place_text(const struct place *place)
-{
-	char host[INET6_ADDRSTRLEN] = "", *text = NULL;
-	int len;
-
-	if (family_of(place) == AF_INET) {
-		inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)&place->address)->sin_addr, host,
-			  sizeof(host));
-		len = asprintf(&text, "%s:%u", host, place_port(place));
-	} else {
-		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)&place->address)->sin6_addr, host,
-			  sizeof(host));
-		len = asprintf(&text, "[%s]:%u", host, place_port(place));
-	}
-	ASSERT(len > 0);
-	return text;
 }
 
 /* ---- binding ---- */
@@ -151,28 +30,6 @@ static bool bind_failed(const char *address, int errnum, struct error *err)
 	return error_errno(err, errnum, "cannot listen on %s", address);
 }
 
-/* A bound socket, or -1 with errno. is_shared: others of ours bind the same port. */
-static int tcp_bind(const struct place *place, bool is_shared)
-{
-	int fd = socket(family_of(place), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int on = 1, off = 0, failure;
-
-	if (fd < 0)
-		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (is_shared)
-		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* accepted sockets inherit it */
-	if (family_of(place) == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-	if (bind(fd, (const struct sockaddr *)&place->address, place->len) == 0)
-		return fd;
-	failure = errno;
-	close(fd);
-	errno = failure;
-	return -1;
-}
-
 /* With SO_REUSEPORT the kernel would let us share a port with another hythe of the same user: ask without it first. */
 static bool is_free(const struct place *place, const char *address, struct error *err)
 {
@@ -180,7 +37,7 @@ static bool is_free(const struct place *place, const char *address, struct error
 
 	if (place_port(place) == 0)
 		return true;
-	fd = tcp_bind(place, false);
+	fd = place_bind(place, SOCK_STREAM, false);
 	if (fd < 0)
 		return bind_failed(address, errno, err);
 	close(fd);
@@ -194,7 +51,7 @@ static bool has_ipv6(void)
 	return fd >= 0;
 }
 
-static bool tcp_open(struct listener *l, const char *address, unsigned workers, struct error *err)
+static bool tcp_open(struct listener *l, const char *address, unsigned workers, bool is_late, struct error *err)
 {
 	struct place place;
 
@@ -206,12 +63,12 @@ static bool tcp_open(struct listener *l, const char *address, unsigned workers, 
 		return false;
 	l->sockets = base_calloc(workers, sizeof(*l->sockets));
 	for (; l->socket_count < workers; l->socket_count++) {
-		int fd = tcp_bind(&place, true);
+		int fd = place_bind(&place, SOCK_STREAM, true);
 
 		if (fd < 0)
 			return bind_failed(address, errno, err);
 		l->sockets[l->socket_count] = fd;
-		if (listen(fd, BACKLOG) < 0) {
+		if (!is_late && listen(fd, PLACE_BACKLOG) < 0) {
 			l->socket_count++;
 			return bind_failed(address, errno, err);
 		}
@@ -219,6 +76,7 @@ static bool tcp_open(struct listener *l, const char *address, unsigned workers, 
 		ASSERT(getsockname(fd, (struct sockaddr *)&place.address, &place.len) ==
 		       0); /* port 0: the first chooses */
 	}
+	l->is_late = is_late;
 	l->text = place_text(&place);
 	return true;
 }
@@ -267,7 +125,7 @@ static bool unix_open(struct listener *l, const char *path, struct error *err)
 	l->is_shared = true;
 	l->path = base_alloc(len + 1);
 	memcpy(l->path, path, len + 1);
-	if (listen(fd, BACKLOG) < 0)
+	if (listen(fd, PLACE_BACKLOG) < 0)
 		return error_errno(err, errno, "cannot listen on unix:%s", path);
 	ASSERT(asprintf(&l->text, "unix:%s", path) > 0);
 	return true;
@@ -300,14 +158,29 @@ static bool fd_open(struct listener *l, const char *number, struct error *err)
 	return true;
 }
 
-bool listener_open(struct listener *l, const char *address, unsigned workers, struct error *err)
+bool listener_open(struct listener *l, const char *address, unsigned workers, bool is_late, struct error *err)
 {
 	*l = (struct listener){ .users = workers };
 	if (strncmp(address, "unix:", 5) == 0)
 		return unix_open(l, address + 5, err);
 	if (strncmp(address, "fd:", 3) == 0)
 		return fd_open(l, address + 3, err);
-	return tcp_open(l, address, workers, err);
+	return tcp_open(l, address, workers, is_late, err);
+}
+
+bool listener_listen(struct listener *l, struct error *err)
+{
+	struct place place;
+
+	if (!l->is_late)
+		return true;
+	/* Sockets that are bound alone keep no other program away. */
+	if (!place_parse(l->text, &place, err) || !is_free(&place, l->text, err))
+		return false;
+	for (unsigned i = 0; i < l->socket_count; i++)
+		if (listen(l->sockets[i], PLACE_BACKLOG) < 0)
+			return bind_failed(l->text, errno, err);
+	return true;
 }
 
 static void listener_shut(struct listener *l)
@@ -317,7 +190,7 @@ static void listener_shut(struct listener *l)
 			close(l->sockets[i]);
 		l->sockets[i] = -1;
 	}
-	if (l->path)
+	if (l->path && !atomic_load(&l->is_left))
 		(void)unlink(l->path); /* gone already if someone cleaned up */
 	free(l->path);
 	l->path = NULL;
@@ -371,12 +244,10 @@ static void accepted(struct acceptor *a, int fd, const struct sockaddr_storage *
 	struct worker_private *more = w->more;
 	size_t count;
 
-	metric_add(more->accepted, 1);
-	if (LIKELY(worker_connection_add(w, &count))) {
+	if (LIKELY(worker_connection_accept(w, &count))) {
 		connection_open(w, fd, peer, false);
 		return;
 	}
-	metric_add(more->rejected, 1);
 	if (count > worker_config(w)->limits.connections + REJECTED_MOST || (more->tls && peer->ss_family != AF_UNIX)) {
 		close(fd);
 		worker_connection_remove(w);
@@ -421,7 +292,16 @@ static void acceptor_ready(struct watch *w, unsigned events)
 
 void acceptor_open(struct acceptor *a, struct worker *w, struct listener *l)
 {
-	*a = (struct acceptor){ .worker = w, .listener = l, .is_open = true };
+	*a = (struct acceptor){ .worker = w, .listener = l, .is_open = true, .is_listening = !l->is_late };
+	if (a->is_listening)
+		acceptor_watch(a);
+}
+
+void acceptor_listen(struct acceptor *a)
+{
+	if (!a->is_open || a->is_listening)
+		return;
+	a->is_listening = true;
 	acceptor_watch(a);
 }
 
@@ -437,7 +317,7 @@ void acceptor_close(struct acceptor *a)
 		loop_unwatch(a->worker->loop, &a->watch);
 	a->is_watched = false;
 	/* Clients in the kernel's queue have been told that they are connected: closing now would reset them. */
-	for (int i = 0; i < BACKLOG && accept_one(a); i++)
+	for (int i = 0; a->is_listening && i < PLACE_BACKLOG && !atomic_load(&l->is_left) && accept_one(a); i++)
 		;
 	if (!l->is_shared) {
 		close(*acceptor_socket(a));

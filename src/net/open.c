@@ -126,7 +126,7 @@ void *request_owner(const struct request *req)
 
 void request_want(struct request *req, size_t bytes)
 {
-	ASSERT(open_of(req)->flow && req->route->kind == ROUTE_STREAM);
+	ASSERT(open_of(req)->flow && route_is_stream(req->route));
 	if (!req->is_abandoned)
 		req->stream->ops->want(req, bytes);
 }

@@ -93,12 +93,12 @@ struct request *request_new(struct worker *w, struct request_stream *stream)
 	return req;
 }
 
-static void ends_run(struct request *req)
+static void ends_run(struct request_end **list)
 {
-	while (req->ends) {
-		struct request_end *end = req->ends;
+	while (*list) {
+		struct request_end *end = *list;
 
-		req->ends = end->next;
+		*list = end->next;
 		end->run(end);
 	}
 }
@@ -110,7 +110,8 @@ static void request_recycle(struct request *req)
 	size_t keep = wr->free_count < FREE_LARGE ? BUFFER_KEEP : 0;
 
 	req->worker->request_count--;
-	ends_run(req);
+	ends_run(&req->ends);
+	ends_run(&req->call_ends);
 	if (wr->free_count >= FREE_MOST) {
 		slot_free(s);
 		return;
@@ -175,6 +176,8 @@ bool request_begin(struct request *req)
 
 		req->arena = req->call_arena;
 		req->call_arena = head;
+		req->call_ends = req->ends;
+		req->ends = NULL;
 	}
 	return true;
 }
@@ -241,6 +244,7 @@ static void stand_in_for(struct request *late, const struct request *req)
 	late->route = req->route;
 	memcpy(late->params, req->params, sizeof(late->params));
 	late->param_names = req->param_names;
+	late->context = req->context;
 	late->surface = req->surface;
 	late->surface_index = req->surface_index;
 	late->is_grpc = req->is_grpc;
@@ -377,7 +381,7 @@ static void request_settle(struct request *req)
 		s->next_step = NULL;
 		job_submit(req, step);
 	} else if (req->route->kind == ROUTE_GRPC_STREAM && (!req->is_end || req->is_held)) {
-		ends_run(req);
+		ends_run(&req->ends);
 		arena_clear(&req->arena);
 		buffer_recycle(&req->out, BUFFER_KEEP);
 		req->phase = PHASE_OPEN;
@@ -481,4 +485,11 @@ struct span request_peer(const struct request *req)
 	const struct connection *c = req->stream ? req->stream->connection : NULL;
 
 	return c ? span_of(c->peer) : (struct span){ 0 };
+}
+
+struct server_entry *request_entry(const struct request *req)
+{
+	const struct connection *c = req->stream ? req->stream->connection : NULL;
+
+	return c ? c->entry : NULL;
 }

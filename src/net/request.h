@@ -44,6 +44,7 @@ enum route_kind {
 	ROUTE_GRPC_STREAM, /* client, server or both stream: the handler sees each message */
 	ROUTE_STREAM, /* bytes as they come, HTTP and gRPC alike: the handler runs when the head is whole, and calls
 		       * request_open() or answers */
+	ROUTE_SPDY,   /* the same, and a client may also upgrade to SPDY/3.1, over HTTP/1.1 */
 };
 
 struct request;
@@ -62,6 +63,7 @@ struct surface {
  * A row of a route table; a table ends with a row of zeros. Patterns: literal segments, and `{name}` for one segment or
  * the part of one up to a literal tail ("/v1/models/{model}:predict"). The most literal pattern wins. A ROUTE_STREAM or
  * ROUTE_HTTP row may have the pattern that is just a star: it takes every path and method that no other row takes, escapes undecoded.
+ * A ROUTE_STREAM row's pattern may end with a slash and a star: it takes what begins so, the slash too, escapes undecoded.
  */
 struct route {
 	unsigned methods; /* METHOD_x bits; gRPC routes: METHOD_POST */
@@ -73,15 +75,27 @@ struct route {
 
 /* The certificate that a TLS client gave (server_config.tls_client_ca). */
 struct client_certificate {
-	bool is_good;              /* signed by an authority that we take, for clients, and in its time */
-	struct span common_name;   /* of the subject; may be empty */
+	bool is_good;                     /* signed by an authority that we take, for clients, and in its time */
+	struct span common_name;          /* of the subject; may be empty */
 	const struct span *organizations; /* of the subject, in order */
 	size_t organization_count;
 	char fingerprint[65]; /* SHA-256 of its DER form, in hex */
 };
 #define CLIENT_ORGANIZATIONS_MAX 64
 
+static inline bool route_is_stream(const struct route *r)
+{
+	return r->kind == ROUTE_STREAM || r->kind == ROUTE_SPDY;
+}
+static inline bool route_takes_rest(const struct route *r)
+{
+	size_t len = strlen(r->pattern);
+
+	return len > 0 && r->pattern[len - 1] == '*';
+}
+
 struct request_stream; /* the codec's side */
+struct server_entry;   /* server.h */
 
 struct request {
 	/* What was asked. */
@@ -94,9 +108,10 @@ struct request {
 	const struct header *headers;
 	size_t header_count;
 	struct span content_type;
-	struct span body;    /* whole, content coding removed; for gRPC one message */
-	bool is_end;         /* streaming calls: the client has half-closed, body is empty */
-	struct span upgrade; /* ROUTE_STREAM: "websocket" when the client asks for that; else empty */
+	struct span body; /* whole, content coding removed; for gRPC one message */
+	bool is_end;      /* streaming calls: the client has half-closed, body is empty */
+	struct span
+	    upgrade; /* ROUTE_STREAM: "websocket" when the client asks for that (ROUTE_SPDY: or "SPDY/3.1"); else empty */
 	bool is_held; /* set by a streaming handler: the half-close does not end the call; the client does, or the drain
 		       */
 	int http_major, http_minor; /* for logs only: 1.0, 1.1 or 2 */
@@ -129,7 +144,7 @@ struct request {
 	struct worker *worker;
 	const struct surface *surface; /* whose errors and counters: the route's, or the nearest route's */
 	const struct span *param_names;
-	struct request_end *ends;
+	struct request_end *ends, *call_ends; /* call_ends: of a streaming call, not of one of its messages */
 	unsigned surface_index;
 	uint8_t phase;
 	uint8_t coding;     /* gRPC: of this message's body (enum coding) */
@@ -157,6 +172,9 @@ const struct client_certificate *request_client(const struct request *req);
 
 /* The client's address: "127.0.0.1:41234", "unix"; empty when the connection is gone. */
 struct span request_peer(const struct request *req);
+
+/* How its connection came in; NULL: by one of the server's own listeners. */
+struct server_entry *request_entry(const struct request *req);
 
 /* The status of the answer; 0 before there is one. For those that run at the request's end. */
 int request_status(const struct request *req);
@@ -237,6 +255,7 @@ void request_cut(struct request *req);
  * all that belongs to it (else the codec has answered 400 or 426). request_head() with 200 accepts: the codec says 101 with
  * Sec-WebSocket-Accept where it is HTTP/1.1, and then bytes go both ways by receive, request_want() and
  * request_write() until request_end(). Any other status refuses. Frames are for websocket.h.
+ * SPDY/3.1 is accepted the same way, without a key; GET and POST may ask for it. Its frames are for spdy.h.
  */
 
 /* W3C trace context of this request: a child of the caller's, or new. Made at the first call. */

@@ -19,6 +19,7 @@ struct node {
 	uint16_t literals, tails, any; /* children: first literal, first {x}tail by falling length, {x} */
 	uint16_t sibling;
 	uint16_t entries;       /* rows that end here; 0: none */
+	uint16_t rests;         /* rows that end with a star here: they take all that follows */
 	uint16_t surface_index; /* of the first row that came by: whose errors unknown paths below here are */
 };
 
@@ -105,7 +106,7 @@ static uint16_t child_ensure(struct routes *r, uint16_t parent, bool is_param, s
 
 static bool star_add(struct routes *r, const struct route *row, struct error *err)
 {
-	if (row->kind != ROUTE_STREAM && row->kind != ROUTE_HTTP)
+	if (!route_is_stream(row) && row->kind != ROUTE_HTTP)
 		return error_set(err, ERROR_INVALID, "only a ROUTE_STREAM or ROUTE_HTTP row takes every path");
 	if (r->star)
 		return error_set(err, ERROR_INVALID, "two rows take every path");
@@ -119,7 +120,8 @@ static bool row_add(struct routes *r, const struct route *row, struct error *err
 	struct entry *e = &r->entries[index];
 	struct span rest = span_of(row->pattern);
 	size_t param_count = 0, depth = 0;
-	uint16_t at = 1;
+	bool takes_rest;
+	uint16_t at = 1, *list;
 
 	if (span_equal(rest, SPAN("*")))
 		return star_add(r, row, err);
@@ -129,6 +131,11 @@ static bool row_add(struct routes *r, const struct route *row, struct error *err
 	if (rest.len == 0 || rest.ptr[0] != '/')
 		return error_set(err, ERROR_INVALID, "a pattern starts with '/'");
 	rest = span_skip(rest, 1);
+	takes_rest = span_ends(rest, SPAN("/*"));
+	if (takes_rest)
+		rest.len -= 2;
+	if (takes_rest && !route_is_stream(row))
+		return error_set(err, ERROR_INVALID, "only a ROUTE_STREAM row takes what follows");
 	for (bool more = true; more;) {
 		struct span name, text, segment;
 
@@ -144,12 +151,13 @@ static bool row_add(struct routes *r, const struct route *row, struct error *err
 			e->names[param_count++] = name;
 		at = child_ensure(r, at, name.len > 0, text, e->surface_index);
 	}
-	for (uint16_t i = r->nodes[at].entries; i; i = r->entries[i].next)
+	list = takes_rest ? &r->nodes[at].rests : &r->nodes[at].entries;
+	for (uint16_t i = *list; i; i = r->entries[i].next)
 		if (r->entries[i].route->methods & row->methods)
 			return error_set(err, ERROR_INVALID, "the same method and path as '%s'",
 					 r->entries[i].route->pattern);
-	e->next = r->nodes[at].entries;
-	r->nodes[at].entries = index;
+	e->next = *list;
+	*list = index;
 	r->entry_count++;
 	return true;
 }
@@ -167,7 +175,7 @@ static void literals_fill(struct routes *r)
 		uint64_t hash = span_hash(path);
 		size_t slot = (size_t)hash & r->literal_mask;
 
-		if (span_index(path, '{') < path.len)
+		if (span_index(path, '{') < path.len || route_takes_rest(r->entries[i].route))
 			continue;
 		while (r->literals[slot].entries && !span_equal(r->literals[slot].path, path))
 			slot = (slot + 1) & r->literal_mask;
@@ -264,6 +272,7 @@ struct walk {
 	enum method method;
 	const struct span *segments;
 	size_t count;
+	bool is_cut; /* the path has more segments than these */
 	struct route_match *match;
 	size_t nearest; /* segments matched by the surface in match->surface_index */
 };
@@ -282,6 +291,11 @@ static bool walk_param(struct walk *w, uint16_t child, size_t depth, size_t para
 	return walk_from(w, child, depth + 1, param + 1);
 }
 
+static bool rests_match(struct walk *w, const struct node *n)
+{
+	return n->rests && entries_match(w->routes, n->rests, w->method, w->match);
+}
+
 /* Depth is at most ROUTE_SEGMENTS_MAX. */
 static bool walk_from(struct walk *w, uint16_t at, size_t depth, size_t param)
 {
@@ -293,7 +307,7 @@ static bool walk_from(struct walk *w, uint16_t at, size_t depth, size_t param)
 		w->match->surface_index = n->surface_index;
 	}
 	if (depth == w->count)
-		return entries_match(w->routes, n->entries, w->method, w->match);
+		return w->is_cut ? rests_match(w, n) : entries_match(w->routes, n->entries, w->method, w->match);
 	for (uint16_t i = n->literals; i; i = nodes[i].sibling)
 		if (span_equal(nodes[i].text, w->segments[depth])) {
 			if (walk_from(w, i, depth + 1, param))
@@ -303,13 +317,18 @@ static bool walk_from(struct walk *w, uint16_t at, size_t depth, size_t param)
 	for (uint16_t i = n->tails; i; i = nodes[i].sibling)
 		if (span_ends(w->segments[depth], nodes[i].text) && walk_param(w, i, depth, param))
 			return true;
-	return n->any && walk_param(w, n->any, depth, param);
+	return (n->any && walk_param(w, n->any, depth, param)) || rests_match(w, n);
 }
 
 void routes_find_segments(const struct routes *r, enum method method, const struct span *segments, size_t count,
 			  struct route_match *ret)
 {
-	struct walk w = { .routes = r, .method = method, .segments = segments, .count = count, .match = ret };
+	struct walk w = { .routes = r,
+			  .method = method,
+			  .segments = segments,
+			  .count = MIN(count, ROUTE_SEGMENTS_MAX),
+			  .is_cut = count > ROUTE_SEGMENTS_MAX,
+			  .match = ret };
 
 	*ret = (struct route_match){ .route = NULL };
 	(void)walk_from(&w, 1, 0, 0); /* what it found is in *ret */
@@ -338,8 +357,10 @@ void routes_find(const struct routes *r, enum method method, struct span path, s
 	for (struct span rest = span_skip(path, 1);;) {
 		bool more = span_index(rest, '/') < rest.len;
 
-		if (count == ROUTE_SEGMENTS_MAX)
-			return;
+		if (count == ROUTE_SEGMENTS_MAX) {
+			count++;
+			break;
+		}
 		segments[count++] = span_cut(&rest, '/');
 		if (!more)
 			break;

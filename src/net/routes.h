@@ -12,7 +12,7 @@
  */
 #include "net/request.h"
 
-#define ROUTE_SEGMENTS_MAX 16 /* a longer path is nobody's */
+#define ROUTE_SEGMENTS_MAX 16 /* a longer path is nobody's, but those' that take what follows */
 
 struct routes;
 
@@ -35,7 +35,8 @@ struct route_match {
 /* Looks up a path without escapes ('%'). */
 void routes_find(const struct routes *r, enum method method, struct span path, struct route_match *ret);
 
-/* The same for a path already split at '/' (without the empty piece before the first), each segment decoded. */
+/* The same for a path already split at '/' (without the empty piece before the first), each segment decoded. `count` may be greater than
+ * ROUTE_SEGMENTS_MAX: the first ones are there then. */
 void routes_find_segments(const struct routes *r, enum method method, const struct span *segments, size_t count,
 			  struct route_match *ret);
 

@@ -132,11 +132,50 @@ static void decoded_segments_keep_their_slashes(void **state)
 	routes_free(r);
 }
 
+static void a_pattern_may_take_all_that_follows(void **state)
+{
+	static const struct route table[] = { { METHOD_GET, "/a/{x}/proxy", handle, &v2, ROUTE_STREAM },
+					      { METHOD_GET, "/a/{x}/proxy/*", handle, &v2, ROUTE_STREAM },
+					      { METHOD_GET, "/a/{x}/proxy/own", handle, &v2, ROUTE_HTTP },
+					      { METHOD_GET, "/a/{x}/{y}", handle, &v1, ROUTE_HTTP },
+					      { 0 } };
+	static const struct {
+		const char *path, *pattern;
+	} rows[] = {
+		{ "/a/b/proxy", "/a/{x}/proxy" },
+		{ "/a/b/proxy/", "/a/{x}/proxy/*" },
+		{ "/a/b/proxy//", "/a/{x}/proxy/*" },
+		{ "/a/b/proxy/c/d", "/a/{x}/proxy/*" },
+		{ "/a/b/proxy/own", "/a/{x}/proxy/own" },
+		{ "/a/b/proxy/own/c", "/a/{x}/proxy/*" },
+		{ "/a/b/proxy/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17", "/a/{x}/proxy/*" },
+		{ "/a/b/proxies", "/a/{x}/{y}" },
+		{ "/a/b/c/d", NULL },
+		{ "/a/b/c/proxy/d", NULL },
+		{ "/a/b/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17", NULL },
+	};
+	const struct route *const with[] = { table, NULL };
+	struct error err = { 0 };
+	struct routes *r = routes_new(with, &err);
+
+	(void)state;
+	assert_non_null(r);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct route_match m;
+
+		routes_find(r, METHOD_GET, span_of(rows[i].path), &m);
+		assert_int_equal(m.route != NULL, rows[i].pattern != NULL);
+		if (rows[i].pattern)
+			assert_string_equal(m.route->pattern, rows[i].pattern);
+	}
+	routes_free(r);
+}
+
 static void bad_tables_are_refused(void **state)
 {
 	static const char *const patterns[] = { "",         "v2",      "/v2/{}", "/v2/{a",
 						"/v2/x{a}", "/{a}{b}", "/a}",    "/{a}/{b}/{c}/{d}/{e}",
-						"/predict" };
+						"/predict", "/v2/*" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
@@ -155,6 +194,7 @@ int main(void)
 		cmocka_unit_test(a_path_finds_its_most_literal_pattern),
 		cmocka_unit_test(unknown_paths_and_methods_are_told_apart),
 		cmocka_unit_test(decoded_segments_keep_their_slashes),
+		cmocka_unit_test(a_pattern_may_take_all_that_follows),
 		cmocka_unit_test(bad_tables_are_refused),
 	};
 

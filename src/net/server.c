@@ -22,7 +22,7 @@
 struct worker_thread {
 	struct worker worker;
 	struct worker_private more;
-	struct loop_message drain;
+	struct loop_message drain, listen;
 	pthread_t thread;
 };
 
@@ -96,6 +96,15 @@ bool worker_connection_add(struct worker *w, size_t *ret_count)
 	*ret_count = atomic_fetch_add_explicit(&w->server->connection_count, 1, memory_order_relaxed) + 1;
 	metric_move(w->more->open, 1);
 	return *ret_count <= w->server->config.limits.connections;
+}
+
+bool worker_connection_accept(struct worker *w, size_t *ret_count)
+{
+	metric_add(w->more->accepted, 1);
+	if (LIKELY(worker_connection_add(w, ret_count)))
+		return true;
+	metric_add(w->more->rejected, 1);
+	return false;
 }
 
 static bool is_drained(const struct worker *w)
@@ -195,11 +204,44 @@ void server_adopt(struct server *s, int fd)
 	loop_send(a->worker->loop, &a->message);
 }
 
+void server_take(struct worker *w, int fd, const struct sockaddr_storage *peer, struct server_entry *entry)
+{
+	size_t count;
+	bool fits;
+
+	LOOP_ASSERT(w->loop);
+	fits = worker_connection_accept(w, &count);
+	if (!fits && count > worker_config(w)->limits.connections + REJECTED_MOST) {
+		close(fd);
+		worker_connection_remove(w);
+		if (entry && entry->closed)
+			entry->closed(entry);
+		return;
+	}
+	connection_enter(w, fd, peer, entry, !fits);
+	if (w->is_draining)
+		connection_drain(w->connections);
+}
+
+struct worker *server_worker(struct server *s, unsigned index)
+{
+	ASSERT(index < s->worker_count);
+	return &s->workers[index].worker;
+}
+
 /* ---- workers ---- */
 
 static struct metric_series *series(struct server *s, enum metric_id id, struct span label)
 {
 	return metrics_series(s->config.metrics, id, &label, label.len ? 1 : 0);
+}
+
+static void worker_listen(struct loop_message *m)
+{
+	struct worker_thread *thread = CONTAINER_OF(m, struct worker_thread, listen);
+
+	for (size_t i = 0; i < thread->more.acceptor_count; i++)
+		acceptor_listen(&thread->more.acceptors[i]);
 }
 
 static void worker_init(struct server *s, unsigned index)
@@ -209,6 +251,7 @@ static void worker_init(struct server *s, unsigned index)
 
 	thread->worker = (struct worker){ .server = s, .loop = loop_new(), .index = index, .more = more };
 	thread->drain.run = worker_drain;
+	thread->listen.run = worker_listen;
 	more->tls = s->tls;
 	more->acceptor_count = s->listener_count;
 	more->acceptors = base_calloc(s->listener_count + 1, sizeof(*more->acceptors));
@@ -236,6 +279,16 @@ static void worker_enter(struct worker_thread *thread)
 		s->config.worker_started(s->config.context, w->index, w->loop);
 	for (size_t i = 0; i < s->listener_count; i++)
 		acceptor_open(&thread->more.acceptors[i], w, &s->listeners[i]);
+}
+
+bool server_listen(struct server *s, struct error *err)
+{
+	for (size_t i = 0; i < s->listener_count; i++)
+		if (!listener_listen(&s->listeners[i], err))
+			return false;
+	for (unsigned i = 0; i < s->worker_count; i++)
+		loop_send(s->workers[i].worker.loop, &s->workers[i].listen);
+	return true;
 }
 
 static void worker_leave(struct worker *w)
@@ -321,7 +374,8 @@ static bool server_open(struct server *s, struct error *err)
 	while (s->listener_count < config->address_count) {
 		struct listener *l = &s->listeners[s->listener_count++];
 
-		if (!listener_open(l, config->addresses[s->listener_count - 1], s->worker_count, err))
+		if (!listener_open(l, config->addresses[s->listener_count - 1], s->worker_count, config->listens_late,
+				   err))
 			return false;
 	}
 	if (!config->compute_on_loop)
@@ -416,6 +470,33 @@ struct loop *server_worker_loop(const struct server *s, unsigned index)
 struct pool *server_pool(const struct server *s)
 {
 	return s->pool;
+}
+
+struct server_socket *server_sockets(const struct server *s, size_t *ret_count)
+{
+	struct server_socket *list;
+	size_t count = 0;
+
+	for (size_t i = 0; i < s->listener_count; i++)
+		count += s->listeners[i].socket_count;
+	list = base_calloc(count + 1, sizeof(*list));
+	count = 0;
+	for (size_t i = 0; i < s->listener_count; i++) {
+		for (unsigned k = 0; k < s->listeners[i].socket_count; k++) {
+			int fd = fcntl(s->listeners[i].sockets[k], F_DUPFD_CLOEXEC, 0);
+
+			if (fd >= 0)
+				list[count++] = (struct server_socket){ .address = i, .fd = fd };
+		}
+	}
+	*ret_count = count;
+	return list;
+}
+
+void server_leave_sockets(struct server *s)
+{
+	for (size_t i = 0; i < s->listener_count; i++)
+		atomic_store(&s->listeners[i].is_left, true);
 }
 
 bool server_reload_tls(struct server *s, struct error *err)

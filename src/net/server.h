@@ -18,7 +18,8 @@
 struct server;
 struct loop;
 struct pool;
-struct worker; /* a thread of the server, for offers */
+struct worker; /* a thread of the server */
+struct sockaddr_storage;
 
 struct server_limits {
 #define LIMIT_ROW(name, type, value, flag, unit, help) type name;
@@ -44,7 +45,8 @@ struct server_config {
 	unsigned workers;                  /* 0: one a core this process may use */
 	unsigned compute_threads;          /* 0: as many as cores */
 	bool compute_on_loop;              /* instead: on the loop, one after the other (one worker): see pool.h */
-	bool is_driven;                    /* the only worker has no thread of its own: see server_enter() */
+	bool listens_late; /* TCP addresses are taken by server_new(), and refuse clients until server_listen() */
+	bool is_driven;    /* the only worker has no thread of its own: see server_enter() */
 	struct server_limits limits;
 	struct metrics *metrics;
 	const char *cors_origin;    /* Access-Control-Allow-Origin, or NULL: CORS off */
@@ -64,12 +66,33 @@ struct server_config {
 	bool (*offer)(void *context, struct worker *home, int fd, const char *peer, struct span first);
 	/* The server drains: what was lent should come to an end; on the loop. May be NULL. */
 	void (*loans_due)(void *context);
+	/*
+	 * The head of a request is whole, its target is split, and no route was looked for. It may set path (as sent: escapes undecoded), query,
+	 * context and state of the request; what it gives request_at_end() runs when the whole request is over, a streaming call's too. False: the
+	 * row "*" takes it, else the routes are looked through with what it has set. On the loop. May be NULL.
+	 */
+	bool (*arrive)(struct request *req);
+	/* A drain leaves an HTTP/1 connection between two requests open for so long: one more is answered, and told to be the last. 0: it is closed
+	 * at once, and a request that is on its way gets no answer. */
+	int64_t idle_grace_ms;
+};
+
+/*
+ * How connections come in that somebody else has accepted (server_take()). Embedded in a struct of that one, and lives as long as it has
+ * connections.
+ */
+struct certificates;
+struct server_entry {
+	struct certificates *certificates;      /* TLS, by the name that the client asks for; NULL: in clear */
+	void (*closed)(struct server_entry *e); /* a connection of it has ended; on its loop. May be NULL */
 };
 
 struct server *server_new(const struct server_config *config, struct error *err);
 /* Before server_start(): a context that could only be made when the loops were there. */
 void server_set_context(struct server *s, void *context);
 bool server_start(struct server *s, struct error *err);
+/* Of config.listens_late: clients are taken from now on. After server_start(), once. ALREADY_EXISTS: somebody else was first. */
+bool server_listen(struct server *s, struct error *err);
 
 /*
  * config.is_driven: the thread that calls this after server_start() is the worker until server_leave(). In between it runs
@@ -100,6 +123,28 @@ void server_adopt(struct server *s, int fd);
  */
 void server_loan_return(struct worker *home, int fd, const char *peer, struct span bytes, bool is_last);
 void server_loan_end(struct worker *home); /* it has ended elsewhere; its descriptor is closed */
+/* Counts a connection that somebody else has accepted and serves himself as one that is lent, until server_loan_end(). False: there are more than
+ * limits.connections, and it is counted all the same. On the worker's loop. */
+bool server_lend(struct worker *home);
+
+/*
+ * Serves an accepted connection: from its first byte, which was not read. Takes the descriptor, which is non-blocking and watched by nobody.
+ * `entry` may be NULL: then in clear. On the worker's loop, until server_drain() has ended it.
+ */
+void server_take(struct worker *w, int fd, const struct sockaddr_storage *peer, struct server_entry *entry);
+struct worker *server_worker(struct server *s, unsigned index);
+
+/*
+ * How another process takes over: it gets duplicates of the sockets that are listened on (the caller's to close), by the number of their address; once
+ * it has them, server_leave_sockets() lets the drain close ours without taking what the kernel has queued, and leaves the files of Unix sockets. Any
+ * thread, before server_drain().
+ */
+struct server_socket {
+	size_t address;
+	int fd;
+};
+struct server_socket *server_sockets(const struct server *s, size_t *ret_count); /* the caller frees */
+void server_leave_sockets(struct server *s);
 
 /* Reads certificate and key again; on an error the old ones stay. */
 bool server_reload_tls(struct server *s, struct error *err);

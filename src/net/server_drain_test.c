@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -34,6 +35,105 @@ static void a_drain_answers_what_was_accepted_and_closes_the_rest(void **state)
 	buffer_done(&in);
 	expect_closed(busy);
 	server_wait(s);
+	server_free(s);
+}
+
+static void one_that_listens_late_refuses_clients_until_then(void **state)
+{
+	struct server_config config = config_default();
+	struct error err = { 0 };
+	struct server *s, *second;
+	int fd;
+
+	(void)state;
+	config.listens_late = true;
+	s = serve(&config);
+	assert_true(connect_text(server_address(s, 0)) < 0);
+	config.addresses = (const char *const[]){ server_address(s, 0) };
+	second = serve(&config); /* bound alone it keeps nobody away */
+	assert_true(server_listen(s, &err));
+	while ((fd = connect_text(server_address(s, 0))) < 0)
+		usleep(1000);
+	close(fd);
+	assert_false(server_listen(second, &err));
+	assert_int_equal(err.code, ERROR_ALREADY_EXISTS);
+	server_drain(second);
+	server_wait(second);
+	server_free(second);
+	server_drain(s);
+	server_wait(s);
+	server_free(s);
+}
+
+static void an_idle_connection_may_ask_once_more_where_there_is_a_grace(void **state)
+{
+	struct server_config config = config_default();
+	struct server *s;
+	struct buffer in;
+	struct answer a;
+	int idle, silent, late;
+
+	(void)state;
+	config.idle_grace_ms = 300;
+	s = serve(&config);
+	idle = client(s);
+	silent = client(s);
+	buffer_init(&in, MIB(1));
+	SAY(idle, "GET /echo HTTP/1.1\r\n" H "\r\n");
+	take_answer(idle, &in, &a, false);
+	assert_false(has_line(&a, "\r\nConnection: close\r\n"));
+	buffer_done(&a.body);
+	SAY(silent, "GET /echo HTTP/1.1\r\n" H "\r\n");
+	take_answer(silent, &in, &a, false);
+	buffer_done(&a.body);
+	server_drain(s);
+	while ((late = connect_text(server_address(s, 0))) >= 0)
+		close(late); /* until the drain has begun */
+	SAY(idle, "POST /echo HTTP/1.1\r\n" H "Content-Length: 4\r\n\r\nmore");
+	take_answer(idle, &in, &a, false);
+	assert_int_equal(a.status, 200);
+	assert_true(has_line(&a, "\r\nConnection: close\r\n"));
+	buffer_done(&a.body);
+	expect_closed(idle);
+	expect_closed(silent);
+	buffer_done(&in);
+	server_wait(s);
+	server_free(s);
+}
+
+/* What the kernel has queued is the other one's: here nobody's, until the test accepts it. */
+static void sockets_that_are_left_keep_who_waits_in_them(void **state)
+{
+	struct server_config config = config_default();
+	struct server_socket *sockets;
+	struct server *s, *next;
+	char address[32];
+	size_t count;
+	int waiting;
+
+	(void)state;
+	config.workers = 1;
+	s = serve(&config);
+	sockets = server_sockets(s, &count);
+	assert_int_equal(count, 1);
+	assert_int_equal(sockets[0].address, 0);
+	server_leave_sockets(s);
+	(void)snprintf(address, sizeof(address), "%s", server_address(s, 0));
+	server_drain(s);
+	server_wait(s);
+	waiting = connect_text(address);
+	assert_true(waiting >= 0);
+	SAY(waiting, "POST /echo HTTP/1.1\r\n" H "Connection: close\r\nContent-Length: 4\r\n\r\nlate");
+	(void)snprintf(address, sizeof(address), "fd:%d", sockets[0].fd);
+	config.addresses = (const char *[]){ address };
+	config.address_count = 1;
+	config.workers = 2;
+	next = serve(&config);
+	assert_string_equal(server_address(next, 0), server_address(s, 0));
+	expect(waiting, 200, "late");
+	expect_closed(waiting);
+	free(sockets);
+	server_free(next);
 	server_free(s);
 }
 
@@ -135,6 +235,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_drain_answers_what_was_accepted_and_closes_the_rest),
+		cmocka_unit_test(one_that_listens_late_refuses_clients_until_then),
+		cmocka_unit_test(an_idle_connection_may_ask_once_more_where_there_is_a_grace),
+		cmocka_unit_test(sockets_that_are_left_keep_who_waits_in_them),
 		cmocka_unit_test(a_drain_cuts_what_is_left_at_its_end),
 		cmocka_unit_test(a_drain_under_load_ends_every_connection_in_order),
 	};

@@ -113,8 +113,7 @@ static bool find_escaped(struct request *req, struct route_match *match, struct 
 		at += len;
 	}
 	req->path = (struct span){ to, at };
-	if (count <= ROUTE_SEGMENTS_MAX)
-		routes_find_segments(worker_routes(req->worker), req->method, segments, count, match);
+	routes_find_segments(worker_routes(req->worker), req->method, segments, count, match);
 	return true;
 }
 
@@ -187,13 +186,13 @@ static bool route_check(struct request *req, const struct route_match *match)
 {
 	struct error err = { 0 };
 
-	if (UNLIKELY(match->route && (match->route->kind == ROUTE_STREAM || (is_star(match->route) && !req->is_grpc))))
+	if (UNLIKELY(match->route && (route_is_stream(match->route) || (is_star(match->route) && !req->is_grpc))))
 		return true;
 	if (req->is_grpc) {
 		if (match->route && match->route->kind != ROUTE_HTTP)
 			return true;
 		error_set(&err, ERROR_UNIMPLEMENTED, "no gRPC method '" SPAN_FMT "' here", SPAN_ARG(req->path));
-	} else if (req->method == METHOD_OPTIONS) {
+	} else if (req->method == METHOD_OPTIONS && !(match->route && match->route->methods & METHOD_OPTIONS)) {
 		bool is_server = span_equal(req->path, SPAN("*"));
 
 		if (match->allowed || is_server) {
@@ -237,23 +236,37 @@ static bool star_takes(const struct request *req, const struct route_match *matc
 	return !span_equal(req->method_text, SPAN("CONNECT"));
 }
 
+/* False: err says why it can be nobody's. */
+static bool match_find(struct request *req, struct route_match *ret, struct error *err)
+{
+	const struct server_config *config = worker_config(req->worker);
+	struct span raw;
+	bool is_found = true;
+
+	*ret = (struct route_match){ .route = NULL };
+	if (config->arrive && !config->arrive(req)) {
+		if (star_takes(req, NULL))
+			(void)routes_star(worker_routes(req->worker), ret);
+		return true;
+	}
+	raw = req->path;
+	is_found = route_look_up(req, ret, err);
+	if (UNLIKELY((!is_found || !ret->route) && star_takes(req, is_found ? ret : NULL))) {
+		(void)routes_star(worker_routes(req->worker), ret);
+		req->path = raw;
+		return true;
+	}
+	if (UNLIKELY(is_found && ret->route && route_takes_rest(ret->route)))
+		req->path = raw;
+	return is_found;
+}
+
 bool request_route(struct request *req)
 {
 	struct route_match match;
 	struct error err = { 0 };
-	struct span raw;
-	bool is_found;
 
-	if (UNLIKELY(!target_split(req, &err))) {
-		request_fail(req, &err);
-		return false;
-	}
-	raw = req->path;
-	is_found = route_look_up(req, &match, &err);
-	if (UNLIKELY((!is_found || !match.route) && star_takes(req, is_found ? &match : NULL))) {
-		(void)routes_star(worker_routes(req->worker), &match);
-		req->path = raw;
-	} else if (UNLIKELY(!is_found)) {
+	if (UNLIKELY(!target_split(req, &err) || !match_find(req, &match, &err))) {
 		request_fail(req, &err);
 		return false;
 	}

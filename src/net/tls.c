@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,16 +13,18 @@
 #include "net/tls_private.h"
 #include "net/transport.h"
 
+#define PEM_BYTES_MOST MIB(4) /* of a file of certificates, or of a key */
+
 struct tls {
 	const char *certificate, *key, *client_ca;
 	bool is_client_optional;
-	BIO_METHOD *socket_method;
-	pthread_mutex_t lock; /* guards `context`: swapped by tls_reload(), taken for each new connection */
-	SSL_CTX *context;
+	pthread_mutex_t lock; /* guards `shown`: swapped by tls_reload(), taken for each new connection */
+	struct certificates *shown;
 };
 
 struct tls_session {
 	SSL *ssl;
+	struct certificates *shown; /* a reference */
 	int fd;
 	bool is_drained; /* the last read took all the socket had: another would only say so */
 	bool is_broken;
@@ -92,23 +96,20 @@ static int socket_create(BIO *bio)
 	return 1;
 }
 
-static BIO_METHOD *socket_method_new(void)
+/* One for the process: OpenSSL has numbers for a hundred kinds. */
+static BIO_METHOD *socket_method;
+static pthread_once_t socket_method_once = PTHREAD_ONCE_INIT;
+
+static void socket_method_make(void)
 {
 	BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "hythe socket");
 
 	ASSERT(method && BIO_meth_set_read_ex(method, socket_read) && BIO_meth_set_write_ex(method, socket_write) &&
 	       BIO_meth_set_ctrl(method, socket_control) && BIO_meth_set_create(method, socket_create));
-	return method;
+	socket_method = method;
 }
 
-/* ---- contexts ---- */
-
-static const char *reason(void)
-{
-	const char *text = ERR_reason_error_string(ERR_peek_last_error());
-
-	return text ? text : "unknown reason";
-}
+/* ---- the server's own files ---- */
 
 /* OpenSSL's own errors for a missing file are poor. */
 static bool is_readable(const char *what, const char *path, struct error *err)
@@ -118,34 +119,10 @@ static bool is_readable(const char *what, const char *path, struct error *err)
 	return fd >= 0 || error_errno(err, errno, "TLS %s %s", what, path);
 }
 
-/* Without this OpenSSL would ask at the terminal. */
-static int no_passphrase(char *to, int size, int is_writing, void *context)
+static bool read_files(const struct tls *t, struct buffer *chain, struct buffer *key, struct error *err)
 {
-	(void)to;
-	(void)size;
-	(void)is_writing;
-	*(bool *)context = true;
-	return -1;
-}
-
-static bool load_key(const struct tls *t, SSL_CTX *context, struct error *err)
-{
-	bool is_locked = false;
-	int done;
-
-	SSL_CTX_set_default_passwd_cb(context, no_passphrase);
-	SSL_CTX_set_default_passwd_cb_userdata(context, &is_locked);
-	done = SSL_CTX_use_PrivateKey_file(context, t->key, SSL_FILETYPE_PEM);
-	SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
-	SSL_CTX_set_default_passwd_cb(context, NULL);
-	if (is_locked)
-		return error_set(err, ERROR_INVALID, "TLS key %s is encrypted: give one without a passphrase", t->key);
-	if (done == 1)
-		return true;
-	if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH)
-		return error_set(err, ERROR_INVALID, "TLS key %s does not belong to the certificate %s", t->key,
-				 t->certificate);
-	return error_set(err, ERROR_INVALID, "TLS key %s: not a private key in PEM form (%s)", t->key, reason());
+	return (buffer_read_file(chain, t->certificate, err) || error_wrap(err, "TLS certificate")) &&
+	       (buffer_read_file(key, t->key, err) || error_wrap(err, "TLS key"));
 }
 
 /* The handshake goes on; the certificate is marked. */
@@ -160,67 +137,53 @@ static int forgive_client(int is_good, X509_STORE_CTX *store)
 	return 1;
 }
 
-static bool load_files(const struct tls *t, SSL_CTX *context, struct error *err)
+static bool load_client_ca(const struct tls *t, SSL_CTX *context, struct error *err)
 {
-	if (!is_readable("certificate", t->certificate, err) || !is_readable("key", t->key, err))
-		return false;
-	if (SSL_CTX_use_certificate_chain_file(context, t->certificate) != 1)
-		return error_set(err, ERROR_INVALID, "TLS certificate %s: not a certificate in PEM form (%s)",
-				 t->certificate, reason());
-	if (!load_key(t, context, err))
-		return false;
-	if (SSL_CTX_check_private_key(context) != 1)
-		return error_set(err, ERROR_INVALID, "TLS key %s does not belong to the certificate %s", t->key,
-				 t->certificate);
 	if (!t->client_ca)
 		return true;
 	if (!is_readable("client CA", t->client_ca, err))
 		return false;
-	if (SSL_CTX_load_verify_file(context, t->client_ca) != 1)
-		return error_set(err, ERROR_INVALID, "TLS client CA %s: no certificate in PEM form (%s)", t->client_ca,
-				 reason());
+	ERR_clear_error();
+	if (SSL_CTX_load_verify_file(context, t->client_ca) != 1) {
+		error_set(err, ERROR_INVALID, "TLS client CA %s: no certificate in PEM form (%s)", t->client_ca,
+			  tls_reason());
+		ERR_clear_error();
+		return false;
+	}
 	SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(t->client_ca));
 	if (t->is_client_optional)
 		SSL_CTX_set_verify(context, SSL_VERIFY_PEER, forgive_client);
 	else
 		SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	ERR_clear_error();
 	return true;
 }
 
-/* RFC 7301: ours in order of preference. A client that offers neither goes on without. */
-static int choose_protocol(SSL *ssl, const unsigned char **ret, unsigned char *ret_len, const unsigned char *offered,
-			   unsigned int len, void *context)
+static struct certificates *load(const struct tls *t, struct error *err)
 {
-	static const unsigned char ours[] = "\x02h2\x08http/1.1";
-	unsigned char *chosen;
+	struct certificates *c = NULL;
+	char chain_words[PATH_MAX + 32], key_words[PATH_MAX + 32];
+	struct certificate_words words = { chain_words, key_words };
+	struct buffer chain, key;
 
-	(void)ssl;
-	(void)context;
-	if (SSL_select_next_proto(&chosen, ret_len, ours, sizeof(ours) - 1, offered, len) != OPENSSL_NPN_NEGOTIATED)
-		return SSL_TLSEXT_ERR_NOACK;
-	*ret = chosen;
-	return SSL_TLSEXT_ERR_OK;
-}
+	(void)snprintf(chain_words, sizeof(chain_words), "TLS certificate %s", t->certificate);
+	(void)snprintf(key_words, sizeof(key_words), "TLS key %s", t->key);
+	buffer_init(&chain, PEM_BYTES_MOST);
+	buffer_init(&key, PEM_BYTES_MOST);
+	if (read_files(t, &chain, &key, err)) {
+		struct certificate_pem pem = { .chain = buffer_span(&chain), .key = buffer_span(&key) };
 
-static SSL_CTX *context_new(const struct tls *t, struct error *err)
-{
-	static const unsigned char session_scope[] = "hythe";
-	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-
-	ERR_clear_error();
-	ASSERT(context && SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1);
-	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
-	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-				      SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets need no memory here */
-	ASSERT(SSL_CTX_set_session_id_context(context, session_scope, sizeof(session_scope) - 1) == 1);
-	SSL_CTX_set_read_ahead(context, 1); /* one recv for a record's head and body, and for several records */
-	SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
-	if (load_files(t, context, err))
-		return context;
-	ERR_clear_error();
-	SSL_CTX_free(context);
-	return NULL;
+		c = certificates_one(&pem, &words, err);
+	}
+	if (key.ptr)
+		OPENSSL_cleanse(key.ptr, key.len);
+	buffer_done(&key);
+	buffer_done(&chain);
+	if (c && !load_client_ca(t, certificates_context(c), err)) {
+		certificates_unref(c);
+		return NULL;
+	}
+	return c;
 }
 
 struct tls *tls_new(const struct server_config *config, struct error *err)
@@ -232,12 +195,11 @@ struct tls *tls_new(const struct server_config *config, struct error *err)
 	t->client_ca = config->tls_client_ca;
 	t->is_client_optional = config->tls_client_optional;
 	pthread_mutex_init(&t->lock, NULL);
-	t->context = context_new(t, err);
-	if (!t->context) {
+	t->shown = load(t, err);
+	if (!t->shown) {
 		tls_free(t);
 		return NULL;
 	}
-	t->socket_method = socket_method_new();
 	return t;
 }
 
@@ -245,37 +207,52 @@ void tls_free(struct tls *t)
 {
 	if (!t)
 		return;
-	SSL_CTX_free(t->context);
-	BIO_meth_free(t->socket_method);
+	certificates_unref(t->shown);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }
 
 bool tls_reload(struct tls *t, struct error *err)
 {
-	SSL_CTX *fresh = context_new(t, err), *old;
+	struct certificates *fresh = load(t, err), *old;
 
 	if (!fresh)
 		return false;
 	pthread_mutex_lock(&t->lock);
-	old = t->context;
-	t->context = fresh;
+	old = t->shown;
+	t->shown = fresh;
 	pthread_mutex_unlock(&t->lock);
-	SSL_CTX_free(old); /* sessions that use it hold a reference */
+	certificates_unref(old); /* sessions that use it hold a reference */
 	return true;
 }
 
 /* ---- sessions ---- */
 
-struct tls_session *tls_session_new(struct tls *t, int fd)
+struct tls_session *tls_accept(struct tls *t, int fd)
+{
+	struct tls_session *s;
+	struct certificates *shown;
+
+	pthread_mutex_lock(&t->lock);
+	shown = t->shown;
+	certificates_ref(shown);
+	pthread_mutex_unlock(&t->lock);
+	s = tls_session_new(shown, fd);
+	certificates_unref(shown);
+	return s;
+}
+
+struct tls_session *tls_session_new(struct certificates *shown, int fd)
 {
 	struct tls_session *s = base_calloc(1, sizeof(*s));
-	BIO *bio = BIO_new(t->socket_method);
+	BIO *bio;
 
+	pthread_once(&socket_method_once, socket_method_make);
+	bio = BIO_new(socket_method);
 	s->fd = fd;
-	pthread_mutex_lock(&t->lock);
-	s->ssl = SSL_new(t->context);
-	pthread_mutex_unlock(&t->lock);
+	s->shown = shown;
+	certificates_ref(shown);
+	s->ssl = SSL_new(certificates_context(shown));
 	ASSERT(s->ssl && bio);
 	SSL_set_app_data(s->ssl, s);
 	BIO_set_data(bio, s);
@@ -290,6 +267,7 @@ void tls_session_free(struct tls_session *s)
 		return;
 	tls_session_close_notify(s);
 	SSL_free(s->ssl);
+	certificates_unref(s->shown);
 	free(s->client);
 	free(s);
 }

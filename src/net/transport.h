@@ -7,6 +7,7 @@
  */
 #include <sys/socket.h>
 
+#include "net/certificates.h"
 #include "net/connection.h"
 #include "wire/http1.h"
 
@@ -24,7 +25,8 @@ struct tls *tls_new(const struct server_config *config, struct error *err);
 void tls_free(struct tls *t);
 bool tls_reload(struct tls *t, struct error *err); /* on an error the old ones stay */
 
-struct tls_session *tls_session_new(struct tls *t, int fd);
+struct tls_session *tls_accept(struct tls *t, int fd); /* with what is there now */
+struct tls_session *tls_session_new(struct certificates *shown, int fd);
 void tls_session_free(struct tls_session *s); /* tells the peer that nothing more comes, if it still can */
 
 enum tls_result {
@@ -54,9 +56,13 @@ struct listener {
 	int *sockets; /* worker_count of them, or one (is_shared) */
 	unsigned socket_count;
 	bool is_shared;         /* one socket for all workers */
+	bool is_late;           /* TCP: bound, and refuses clients until acceptor_listen() */
 	_Atomic unsigned users; /* workers that still accept: the last one closes what is shared */
+	_Atomic bool is_left;   /* another process accepts too: server_leave_sockets() */
 };
-bool listener_open(struct listener *l, const char *address, unsigned workers, struct error *err);
+bool listener_open(struct listener *l, const char *address, unsigned workers, bool is_late, struct error *err);
+/* Of a late one: clients wait in the kernel's queue from now on. Any thread, before acceptor_listen(). ALREADY_EXISTS. */
+bool listener_listen(struct listener *l, struct error *err);
 void listener_close(struct listener *l); /* what is still open; any thread, once nobody accepts */
 
 /* A worker's part of a listener. */
@@ -65,10 +71,11 @@ struct acceptor {
 	struct timer pause;
 	struct worker *worker;
 	struct listener *listener;
-	bool is_watched, is_open;
+	bool is_watched, is_open, is_listening;
 };
 void acceptor_open(struct acceptor *a, struct worker *w, struct listener *l);
-void acceptor_close(struct acceptor *a); /* takes what the kernel has queued first */
+void acceptor_listen(struct acceptor *a); /* a late listener listens now */
+void acceptor_close(struct acceptor *a);  /* takes what the kernel has queued first */
 
 /* ---- worker (server.c) ---- */
 
@@ -88,6 +95,8 @@ struct worker_private {
 
 /* Whose loop is given connections by direct.h. */
 struct worker *server_first_worker(struct server *s);
+/* Counts a client's connection that was accepted. False: there are too many; *ret_count tells how many. */
+bool worker_connection_accept(struct worker *w, size_t *ret_count);
 /* Counts one more open connection; false when there are as many as may be. */
 bool worker_connection_add(struct worker *w, size_t *ret_count);
 void worker_connection_remove(struct worker *w);
@@ -96,6 +105,9 @@ void worker_connection_remove(struct worker *w);
 
 /* Takes over `fd`. is_rejected: answers 503 and closes. */
 void connection_open(struct worker *w, int fd, const struct sockaddr_storage *peer, bool is_rejected);
+/* Takes over `fd`, of somebody else's listener. */
+void connection_enter(struct worker *w, int fd, const struct sockaddr_storage *peer, struct server_entry *entry,
+		      bool is_rejected);
 /* Takes over `fd`, whose other end is ours too: see server_adopt(). */
 void connection_adopt(struct worker *w, int fd);
 /* Takes over `fd`, a client's connection that somebody else has accepted. */

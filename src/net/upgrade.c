@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* upgrade - the handshake of WebSocket (RFC 6455 4.2). */
+/* upgrade - the handshake of WebSocket (RFC 6455 4.2), and of what single routes speak besides (RFC 9110 7.8). */
 #include <openssl/evp.h>
 
 #include "net/http1_private.h"
 #include "wire/base64.h"
 #include "wire/json.h"
+
+#define SPDY SPAN("SPDY/3.1")
 
 /* Is `token` in a list of tokens, in any case? All headers of that name are one list (RFC 9110 5.3). */
 static bool list_has(const struct request *req, struct span name, struct span token)
@@ -66,18 +68,29 @@ bool upgrade_version_check(struct request *req)
 	return false;
 }
 
+static bool asks_for_spdy(const struct request *req)
+{
+	return req->route->kind == ROUTE_SPDY && list_has(req, SPAN("upgrade"), SPDY);
+}
+
 bool upgrade_check(struct request *req, int minor, bool has_body)
 {
-	if (minor == 0 || !list_has(req, SPAN("upgrade"), SPAN("websocket")) ||
-	    !list_has(req, SPAN("connection"), SPAN("upgrade")))
+	bool is_spdy = asks_for_spdy(req);
+
+	if (minor == 0 || !list_has(req, SPAN("connection"), SPAN("upgrade")) ||
+	    (!is_spdy && !list_has(req, SPAN("upgrade"), SPAN("websocket"))))
 		return true;
-	if (req->method != METHOD_GET) {
+	if (req->method != METHOD_GET && !(is_spdy && req->method == METHOD_POST)) {
 		refuse(req, "is not a GET");
 		return false;
 	}
 	if (has_body) {
 		refuse(req, "has a body");
 		return false;
+	}
+	if (is_spdy) {
+		req->upgrade = SPDY;
+		return true;
 	}
 	if (!upgrade_version_check(req))
 		return false;
@@ -91,8 +104,12 @@ bool upgrade_check(struct request *req, int minor, bool has_body)
 
 void upgrade_accept(const struct request *req, char *to)
 {
+	upgrade_accept_key(request_header(req, SPAN("sec-websocket-key")), to);
+}
+
+void upgrade_accept_key(struct span key, char *to)
+{
 	static const struct span guid = SPAN_INIT("258EAFA5-E914-47DA-95CA-C5AB0DC85B11"); /* RFC 6455 1.3 */
-	struct span key = request_header(req, SPAN("sec-websocket-key"));
 	unsigned char text[24 + 36], digest[EVP_MAX_MD_SIZE];
 	unsigned digest_len = 0;
 	struct buffer out;

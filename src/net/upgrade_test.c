@@ -56,8 +56,10 @@ static void socket_handle(struct request *req)
 		request_send(req, 200, SPAN("text/plain"));
 		return;
 	}
-	assert_true(span_equal(req->upgrade, SPAN("websocket")));
-	assert_int_equal(req->method, METHOD_GET);
+	if (span_equal(req->upgrade, SPAN("websocket")))
+		assert_int_equal(req->method, METHOD_GET);
+	else
+		assert_true(span_equal(req->upgrade, SPAN("SPDY/3.1")));
 	request_open(req, &flow, NULL);
 	if (request_query(req, SPAN("refuse"), &(struct span){ 0 })) {
 		request_head(req, 403, SPAN(""), fields + 1, 1);
@@ -77,6 +79,7 @@ static void plain_handle(struct request *req)
 
 static const struct route table[] = {
 	{ METHOD_GET | METHOD_POST, "/socket", socket_handle, &surface_plain, ROUTE_STREAM },
+	{ METHOD_GET | METHOD_POST, "/spdy", socket_handle, &surface_plain, ROUTE_SPDY },
 	{ METHOD_GET, "/plain", plain_handle, &surface_plain, ROUTE_HTTP },
 	{ 0 },
 };
@@ -193,6 +196,31 @@ static void a_socket_is_opened_as_in_the_rfc_and_bytes_go_both_ways(void **state
 	server_free(s);
 }
 
+static void spdy_is_spoken_where_the_route_says_so(void **state)
+{
+#define SPDY_ASK "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n"
+	static const char *const heads[] = { "POST /spdy HTTP/1.1\r\n" H "Content-Length: 0\r\n" SPDY_ASK,
+					     "GET /spdy HTTP/1.1\r\n" H SPDY_ASK };
+	struct server *s = serve();
+	int fd;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+		fd = client(s);
+		say(fd, span_of(heads[i]));
+		expect(fd, "\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n");
+		SAY(fd, "there and back");
+		expect(fd, "there and back");
+		shutdown(fd, SHUT_WR);
+		expect_end(fd, "[end]");
+	}
+	fd = client(s);
+	SAY(fd, "GET /socket HTTP/1.1\r\n" H SPDY_ASK);
+	expect(fd, "no socket"); /* an ordinary request */
+	close(fd);
+	server_free(s);
+}
+
 static void an_end_from_the_client_is_told_and_a_death_too(void **state)
 {
 	struct linger hard = { .l_onoff = 1 };
@@ -274,6 +302,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_socket_is_opened_as_in_the_rfc_and_bytes_go_both_ways),
+		cmocka_unit_test(spdy_is_spoken_where_the_route_says_so),
 		cmocka_unit_test(an_end_from_the_client_is_told_and_a_death_too),
 		cmocka_unit_test(handlers_may_refuse_and_the_connection_goes_on),
 		cmocka_unit_test(what_is_no_proper_request_is_refused_or_ordinary),

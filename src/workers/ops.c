@@ -258,9 +258,14 @@ static const struct {
 	{ SPAN_INIT("/v2/health/ready"), v2_ready },
 };
 
+static bool is_named(const char *name, struct span path)
+{
+	return name && span_equal(path, span_of(name));
+}
+
 static bool is_path(const struct workers *w, struct span path)
 {
-	if (w->config.metrics_path && span_equal(path, span_of(w->config.metrics_path)))
+	if (is_named(w->config.metrics_path, path) || is_named(w->config.ready_path, path))
 		return true;
 	for (size_t i = 0; i < ARRAY_LEN(rows) && !workers_is_app(w); i++)
 		if (span_equal(path, rows[i].path))
@@ -294,6 +299,8 @@ size_t ops_paths(const struct workers *w, char *to, size_t size)
 
 	if (w->config.metrics_path)
 		path_add(span_of(w->config.metrics_path), to, size, &len);
+	if (w->config.ready_path)
+		path_add(span_of(w->config.ready_path), to, size, &len);
 	for (size_t i = 0; i < ARRAY_LEN(rows) && !workers_is_app(w); i++)
 		path_add(rows[i].path, to, size, &len);
 	return len;
@@ -301,12 +308,16 @@ size_t ops_paths(const struct workers *w, char *to, size_t size)
 
 bool ops_answer(struct request *req)
 {
-	const char *metrics_path = workers_of(req)->config.metrics_path;
+	const struct workers_config *config = &workers_of(req)->config;
 
 	if (!(req->method & (METHOD_GET | METHOD_HEAD)))
 		return false;
-	if (metrics_path && span_equal(req->path, span_of(metrics_path))) {
+	if (is_named(config->metrics_path, req->path)) {
 		metrics(req);
+		return true;
+	}
+	if (is_named(config->ready_path, req->path)) {
+		ready(req);
 		return true;
 	}
 	if (workers_is_app(workers_of(req)))

@@ -351,7 +351,7 @@ void workers_stop(struct workers *w)
 		loop_run(w->loop);
 	while (w->processes || w->generations);
 	spawner_free(TAKE(w->spawner));
-	proxies_free(w);
+	workers_proxies_free(w);
 }
 
 struct workers *workers_new(const struct workers_config *config)

@@ -64,7 +64,7 @@ static void proxy_free(struct proxy *x)
 	w->free_proxy_count++;
 }
 
-void proxies_free(struct workers *w)
+void workers_proxies_free(struct workers *w)
 {
 	while (w->free_proxies) {
 		struct proxy *x = w->free_proxies;
@@ -482,7 +482,7 @@ static void proxy_wait(struct proxy *x)
 	request_want(x->req, KEPT_MAX);
 }
 
-void proxy_request(struct request *req)
+void workers_proxy_request(struct request *req)
 {
 	static const struct request_flow flow = {
 		.receive = body_receive,
@@ -523,6 +523,6 @@ void proxy_request(struct request *req)
 const struct route workers_routes[] = {
 	{ METHOD_GET | METHOD_HEAD | METHOD_POST | METHOD_PUT | METHOD_DELETE | METHOD_PATCH | METHOD_OPTIONS |
 	      METHOD_OTHER,
-	  "*", proxy_request, &surface_workers, ROUTE_STREAM },
+	  "*", workers_proxy_request, &surface_workers, ROUTE_STREAM },
 	{ 0 },
 };

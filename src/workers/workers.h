@@ -63,6 +63,7 @@ struct workers_config {
 	bool expose_errors;
 	struct metrics *metrics;
 	const char *metrics_path; /* besides /metrics, and of applications too; may be NULL */
+	const char *ready_path;   /* besides /ready and /readyz, and of applications too; may be NULL */
 };
 
 struct workers *workers_new(const struct workers_config *config);

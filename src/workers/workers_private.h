@@ -139,7 +139,7 @@ struct backoff {
 struct workers {
 	struct workers_config config;
 	const struct error
-	    *doom; /* what the request is told that is being given to proxy_request(); NULL: nothing yet */
+	    *doom; /* what the request is told that is being given to workers_proxy_request(); NULL: nothing yet */
 	struct loop *loop;
 	struct spawner *spawner;
 	struct process *processes;
@@ -299,12 +299,12 @@ void generation_nursery_gone(struct generation *g, const struct error *why);
 
 /* ---- proxy.c ---- */
 
-void proxy_request(struct request *req);
+void workers_proxy_request(struct request *req);
 /* Sends a waiting request to this process. */
 void proxy_give(struct proxy *x, struct process *p);
 /* Answers one that waits with an error, and frees it. */
 void proxy_fail(struct proxy *x, const struct error *err);
-void proxies_free(struct workers *w);
+void workers_proxies_free(struct workers *w);
 /* The channel's end: what becomes of those that had requests there, once it is known how the process ended. */
 void proxies_mourn(struct process *p);
 /* Takes back what the process has not begun. */

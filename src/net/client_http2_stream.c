@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* client_stream - the streams of the HTTP/2 client: their heads and bodies both ways, and how they end. */
+/* client_http2_stream - the streams of the HTTP/2 client: their heads and bodies both ways, and how they end. */
 #include <stdlib.h>
 
-#include "net/client_private.h"
+#include "net/client_http2_private.h"
 #include "net/forwarded.h"
 
 enum {
@@ -14,16 +14,16 @@ enum {
 
 /* ---- life ---- */
 
-static struct client_stream *stream_new(struct client *c)
+static struct client_http2_stream *stream_new(struct client_http2 *c)
 {
-	struct client_stream *s = c->free_streams;
+	struct client_http2_stream *s = c->free_streams;
 
 	if (s) {
 		struct buffer out = s->out, head = s->head;
 
 		c->free_streams = s->next;
 		c->free_count--;
-		*s = (struct client_stream){ .out = out, .head = head };
+		*s = (struct client_http2_stream){ .out = out, .head = head };
 	} else {
 		s = base_calloc(1, sizeof(*s));
 		buffer_init(&s->out, SIZE_MAX / 2); /* the caller watches client_unsent() */
@@ -38,16 +38,16 @@ static struct client_stream *stream_new(struct client *c)
 	return s;
 }
 
-static void stream_memory_free(struct client_stream *s)
+static void stream_memory_free(struct client_http2_stream *s)
 {
 	buffer_done(&s->out);
 	buffer_done(&s->head);
 	free(s);
 }
 
-static void waiting_remove(struct client_stream *s)
+static void waiting_remove(struct client_http2_stream *s)
 {
-	struct client *c = s->client;
+	struct client_http2 *c = s->client;
 
 	if (!s->is_waiting)
 		return;
@@ -59,9 +59,9 @@ static void waiting_remove(struct client_stream *s)
 }
 
 /* When both sides are done with it. */
-static void stream_release(struct client_stream *s)
+static void stream_release(struct client_http2_stream *s)
 {
-	struct client *c = s->client;
+	struct client_http2 *c = s->client;
 
 	if (s->ops || s->is_known)
 		return;
@@ -84,24 +84,34 @@ static void stream_release(struct client_stream *s)
 	c->free_count++;
 }
 
-void client_streams_done(struct client *c)
+void client_streams_done(struct client_http2 *c)
 {
-	struct client_stream *lists[] = { c->streams, c->free_streams };
+	struct client_http2_stream *lists[] = { c->streams, c->free_streams };
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-		for (struct client_stream *s = lists[i], *next; s; s = next) {
+		for (struct client_http2_stream *s = lists[i], *next; s; s = next) {
 			next = s->next;
 			stream_memory_free(s);
 		}
 }
 
+static struct client_http2_stream *stream_of(const struct client_stream *base)
+{
+	return (struct client_http2_stream *)base;
+}
+
+static size_t unsent_of(const struct client_http2_stream *s)
+{
+	return s->out.len - s->out_at;
+}
+
 /* Its owner hears from it once more or, with is_ending, only of its end. */
-static bool is_live(const struct client_stream *s)
+static bool is_live(const struct client_http2_stream *s)
 {
 	return s && s->ops && !s->is_ending && !s->client->is_freed;
 }
 
-static void tell_closed(struct client_stream *s, const struct error *why)
+static void tell_closed(struct client_http2_stream *s, const struct error *why)
 {
 	const struct client_stream_ops *ops = s->ops;
 
@@ -109,11 +119,11 @@ static void tell_closed(struct client_stream *s, const struct error *why)
 		return;
 	s->ops = NULL;
 	s->client->stream_count--;
-	ops->closed(s, why);
+	ops->closed(&s->base, why);
 }
 
 /* The end comes at the end of a turn. */
-static void stream_end_later(struct client_stream *s, enum error_code fate)
+static void stream_end_later(struct client_http2_stream *s, enum error_code fate)
 {
 	s->is_ending = true;
 	s->fate = fate;
@@ -121,13 +131,13 @@ static void stream_end_later(struct client_stream *s, enum error_code fate)
 	client_wake(s->client);
 }
 
-static void stream_cancel(struct client_stream *s)
+static void stream_cancel(struct client_http2_stream *s)
 {
 	if (s->is_known && !s->client->is_lost)
 		(void)nghttp2_submit_rst_stream(s->client->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
 }
 
-static void fate_words(const struct client_stream *s, struct error *err)
+static void fate_words(const struct client_http2_stream *s, struct error *err)
 {
 	switch (s->fate) {
 	case ERROR_CANCELLED:
@@ -148,14 +158,14 @@ static void fate_words(const struct client_stream *s, struct error *err)
 	}
 }
 
-void client_streams_tell(struct client *c)
+void client_streams_tell(struct client_http2 *c)
 {
-	struct client_stream *next;
+	struct client_http2_stream *next;
 
 	if (!c->has_ending)
 		return;
 	c->has_ending = false;
-	for (struct client_stream *s = c->streams; s && !c->is_freed; s = next) {
+	for (struct client_http2_stream *s = c->streams; s && !c->is_freed; s = next) {
 		struct error err = { 0 };
 
 		next = s->next; /* callbacks open streams in front of it, and free none */
@@ -168,16 +178,16 @@ void client_streams_tell(struct client *c)
 }
 
 /* The kernel has taken its head, or a part of it: what the server has done then is not known. */
-static bool was_seen(const struct client_stream *s)
+static bool was_seen(const struct client_http2_stream *s)
 {
 	return s->has_head || (s->is_sent && s->client->sent > s->head_at);
 }
 
-void client_streams_fail(struct client *c, const struct error *why)
+void client_streams_fail(struct client_http2 *c, const struct error *why)
 {
-	struct client_stream *next;
+	struct client_http2_stream *next;
 
-	for (struct client_stream *s = c->streams; s && !c->is_freed; s = next) {
+	for (struct client_http2_stream *s = c->streams; s && !c->is_freed; s = next) {
 		struct error err = { 0 };
 
 		next = s->next;
@@ -204,41 +214,6 @@ static nghttp2_nv pair(struct span name, struct span value, uint8_t flags)
 	return (nghttp2_nv){ (uint8_t *)name.ptr, (uint8_t *)value.ptr, name.len, value.len, flags };
 }
 
-/* RFC 9113 8.2.2; and Host, where :authority says it. */
-static bool is_of_connection(const struct header *h, bool has_authority)
-{
-	switch (h->name.len) {
-	case 0:
-		return true;
-	case 2:
-		return span_equal(h->name, SPAN("te")) && !span_equal_ignore_case(h->value, SPAN("trailers"));
-	case 4:
-		return has_authority && span_equal(h->name, SPAN("host"));
-	case 7:
-		return span_equal(h->name, SPAN("upgrade"));
-	case 10:
-		return span_equal(h->name, SPAN("connection")) || span_equal(h->name, SPAN("keep-alive"));
-	case 14:
-		return span_equal(h->name, SPAN("http2-settings"));
-	case 16:
-		return span_equal(h->name, SPAN("proxy-connection"));
-	case 17:
-		return span_equal(h->name, SPAN("transfer-encoding"));
-	default:
-		return h->name.ptr[0] == ':';
-	}
-}
-
-/* RFC 9110 7.6.1: what Connection names is for the next hop only. */
-static bool list_names(struct span list, struct span name)
-{
-	while (list.len) {
-		if (span_equal_ignore_case(span_trim(span_cut(&list, ',')), name))
-			return true;
-	}
-	return false;
-}
-
 /* Values that are new each time only push others out of HPACK's table. */
 static uint8_t index_flag(struct span name)
 {
@@ -256,9 +231,9 @@ static uint8_t index_flag(struct span name)
 	}
 }
 
-static size_t pairs_make(struct client *c, const struct client_head *head)
+static size_t pairs_make(struct client_http2 *c, const struct client_head *head)
 {
-	struct span nominated = { NULL, 0 };
+	bool has_options = client_has_options(head->headers, head->header_count);
 	size_t count = 0;
 	nghttp2_nv *to;
 
@@ -276,13 +251,11 @@ static size_t pairs_make(struct client *c, const struct client_head *head)
 		to[count++] = pair(SPAN(":authority"), head->authority, FIXED_NAME);
 	if (head->path.len)
 		to[count++] = pair(SPAN(":path"), head->path, FIXED_NAME);
-	for (size_t i = 0; i < head->header_count; i++)
-		if (span_equal(head->headers[i].name, SPAN("connection")))
-			nominated = head->headers[i].value;
 	for (size_t i = 0; i < head->header_count; i++) {
 		const struct header *h = &head->headers[i];
 
-		if (!is_of_connection(h, head->authority.len > 0) && !list_names(nominated, h->name))
+		if (!client_is_of_connection(h, head->authority.len > 0) &&
+		    !(has_options && client_is_option(head->headers, head->header_count, h->name)))
 			to[count++] = pair(h->name, h->value, index_flag(h->name));
 	}
 	return count;
@@ -292,8 +265,8 @@ static size_t pairs_make(struct client *c, const struct client_head *head)
 static ssize_t out_read(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t length, uint32_t *data_flags,
 			nghttp2_data_source *source, void *user_data)
 {
-	struct client_stream *s = source->ptr;
-	size_t unsent = client_unsent(s);
+	struct client_http2_stream *s = source->ptr;
+	size_t unsent = unsent_of(s);
 
 	(void)session, (void)stream_id, (void)buf, (void)user_data;
 	if (unsent == 0 && !s->is_last) {
@@ -309,8 +282,8 @@ static ssize_t out_read(nghttp2_session *session, int32_t stream_id, uint8_t *bu
 int client_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *frame_head, size_t length,
 		     nghttp2_data_source *source, void *user_data)
 {
-	struct client_stream *s = source->ptr;
-	struct client *c = user_data;
+	struct client_http2_stream *s = source->ptr;
+	struct client_http2 *c = user_data;
 
 	(void)session, (void)frame; /* no padding: no select_padding callback is set */
 	if (c->out.len >= CLIENT_OUT_HIGH)
@@ -319,22 +292,22 @@ int client_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
 	buffer_append(&c->out, (struct span){ s->out.ptr + s->out_at, length });
 	c->produced += 9 + length;
 	s->out_at += length;
-	if (client_unsent(s) == 0) {
+	if (unsent_of(s) == 0) {
 		s->out_at = 0;
 		buffer_clear(&s->out);
 	}
-	if (s->is_high && client_unsent(s) < CLIENT_UNSENT_LOW) {
+	if (s->is_high && unsent_of(s) < CLIENT_UNSENT_LOW) {
 		s->is_high = false;
 		if (is_live(s) && s->ops->writable)
-			s->ops->writable(s);
+			s->ops->writable(&s->base);
 	}
 	return c->is_freed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 int client_before_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
-	struct client *c = user_data;
-	struct client_stream *s;
+	struct client_http2 *c = user_data;
+	struct client_http2_stream *s;
 
 	if (frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
@@ -346,11 +319,11 @@ int client_before_frame(nghttp2_session *session, const nghttp2_frame *frame, vo
 	return 0;
 }
 
-static void stream_submit(struct client_stream *s, const nghttp2_nv *pairs, size_t count)
+static void stream_submit(struct client_http2_stream *s, const nghttp2_nv *pairs, size_t count)
 {
-	struct client *c = s->client;
+	struct client_http2 *c = s->client;
 	nghttp2_data_provider provider = { .source = { .ptr = s }, .read_callback = out_read };
-	bool has_body = !s->is_last || client_unsent(s) > 0;
+	bool has_body = !s->is_last || unsent_of(s) > 0;
 	int32_t id = nghttp2_submit_request(c->session, NULL, pairs, count, has_body ? &provider : NULL, s);
 
 	if (id < 0) {
@@ -365,9 +338,9 @@ static void stream_submit(struct client_stream *s, const nghttp2_nv *pairs, size
 }
 
 /* So that a later stream finds neither the spans gone nor its place taken: an array, and behind it the bytes. */
-static void head_save(struct client_stream *s, const nghttp2_nv *pairs, size_t count)
+static void head_save(struct client_http2_stream *s, const nghttp2_nv *pairs, size_t count)
 {
-	struct client *c = s->client;
+	struct client_http2 *c = s->client;
 	size_t bytes = 0;
 	nghttp2_nv *kept;
 	uint8_t *to;
@@ -394,16 +367,16 @@ static void head_save(struct client_stream *s, const nghttp2_nv *pairs, size_t c
 
 /* One more stream may be opened. Not before the server's SETTINGS, which are the first it sends: a guess would have
  * streams refused. */
-static bool has_place(const struct client *c)
+static bool has_place(const struct client_http2 *c)
 {
 	return c->has_settings &&
 	       c->active < nghttp2_session_get_remote_settings(c->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
 /* False: it ends, for the server cannot take it. */
-static bool may_start(struct client_stream *s)
+static bool may_start(struct client_http2_stream *s)
 {
-	struct client *c = s->client;
+	struct client_http2 *c = s->client;
 
 	if (c->is_refusing)
 		stream_end_later(s, ERROR_UNAVAILABLE);
@@ -413,10 +386,10 @@ static bool may_start(struct client_stream *s)
 	return !s->is_ending;
 }
 
-void client_streams_start(struct client *c)
+void client_streams_start(struct client_http2 *c)
 {
 	while (c->waiting && (c->is_refusing || has_place(c))) {
-		struct client_stream *s = c->waiting;
+		struct client_http2_stream *s = c->waiting;
 		struct buffer head = s->head;
 
 		if (!s->is_ending && may_start(s))
@@ -425,34 +398,35 @@ void client_streams_start(struct client *c)
 	}
 }
 
-struct client_stream *client_open(struct client *c, const struct client_head *head, bool is_last,
-				  const struct client_stream_ops *ops, void *owner)
+struct client_stream *client_http2_open(struct client *base, const struct client_head *head, bool is_last,
+					const struct client_stream_ops *ops, void *owner)
 {
-	struct client_stream *s = stream_new(c);
+	struct client_http2 *c = (struct client_http2 *)base;
+	struct client_http2_stream *s = stream_new(c);
 	size_t count;
 
 	ASSERT(!c->is_freeing);
 	s->ops = ops;
-	s->owner = owner;
+	s->base = (struct client_stream){ &client_kind_http2, owner };
 	s->is_last = is_last;
 	s->has_protocol = head->protocol.len > 0;
 	client_wake(c);
 	if (!may_start(s))
-		return s;
+		return &s->base;
 	count = pairs_make(c, head);
 	if (!c->waiting && has_place(c))
 		stream_submit(s, c->pairs, count);
 	else
 		head_save(s, c->pairs, count);
-	return s;
+	return &s->base;
 }
 
-void *client_stream_owner(const struct client_stream *s)
+bool client_http2_has_heard(const struct client_stream *base)
 {
-	return s->owner;
+	return stream_of(base)->has_heard;
 }
 
-static void stream_resume(struct client_stream *s)
+static void stream_resume(struct client_http2_stream *s)
 {
 	if (s->is_deferred) {
 		s->is_deferred = false;
@@ -461,8 +435,10 @@ static void stream_resume(struct client_stream *s)
 	client_wake(s->client);
 }
 
-void client_write(struct client_stream *s, struct span bytes)
+void client_http2_write(struct client_stream *base, struct span bytes)
 {
+	struct client_http2_stream *s = stream_of(base);
+
 	if (!is_live(s) || s->is_last || !bytes.len)
 		return;
 	if (s->out_at > OUT_KEEP && s->out_at > s->out.len / 2) {
@@ -470,25 +446,29 @@ void client_write(struct client_stream *s, struct span bytes)
 		s->out_at = 0;
 	}
 	buffer_append(&s->out, bytes);
-	s->is_high = s->is_high || client_unsent(s) > CLIENT_UNSENT_LOW;
+	s->is_high = s->is_high || unsent_of(s) > CLIENT_UNSENT_LOW;
 	stream_resume(s);
 }
 
-void client_end(struct client_stream *s)
+void client_http2_end(struct client_stream *base)
 {
+	struct client_http2_stream *s = stream_of(base);
+
 	if (!is_live(s) || s->is_last)
 		return;
 	s->is_last = true;
 	stream_resume(s);
 }
 
-size_t client_unsent(const struct client_stream *s)
+size_t client_http2_unsent(const struct client_stream *base)
 {
-	return s->out.len - s->out_at;
+	return unsent_of(stream_of(base));
 }
 
-void client_reset(struct client_stream *s)
+void client_http2_reset(struct client_stream *base)
 {
+	struct client_http2_stream *s = stream_of(base);
+
 	if (!is_live(s))
 		return;
 	stream_cancel(s);
@@ -499,9 +479,12 @@ void client_reset(struct client_stream *s)
 
 int client_on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
-	struct client *c = user_data;
+	struct client_http2 *c = user_data;
 
-	(void)session, (void)frame;
+	struct client_http2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+
+	if (s)
+		s->has_heard = true;
 	c->field_count = c->field_bytes = 0;
 	c->status = 0;
 	buffer_clear(&c->text);
@@ -511,8 +494,8 @@ int client_on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 int client_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name_ptr, size_t name_len,
 		     const uint8_t *value_ptr, size_t value_len, uint8_t flags, void *user_data)
 {
-	struct client *c = user_data;
-	struct client_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+	struct client_http2 *c = user_data;
+	struct client_http2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 	char *to;
 
 	(void)flags;
@@ -545,21 +528,22 @@ int client_on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 int client_on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data, size_t len,
 		   void *user_data)
 {
-	struct client *c = user_data;
-	struct client_stream *s = nghttp2_session_get_stream_user_data(session, stream_id);
+	struct client_http2 *c = user_data;
+	struct client_http2_stream *s = nghttp2_session_get_stream_user_data(session, stream_id);
 
 	(void)flags;
 	(void)nghttp2_session_consume_connection(session, len);
 	if (!is_live(s))
 		return 0;
 	s->unconsumed += len;
-	s->ops->receive(s, span_from(data, len));
+	s->ops->receive(&s->base, span_from(data, len));
 	return c->is_freed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
-void client_taken(struct client_stream *s, size_t bytes)
+void client_http2_taken(struct client_stream *base, size_t bytes)
 {
-	struct client *c = s->client;
+	struct client_http2_stream *s = stream_of(base);
+	struct client_http2 *c = s->client;
 
 	ASSERT(bytes <= s->unconsumed);
 	s->unconsumed -= bytes;
@@ -571,11 +555,11 @@ void client_taken(struct client_stream *s, size_t bytes)
 }
 
 /* The answer is whole. What of the question is still unsent would be read by nobody. */
-static void answer_end(struct client_stream *s, const struct header *trailers, size_t count)
+static void answer_end(struct client_http2_stream *s, const struct header *trailers, size_t count)
 {
-	struct client *c = s->client;
+	struct client_http2 *c = s->client;
 
-	s->ops->end(s, trailers, count);
+	s->ops->end(&s->base, trailers, count);
 	if (c->is_freed)
 		return;
 	if (nghttp2_session_get_stream_local_close(c->session, s->id) == 0)
@@ -583,9 +567,9 @@ static void answer_end(struct client_stream *s, const struct header *trailers, s
 	tell_closed(s, NULL);
 }
 
-void client_stream_frame(struct client *c, const nghttp2_frame *frame)
+void client_stream_frame(struct client_http2 *c, const nghttp2_frame *frame)
 {
-	struct client_stream *s = nghttp2_session_get_stream_user_data(c->session, frame->hd.stream_id);
+	struct client_http2_stream *s = nghttp2_session_get_stream_user_data(c->session, frame->hd.stream_id);
 	bool is_end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 	bool has_trailers = false;
 
@@ -595,16 +579,16 @@ void client_stream_frame(struct client *c, const nghttp2_frame *frame)
 		has_trailers = s->has_head;
 		if (!s->has_head && (c->status >= 200 || c->status == 103)) {
 			s->has_head = c->status >= 200;
-			s->ops->head(s, c->status, c->fields, c->field_count);
+			s->ops->head(&s->base, c->status, c->fields, c->field_count);
 		}
 	}
 	if (is_end && is_live(s))
 		answer_end(s, has_trailers ? c->fields : NULL, has_trailers ? c->field_count : 0);
 }
 
-static void close_words(const struct client_stream *s, uint32_t code, struct error *err)
+static void close_words(const struct client_http2_stream *s, uint32_t code, struct error *err)
 {
-	const struct client *c = s->client;
+	const struct client_http2 *c = s->client;
 	const char *name = nghttp2_http2_strerror(code);
 
 	if (!s->is_sent)
@@ -621,8 +605,8 @@ static void close_words(const struct client_stream *s, uint32_t code, struct err
 
 int client_on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error_code, void *user_data)
 {
-	struct client *c = user_data;
-	struct client_stream *s = nghttp2_session_get_stream_user_data(session, stream_id);
+	struct client_http2 *c = user_data;
+	struct client_http2_stream *s = nghttp2_session_get_stream_user_data(session, stream_id);
 	struct error err = { 0 };
 
 	if (!s)
