@@ -18,6 +18,7 @@ static const struct route table[] = {
 	{ METHOD_POST, "/a/{x}:undo", handle, &surface_plain, ROUTE_HTTP },
 	{ METHOD_GET, "/a/{x}/b/{y}", handle, &surface_plain, ROUTE_HTTP },
 	{ METHOD_GET, "/{w}/{x}/{y}/{z}", handle, &surface_plain, ROUTE_HTTP },
+	{ METHOD_GET, "/r/{x}/p/*", handle, &surface_plain, ROUTE_STREAM },
 	{ 0 },
 };
 static const struct route *const tables[] = { table, NULL };

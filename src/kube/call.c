@@ -173,12 +173,19 @@ static bool access_check(struct call *call)
 static const struct subresource *subresource_find(const struct kind *kind, struct span name)
 {
 	for (const struct subresource *s = kind->others; s && s->name; s++)
-		if (span_equal(name, span_of(s->name)))
+		if (span_equal(name, span_of(s->name)) || (name.len && strcmp(s->name, "*") == 0))
 			return s;
 	return NULL;
 }
 
-static void subresource_run(struct call *call)
+bool subresource_is_handled(const struct kind *kind, struct span name)
+{
+	const struct subresource *s = subresource_find(kind, name);
+
+	return s && s->handle;
+}
+
+void subresource_run(struct call *call)
 {
 	const struct subresource *s = subresource_find(call->base.kind, call->base.subresource);
 	struct value *body;
@@ -192,7 +199,9 @@ static void subresource_run(struct call *call)
 			answer_error(call, &err);
 			return;
 		}
-		if (!decode_body(call, body))
+		if (call->is_internal && call->initial)
+			*body = *call->initial;
+		else if (!decode_body(call, body))
 			return;
 		call->base.body = body;
 	}
@@ -204,6 +213,13 @@ static void subresource_run(struct call *call)
 	call->was_freed = NULL;
 	if (call->base.req && !request_owner(call->base.req))
 		call_open(call);
+}
+
+static bool is_passage(const struct call *call)
+{
+	const struct subresource *s = subresource_find(call->base.kind, call->base.subresource);
+
+	return s && s->verbs & KUBE_PASSAGE;
 }
 
 static void (*verb_run(enum kube_verb verb))(struct call *)
@@ -258,6 +274,8 @@ static void (*runner_find(struct call *call, bool *ret_exists))(struct call *)
 	*ret_exists = true;
 	if (other && !other->handle)
 		return other->verbs & b->verb && shape_fits(call) ? verb_run(b->verb) : NULL;
+	if (other && other->verbs & KUBE_PASSAGE && call->method == METHOD_OPTIONS)
+		return subresource_run;
 	if (other)
 		return other->verbs & b->verb ? subresource_run : NULL;
 	if (!b->subresource.len) {
@@ -318,7 +336,11 @@ static bool kind_find(struct call *call)
 	}
 	if (kind->deprecated)
 		warn(call, "%s", kind->deprecated);
-	if (!call->run || call->method == METHOD_HEAD) {
+	if (is_passage(call) && !route_is_stream(b->req->route)) {
+		no_resource(call); /* a path written in a way that no route knows */
+		return false;
+	}
+	if (!call->run || (call->method == METHOD_HEAD && !is_passage(call))) {
 		answer_no_method(call);
 		return false;
 	}
@@ -432,17 +454,31 @@ void call_handle(struct request *req)
 		return;
 	}
 	meter_begin(call);
-	if (!access_check(call) || !kind_find(call) || !accept_read(call) || !options_read(call))
+	if (!access_check(call) || !kind_find(call))
 		return;
-	if (!include_check(call))
+	if (!is_passage(call) && (!accept_read(call) || !options_read(call) || !include_check(call)))
 		return;
-	if (call->base.verb == KUBE_WATCH)
-		call->run(call); /* watches have a limit of their own */
+	if (call->base.verb == KUBE_WATCH || route_is_stream(req->route))
+		call->run(call); /* what lasts takes no turn: watches have a limit of their own, nodes' streams too */
 	else
 		fair_submit(call->base.kube->fair, call);
 }
 
+#define POD_PATH     "/api/v1/namespaces/{namespace}/pods/{name}/"
+#define SERVICE_PATH "/api/v1/namespaces/{namespace}/services/{name}/"
+#define NODE_PATH    "/api/v1/nodes/{name}/"
+
 const struct route kube_routes[] = {
+	{ ~0u, POD_PATH "log", call_handle, &surface_kube, ROUTE_STREAM },
+	{ ~0u, POD_PATH "exec", call_handle, &surface_kube, ROUTE_SPDY },
+	{ ~0u, POD_PATH "attach", call_handle, &surface_kube, ROUTE_SPDY },
+	{ ~0u, POD_PATH "portforward", call_handle, &surface_kube, ROUTE_SPDY },
+	{ ~0u, POD_PATH "proxy", call_handle, &surface_kube, ROUTE_STREAM },
+	{ ~0u, POD_PATH "proxy/*", call_handle, &surface_kube, ROUTE_STREAM },
+	{ ~0u, SERVICE_PATH "proxy", call_handle, &surface_kube, ROUTE_STREAM },
+	{ ~0u, SERVICE_PATH "proxy/*", call_handle, &surface_kube, ROUTE_STREAM },
+	{ ~0u, NODE_PATH "proxy", call_handle, &surface_kube, ROUTE_STREAM },
+	{ ~0u, NODE_PATH "proxy/*", call_handle, &surface_kube, ROUTE_STREAM },
 	{ ~0u, "*", call_handle, &surface_kube, ROUTE_HTTP },
 	{ 0 },
 };

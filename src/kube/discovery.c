@@ -184,8 +184,11 @@ static void groups_each(struct discovery *d, struct json_writer *w,
 
 /* ---- plain ---- */
 
+/* A kind that only paths below it have is not told by itself. */
 static void put_resource(struct json_writer *w, const struct kind *kind)
 {
+	if (!verbs_of(kind))
+		return;
 	json_open_object(w);
 	put(w, "name", kind->plural);
 	put(w, "singularName", kind->singular);
@@ -236,7 +239,7 @@ static void subs_each(struct json_writer *w, const struct kind *kind,
 		bool is_own = !s->kind || !s->kind[0];
 		struct sub sub = { .name = s->name, .kind = is_own ? kind->kind : s->kind, .verbs = s->verbs };
 
-		if (!s->name[0])
+		if (!s->name[0] || strcmp(s->name, "*") == 0)
 			continue;
 		if (!is_own && (strcmp(s->group, kind->group) != 0 || strcmp(s->version, kind->version) != 0)) {
 			sub.group = s->group;
@@ -385,7 +388,7 @@ static void put_all_resource(struct json_writer *w, const struct kind *kind)
 {
 	json_open_object(w);
 	put(w, "resource", kind->plural);
-	put_response_kind(w, "", "", kind->kind);
+	put_response_kind(w, "", "", verbs_of(kind) ? kind->kind : "");
 	put(w, "scope", kind->is_namespaced ? "Namespaced" : "Cluster");
 	put(w, "singularResource", kind->singular);
 	put_verbs(w, verbs_of(kind), kind->is_custom);

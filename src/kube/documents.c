@@ -179,7 +179,7 @@ static void v3_serve(struct call *call, struct span *segments, size_t count)
 {
 	struct documents *d = call->base.kube->documents;
 	struct request *req = call->base.req;
-	struct span path, given, tag;
+	struct span path, given = { 0 }, tag;
 	struct error err = { 0 };
 	char hash[17];
 

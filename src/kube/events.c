@@ -22,7 +22,8 @@ static bool involved_fill(struct value *to, const struct value *object, struct a
 	       set(to, "name", value_find_string(object, "metadata.name"), arena, err) &&
 	       set(to, "uid", value_find_string(object, "metadata.uid"), arena, err) &&
 	       set(to, "apiVersion", get_string(object, "apiVersion"), arena, err) &&
-	       set(to, "resourceVersion", value_find_string(object, "metadata.resourceVersion"), arena, err);
+	       set(to, "resourceVersion", value_find_string(object, "metadata.resourceVersion"), arena, err) &&
+	       set(to, "fieldPath", get_string(object, "fieldPath"), arena, err);
 }
 
 /* The name says what the event is about, so that the same one is found again. */
@@ -31,8 +32,11 @@ static struct span name_make(const struct value *object, const char *type, const
 {
 	uint64_t hash = span_hash(message) ^ (span_hash(span_of(reason)) * 3) ^ (span_hash(span_of(type)) * 5) ^
 			(span_hash(value_find_string(object, "metadata.uid")) * 7);
+	struct span part = get_string(object, "fieldPath");
 	struct span name = value_find_string(object, "metadata.name");
 
+	if (part.len)
+		hash ^= span_hash(part) * 11;
 	return arena_print(arena, err, "%.*s.%016llx", (int)MIN(name.len, 230), name.ptr ? name.ptr : "",
 			   (unsigned long long)hash);
 }
@@ -47,10 +51,12 @@ static bool event_fill(struct value *event, const struct value *object, const ch
 		return false;
 	part = value_ensure_object(event, SPAN("source"), arena, err);
 	return part && set(part, "component", span_of(component), arena, err) &&
+	       set(part, "host", get_string(object, "host"), arena, err) &&
 	       set(event, "type", span_of(type), arena, err) && set(event, "reason", span_of(reason), arena, err) &&
 	       set(event, "message", message, arena, err) && set(event, "firstTimestamp", now, arena, err) &&
 	       set(event, "lastTimestamp", now, arena, err) &&
 	       set(event, "reportingComponent", span_of(component), arena, err) &&
+	       set(event, "reportingInstance", get_string(object, "host"), arena, err) &&
 	       value_set(event, SPAN("count"), value_int(1), arena, err);
 }
 

@@ -8,6 +8,7 @@
 #include "kube/auth/auth.h"
 #include "kube/crd/convert.h"
 #include "kube/crd/crd.h"
+#include "kube/crd/shipped.h"
 #include "kube/kinds/protection.h"
 #include "kube/webhook.h"
 
@@ -67,6 +68,8 @@ struct kube *kube_new(const struct kube_config *config, struct error *err)
 	k->auth = k->namespaces ? auth_new(k, config, err) : NULL;
 	if (k->auth) {
 		auth_bootstrap(k->auth);
+		if (config->ships_definitions)
+			shipped_start(k);
 		protection_resume(k);
 		return k;
 	}
@@ -135,6 +138,11 @@ void kube_drain(struct kube *k)
 struct store *kube_store(struct kube *k)
 {
 	return k->config.store;
+}
+
+const char *kube_server_address(struct kube *k)
+{
+	return k->config.server_address;
 }
 
 struct loop *kube_loop(struct kube *k)
@@ -251,6 +259,10 @@ struct call *kube_write_prepare(struct kube *k, const struct kube_write *w)
 	}
 	call->initial = initial;
 	call->run = w->verb == KUBE_CREATE ? write_create : w->verb == KUBE_UPDATE ? write_update : delete_object;
+	if (w->verb == KUBE_UPDATE && span_equal(w->subresource, SPAN("scale")))
+		call->run = scale_write;
+	if (w->verb == KUBE_CREATE && subresource_is_handled(w->kind, w->subresource))
+		call->run = subresource_run;
 	if (err.code)
 		call->run = write_give_up;
 	return call;

@@ -34,6 +34,7 @@ struct kube_config {
 	const char *server_address; /* "127.0.0.1:6443": for discovery and the kubeconfig */
 	struct metrics *metrics;
 	bool is_rbac_off;         /* everybody who is known may all */
+	bool ships_definitions;   /* those of crd/shipped/ are there from the start */
 	const char *token_file;   /* lines "token,user,uid,"group1,group2"", or NULL */
 	const char *audit_log;    /* a line of JSON for each request, or NULL */
 	size_t object_bytes_most; /* 1.5 MiB */
@@ -74,6 +75,7 @@ void kube_kind_remove(struct kube *k, struct span group, struct span version, st
 
 struct store *kube_store(struct kube *k);
 struct loop *kube_loop(struct kube *k);
+const char *kube_server_address(struct kube *k); /* "127.0.0.1:6443", or NULL */
 struct pki *kube_pki(struct kube *k);
 int64_t kube_wall_ns(struct kube *k); /* wall clock; tests set it */
 
@@ -108,6 +110,7 @@ void kube_fail(struct kube_call *call, const struct error *err);
 /* A Status with causes and details: `kind` fills details; causes may be NULL. */
 void kube_fail_causes(struct kube_call *call, const struct error *err, const struct cause *causes);
 
-/* An event of core/v1 about an object, counted when it comes again. Best effort. */
+/* An event of core/v1 about an object, counted when it comes again. Best effort. `object` may be a reference made for it: then it may have
+ * "fieldPath" (a part of the object), and "host" (where it was seen). */
 void kube_event(struct kube *k, const struct value *object, const char *type, const char *reason, const char *component,
 		const char *format, ...) __attribute__((format(printf, 6, 7)));

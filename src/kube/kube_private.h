@@ -27,12 +27,14 @@
  *	paths.c       what is no resource: version, health, OpenID
  *	collector.c   dependents of what is deleted
  *	namespaces.c  what each namespace gets, and its end
+ *	gauges.c      what is counted of requests, for autoscalers
  *	events.c      events of core/v1 by the server itself
  *
  * Threads: the API server's loop.
  */
 #include "kube/admission.h"
 #include "kube/crd/structural.h"
+#include "kube/gauges.h"
 #include "kube/kube.h"
 #include "kube/patch.h"
 #include "kube/subresource.h"
@@ -223,6 +225,9 @@ static inline struct call *call_of(struct kube_call *base)
 /* The answer may come later. */
 void call_open(struct call *call);
 void call_handle(struct request *req);
+/* A path below the object that has a function of its own. */
+bool subresource_is_handled(const struct kind *kind, struct span name);
+void subresource_run(struct call *call);
 bool user_copy(const struct user *from, struct arena *arena, struct user *ret, struct error *err);
 
 /* All of these end the call. */
@@ -292,6 +297,8 @@ void write_update(struct call *call); /* patches too */
 void delete_object(struct call *call);
 void delete_collection(struct call *call);
 void scale_get(struct call *call);
+/* The selector of an object at that path as text; empty: none. */
+struct span scale_selector(const struct value *object, const char *path, struct arena *arena);
 void scale_write(struct call *call);
 void path_serve(struct call *call); /* no resource */
 void discovery_serve(struct call *call, struct span *segments, size_t count);
@@ -369,6 +376,7 @@ struct kube {
 	struct auth *auth;
 	node_answer nodes; /* subresource.h */
 	void *nodes_context;
+	struct gauge_provider gauges; /* use_of NULL: nobody counts */
 	struct call *free_calls;
 	size_t free_count;
 	int64_t wall_ns; /* 0: the real clock */

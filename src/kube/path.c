@@ -38,7 +38,47 @@ static struct span unescape(struct span s)
 	return span_first(s, len);
 }
 
-/* The rest of a proxy's path stays whole; paths of resources are short. False: too many parts. */
+/* Escapes or not. */
+static bool segment_is(struct span segment, struct span word)
+{
+	char copy[48];
+
+	if (segment.len > sizeof(copy))
+		return false;
+	memcpy(copy, segment.ptr, segment.len);
+	return span_equal(unescape(span_from(copy, segment.len)), word);
+}
+
+/*
+ * What follows a proxy's own path is another's: it is cut off, as it was sent, before the escapes are looked at. ptr NULL: it is no proxy's
+ * path, or nothing follows.
+ */
+static struct span passage_cut(struct span *path)
+{
+	struct span rest = *path, segment;
+	size_t count = 0, own = 5; /* api/v1/nodes/NAME/proxy; api/v1/namespaces/NAMESPACE/pods/NAME/proxy */
+
+	while (rest.len) {
+		segment = span_cut(&rest, '/');
+		if (!segment.len)
+			continue;
+		count++;
+		if (count == 1 && !segment_is(segment, SPAN("api")))
+			break;
+		if (count == 3 && segment_is(segment, SPAN("namespaces")))
+			own = 7;
+		if (count < own)
+			continue;
+		if (!segment_is(segment, SPAN("proxy")))
+			break;
+		*path = span_first(*path, (size_t)(segment.ptr + segment.len - path->ptr));
+		return rest.ptr > segment.ptr + segment.len ? span_from(rest.ptr - 1, rest.len + 1)
+							    : (struct span){ 0 };
+	}
+	return (struct span){ 0 };
+}
+
+/* Paths of resources are short. False: too many parts. */
 static bool segments_split(struct span path, struct segments *ret)
 {
 	*ret = (struct segments){ 0 };
@@ -139,9 +179,9 @@ static void resource_read(struct call *call, struct segments *s)
 bool path_parse(struct call *call)
 {
 	struct segments s;
-	struct span root;
+	struct span path = call->path, passage = passage_cut(&path), root;
 
-	if (!segments_split(call->path, &s))
+	if (!segments_split(path, &s))
 		return false;
 	root = next(&s);
 	if (span_equal(root, SPAN("apis")))
@@ -155,6 +195,8 @@ bool path_parse(struct call *call)
 		return false;
 	}
 	resource_read(call, &s);
+	if (passage.ptr)
+		call->base.rest = passage;
 	if (s.has_gap)
 		call->plural = SPAN("/"); /* a resource that nobody has */
 	if (!call->plural.len)

@@ -14,7 +14,7 @@ static bool put(struct value *object, const char *member, struct value v, struct
 }
 
 /* A label selector as the text that clients parse; custom kinds keep it as a text already. */
-static struct span selector_text(const struct value *object, const char *path, struct arena *arena)
+struct span scale_selector(const struct value *object, const char *path, struct arena *arena)
 {
 	const struct value *v = path ? value_find(object, path) : NULL;
 
@@ -32,7 +32,7 @@ static bool scale_make(const struct kind *kind, const struct value *object, stru
 	struct value metadata = value_object(), spec = value_object(), status = value_object();
 	const struct value *from = value_get(object, SPAN("metadata"));
 	int64_t replicas = value_find_int(object, kind->scale.spec_replicas, 0);
-	struct span selector = selector_text(object, kind->scale.selector, arena);
+	struct span selector = scale_selector(object, kind->scale.selector, arena);
 
 	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
 		const struct value *v = value_get(from, span_of(members[i]));
@@ -151,6 +151,10 @@ static bool scale_read(struct call *call, const struct value *scale, struct valu
 	struct error err = { 0 };
 	struct value patch;
 
+	if (call->is_internal) {
+		*ret = *call->initial;
+		return true;
+	}
 	if (call->base.verb == KUBE_UPDATE)
 		return decode_body(call, ret);
 	if (!value_parse(call->body, NULL, &call->arena, &patch, &err)) {

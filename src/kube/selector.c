@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* selector - label selectors (the grammar of k8s.io/apimachinery labels.Parse, with its words for faults) and field selectors. */
+#include "kube/cluster.h"
 #include "kube/kube_private.h"
 
 #include <stdlib.h>
@@ -444,6 +445,24 @@ static bool labels_match(const struct selector *s, const struct notes *n)
 			if (span_equal(n->labels[j].key, s->items[i].key))
 				value = &n->labels[j].value;
 		if (!holds(&s->items[i], value))
+			return false;
+	}
+	return true;
+}
+
+const struct selector *selector_read(struct span text, struct arena *arena, struct error *err)
+{
+	struct selector *s = ARENA_NEW(arena, struct selector, err);
+
+	return s && selector_parse_labels(text, arena, s, err) ? s : NULL;
+}
+
+bool selector_takes(const struct selector *s, const struct value *labels)
+{
+	for (uint32_t i = 0; i < s->count; i++) {
+		const struct value *v = value_get(labels, s->items[i].key);
+
+		if (!holds(&s->items[i], value_is(v, VALUE_STRING) ? &v->string : NULL))
 			return false;
 	}
 	return true;

@@ -494,6 +494,8 @@ void warn(struct call *call, const char *format, ...)
 void kube_answer(struct kube_call *base, int status, const struct value *object)
 {
 	call_of(base)->form = FORM_OBJECT; /* what a subresource answers is of its own kind */
+	if (call_of(base)->finished)
+		call_of(base)->change.object = (struct value *)object; /* what the server's own write is given */
 	answer_value(call_of(base), status, object);
 }
 
@@ -564,4 +566,9 @@ void kube_answer_empty(struct kube_call *base, int status)
 	if (answer_begin(call))
 		request_send(call->base.req, status, SPAN(""));
 	call_free(call);
+}
+
+void kube_leave(struct kube_call *base)
+{
+	call_free(call_of(base));
 }

@@ -17,16 +17,23 @@ TOKENS = 'admin-token,token-admin,1,"system:masters"\nplain-token,plain-user,2\n
 
 
 class Up:
-    """One running `hythe up`. Its log is in folder/up.log."""
+    """One running `hythe up`. Its log is in folder/up.log. Without its controllers, its node, its gateway and the custom kinds that it ships unless
+    they are asked for: what the suites of the API server compare with was recorded without."""
 
-    def __init__(self, folder, *flags, port=0, wrap=()):
+    def __init__(self, folder, *flags, port=0, wrap=(), controllers="-*"):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         tokens = self.folder / "tokens.csv"
         tokens.write_text(TOKENS)
         self.data = self.folder / "data"
         self.log = self.folder / "up.log"
-        command = [*wrap, str(PROGRAM), "up", "--data-dir", str(self.data), "--listen-api", f"127.0.0.1:{port}", "--token-file", str(tokens), *flags]
+        command = [*wrap, str(PROGRAM), "up", "--data-dir", str(self.data), "--listen-api", f"127.0.0.1:{port}", "--token-file", str(tokens), f"--controllers={controllers}", *flags]
+        if not any(flag.startswith("--node=") for flag in flags):
+            command.append("--node=off")
+        if not any(flag.startswith("--gateway=") for flag in flags):
+            command.append("--gateway=off")
+        if controllers == "-*" and not any(flag.startswith("--shipped-kinds=") for flag in flags):
+            command.append("--shipped-kinds=off")
         self.started = time.monotonic()
         with self.log.open("ab") as log:
             self.at = log.tell()

@@ -164,6 +164,14 @@ def page():
     lines += [f"| {row.real} | {row.hythe} | {row.why} |" for row in ROWS]
     lines += [
         "",
+        "Besides: addresses of 127.97.0.0/16 are taken in Endpoints and EndpointSlices, where the real server refuses all of 127.0.0.0/8: pods that run as processes",
+        "have them ([process-pods.md](process-pods.md)).",
+        "",
+        "The paths `services/NAME/proxy` and `pods/NAME/proxy` ask by http alone (`https:` before the name: 501), upgrade to WebSockets alone, leave escapes in the path as they were sent, and do not rewrite links within HTML",
+        "pages: a page with links that begin with `/` needs `kubectl port-forward` or the gateway. A pod's port may also be the name that its container gives it. `nodes/NAME/proxy` answers 503.",
+        "",
+        "Autoscalers may have `minReplicas: 0` with a metric of type Object or External, as with the feature gate HPAScaleToZero, which is off by default there.",
+        "",
         "## Known, and not meant",
         "",
         "`tests/kube/unlike.txt` lists the requests that show these; each is tried in every run of the suite.",
@@ -172,6 +180,14 @@ def page():
         "|---|---|",
     ]
     lines += [f"| {what} | {comes} |" for _, what, comes in KNOWN]
+    lines += [
+        "",
+        "## Kinds that it brings",
+        "",
+        "`hythe up` makes CustomResourceDefinitions of its own, unless `--shipped-kinds off` says otherwise: SeldonDeployment, InferenceService and those of Gateway API. They have",
+        "the label `app.kubernetes.io/managed-by=hythe`, and are brought up to date when hythe starts. One whose spec somebody has changed, or that somebody else made (it has no",
+        "annotation `hythe.dev/shipped`), is left as it is. One that was deleted comes back at the next start. What webhooks check on a cluster of their own hythe checks itself.",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -34,7 +34,7 @@ BY_KEY = {
     "caBundle": "<bundle>",
 }
 BACKGROUND = {"kube-controller-manager", "kube-apiserver", "hythe"}  # writers that come by themselves, at any time
-AGE = re.compile(r"^(\d+[smhd]){1,2}$")
+AGE = re.compile(r"^(\d+[smhdy]){1,2}$")
 
 
 class Neutral:

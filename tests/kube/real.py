@@ -17,12 +17,22 @@ CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".ca
 # Those whose work hythe does as well; others would change the objects that requests are about.
 CONTROLLERS = ["namespace-controller", "serviceaccount-controller", "root-ca-certificate-publisher-controller", "garbage-collector-controller", "resourcequota-controller",
                "clusterrole-aggregation-controller"]
+# Those that make objects of others: hythe's controllers are compared with them.
+WORKLOADS = ["deployment-controller", "replicaset-controller", "replicationcontroller-controller", "statefulset-controller", "daemonset-controller", "job-controller", "cronjob-controller",
+             "ttl-after-finished-controller", "endpointslice-controller", "horizontal-pod-autoscaler-controller", "disruption-controller", "persistentvolumeclaim-protection-controller"]
+# Their own limits are for large clusters: at 20 requests a second they would pause in the middle of what they do.
+UNLIMITED = ["--kube-api-qps=1000", "--kube-api-burst=2000"]
 TOKENS = 'admin-token,token-admin,1,"system:masters"\nplain-token,plain-user,2\n'
 
 
-def build():
+def cached():
+    """Where the built program is, or will be."""
     key = hashlib.sha256(b"".join((HERE / n).read_bytes() for n in ("go.mod", "go.sum", "main.go"))).hexdigest()[:12]
-    program = CACHE / f"real-{key}"
+    return CACHE / f"real-{key}"
+
+
+def build():
+    program = cached()
     if program.exists():
         return program
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -92,7 +102,7 @@ def free_ports(n):
 class Real:
     """One running control plane; its state is kept in the folder between starts. `parts` are the processes by name."""
 
-    def __init__(self, folder, durable=False, controllers=True, wrap=()):
+    def __init__(self, folder, durable=False, controllers=CONTROLLERS, wrap=()):
         self.folder = pathlib.Path(folder)
         self.program, self.wrap, self.parts = str(build()), list(wrap), {}
         pki = self.folder / "pki"
@@ -122,7 +132,7 @@ log-level: warn
             self._wait_until_ready()
             if controllers:
                 self._start("kube-controller-manager", f"--kubeconfig={own}", f"--authentication-kubeconfig={own}", f"--authorization-kubeconfig={own}", "--bind-address=127.0.0.1", f"--secure-port={manager}",
-                            f"--cert-dir={self.folder}/manager", "--leader-elect=false", "--controllers=" + ",".join(CONTROLLERS), f"--root-ca-file={pki}/ca.crt",
+                            f"--cert-dir={self.folder}/manager", "--leader-elect=false", "--controllers=" + ",".join(controllers), *UNLIMITED, f"--root-ca-file={pki}/ca.crt",
                             f"--service-account-private-key-file={pki}/sa.key", "--use-service-account-credentials=true")
         except BaseException:
             self.stop()
@@ -154,6 +164,27 @@ log-level: warn
                 process.wait()
 
 
+class Manager:
+    """Kubernetes' controllers alone, on an API server that a kubeconfig names."""
+
+    def __init__(self, folder, kubeconfig, controllers):
+        self.folder = pathlib.Path(folder)
+        port, = free_ports(1)
+        with (self.folder / "manager.log").open("ab") as log:
+            self.process = subprocess.Popen([str(build()), "kube-controller-manager", f"--kubeconfig={kubeconfig}", f"--authentication-kubeconfig={kubeconfig}", f"--authorization-kubeconfig={kubeconfig}",
+                                             "--bind-address=127.0.0.1", f"--secure-port={port}", f"--cert-dir={self.folder}/certificates", "--leader-elect=false",
+                                             "--controllers=" + ",".join(controllers), *UNLIMITED, "--use-service-account-credentials=false"],
+                                            stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
 @contextlib.contextmanager
 def started():
     """A fresh one in a folder that goes away; the path of its kubeconfig."""
@@ -163,3 +194,7 @@ def started():
             yield real.kubeconfig
         finally:
             real.stop()
+
+
+if __name__ == "__main__":
+    print(build())

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -60,13 +61,38 @@ def test_a_taken_port_names_the_flag(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        run = subprocess.run([PROGRAM, "up", "--data-dir", tmp_path, "--listen-api", f"127.0.0.1:{taken.getsockname()[1]}"], capture_output=True, text=True, timeout=60)
+        run = subprocess.run([PROGRAM, "up", "--data-dir", tmp_path, "--gateway=off", "--listen-api", f"127.0.0.1:{taken.getsockname()[1]}"], capture_output=True, text=True, timeout=60)
     assert run.returncode != 0 and run.stderr.strip().endswith("choose another with --listen-api")
 
 
 def test_beyond_loopback_rights_are_looked_at(tmp_path):
-    run = subprocess.run([PROGRAM, "up", "--data-dir", tmp_path, "--listen-api", "0.0.0.0:0", "--authorization", "off"], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([PROGRAM, "up", "--data-dir", tmp_path, "--gateway=off", "--listen-api", "0.0.0.0:0", "--authorization", "off"], capture_output=True, text=True, timeout=60)
     assert run.returncode != 0 and "needs --authorization rbac" in run.stderr
+
+
+def test_a_controller_that_is_not_there_is_named_with_the_nearest(tmp_path):
+    run = subprocess.run([PROGRAM, "up", "--data-dir", tmp_path, "--gateway=off", "--listen-api", "127.0.0.1:0", "--controllers=*,-deploymnt"], capture_output=True, text=True, timeout=60)
+    assert run.returncode != 0 and "there is no controller 'deploymnt'; did you mean 'deployment'?" in run.stderr
+
+
+@pytest.mark.parametrize("controllers, counts", [("*", (1, 2)), ("deployment", (1, 0)), ("-*", (0, 0)), ("*,-replicaset-controller", (1, 0))])
+def test_only_the_controllers_that_are_asked_for_run(tmp_path, controllers, counts):
+    labels = {"app": "web"}
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    deployment = {"metadata": {"name": "web"}, "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": pod}}
+    paths = ("/apis/apps/v1/namespaces/default/replicasets", "/api/v1/namespaces/default/pods")
+    up = Up(tmp_path, controllers=controllers)
+    assert up.cluster.ask("POST", "/apis/apps/v1/namespaces/default/deployments", deployment).status == 201
+
+    def found():
+        return tuple(len(up.cluster.ask("GET", p).json["items"]) for p in paths)
+
+    end = time.monotonic() + 20
+    while found() != counts and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(0.2)  # what should not come has had the time to
+    assert found() == counts
+    assert up.stop() == 0
 
 
 # ---- what it counts ----

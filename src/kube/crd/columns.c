@@ -4,6 +4,7 @@
  * definitions use: members, ['member'], [index], [*], [from:to], [?(@.path == "text")], and .. for any depth.
  */
 #include "kube/crd/crd.h"
+#include "kube/crd/shipped.h"
 
 #include "base/number.h"
 #include "kube/kinds/kinds.h"
@@ -469,4 +470,6 @@ void custom_row(const struct kind *kind, const struct value *object, int64_t now
 	for (size_t i = 0; v && i < v->path_count; i++)
 		cells[i + 1] =
 		    cell_of(kind->columns[i + 1].type, column_path_find(&v->paths[i], object), now_ns, arena);
+	if (v && v->hooks && v->hooks->row)
+		v->hooks->row(object, now_ns, cells, arena);
 }

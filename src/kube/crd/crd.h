@@ -9,6 +9,7 @@
  *	custom.c       one definition as kinds, one for each version; the way of their objects through a write and a read
  *	columns.c      printer columns and their JSONPath
  *	structural.c   schemas compiled: pruning, defaults; structural_validate.c objects against them
+ *	shipped.c      definitions that come with hythe, and what it does for their objects instead of webhooks
  *
  * A definition's kinds are made anew when its spec or its accepted names change. Objects are stored in the storage version; records
  * that were written since the last change need no pruning and no defaults when they are read.
@@ -24,6 +25,8 @@ struct definitions;
 struct definitions *definitions_new(struct kube *k, struct error *err);
 void definitions_stop(struct definitions *d);
 void definitions_free(struct definitions *d); /* NULL is allowed */
+/* Serves a definition as it was just proposed, before it is durable: for those that hythe writes when it starts. */
+void definitions_serve(struct definitions *d, struct span name);
 
 #define CRD_GROUP     "apiextensions.k8s.io"
 #define CRD_PLURAL    "customresourcedefinitions"
@@ -62,8 +65,9 @@ struct custom_form {
 struct custom_version {
 	struct kind kind; /* first: the registry's */
 	struct custom_form *form;
-	struct openapi_schema *schema; /* NULL: none */
-	const char *warning;           /* of a deprecated version, told with each answer; or NULL */
+	const struct custom_hooks *hooks; /* shipped.h; NULL: none */
+	struct openapi_schema *schema;    /* NULL: none */
+	const char *warning;              /* of a deprecated version, told with each answer; or NULL */
 	bool is_served;
 	struct column_path *paths; /* of the columns behind Name */
 	size_t path_count;

@@ -3,6 +3,7 @@
 #include "kube/crd/crd.h"
 
 #include "kube/crd/rules.h"
+#include "kube/crd/shipped.h"
 #include "kube/crd/structural.h"
 #include "kube/go_words.h"
 #include "kube/kinds/kinds.h"
@@ -175,6 +176,9 @@ static bool version_make(struct custom_form *f, struct custom_version *v, const 
 		.validate = custom_validate,
 		.raises_generation = custom_raises,
 	};
+	v->hooks = custom_hooks_find(span_of(v->kind.group), span_of(v->kind.kind));
+	if (v->hooks)
+		v->kind.begin_delete = v->hooks->begin_delete;
 	v->warning = warning_make(f, spec, version, err);
 	subresources_make(v, get(version, "subresources"), err);
 	return selectable_make(v, get(version, "selectableFields"), err) && custom_columns_make(v, version, err) &&
@@ -315,7 +319,7 @@ static void keep_all_but_status(struct change *c)
 	*c->object = now;
 }
 
-static void custom_prepare(struct change *c)
+static void settle_status(struct change *c)
 {
 	if (!(c->kind->subresources & SUB_STATUS))
 		return;
@@ -327,14 +331,25 @@ static void custom_prepare(struct change *c)
 		carry(c, c->object, c->old, "status");
 }
 
+static void custom_prepare(struct change *c)
+{
+	const struct custom_hooks *hooks = custom_of(c->kind)->hooks;
+
+	settle_status(c);
+	if (hooks && hooks->prepare && !change_is_status(c))
+		hooks->prepare(c);
+}
+
 static void custom_defaults(struct change *c)
 {
 	const struct custom_version *v = custom_of(c->kind);
 
 	/* Before the owners of fields are found: nobody owns what does not count. */
-	custom_prepare(c);
+	settle_status(c);
 	if (v->schema)
 		(void)openapi_schema_default(v->schema, c->object, c->arena, c->err);
+	if (v->hooks && v->hooks->defaults && !change_is_status(c))
+		v->hooks->defaults(c);
 }
 
 static bool members_same(const struct value *a, const struct value *b)
@@ -522,6 +537,8 @@ static void custom_validate(struct change *c)
 	check_scale(c);
 	if (v->schema)
 		check_beyond_schema(c, v);
+	if (!c->causes && v->hooks && v->hooks->validate && !change_is_status(c))
+		v->hooks->validate(c);
 	if (c->causes)
 		return;
 	warn_finalizers(c);

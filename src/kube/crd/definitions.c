@@ -539,6 +539,25 @@ static void definition_seen(struct definitions *s, const struct record *r, int64
 	step_later(d);
 }
 
+void definitions_serve(struct definitions *s, struct span name)
+{
+	struct definition *d = definition_ensure(s, name);
+	struct error err = { 0 };
+	struct value *object;
+	struct arena arena;
+
+	arena_init(&arena, SCRATCH_MAX);
+	object = kube_object(s->kube, &kind_custom_resource_definition, (struct span){ 0 }, name, true, &arena, &err);
+	if (object) {
+		names_keep(d, object);
+		(void)names_settle(d, object, &arena, &err);
+		names_keep(d, object);
+		serve(d, object, store_next_revision(s->kube->config.store) - 1, &arena);
+	}
+	arena_done(&arena);
+	step_later(d);
+}
+
 /* Its names are free for others of the group. */
 static void definition_gone(struct definitions *s, struct span name)
 {

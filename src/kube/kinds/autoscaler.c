@@ -237,7 +237,8 @@ void autoscaler_validate(struct change *c)
 	check_metadata(c, name_check_subdomain);
 	if (change_is_status(c))
 		return;
-	if (value_is(least, VALUE_INT) && least->integer < 1)
+	/* Zero is as with the feature gate HPAScaleToZero. */
+	if (value_is(least, VALUE_INT) && least->integer < 1 && !(least->integer == 0 && has_outside_metric(metrics)))
 		fault_invalid(c, AT(at, "minReplicas"), least, "must be greater than or equal to 1");
 	if (get_int(spec, "maxReplicas", 0) < 1)
 		fault_invalid(c, AT(at, "maxReplicas"), most ? most : &zero, "must be greater than 0");

@@ -9,8 +9,8 @@
  * Threads: the API server's loop.
  */
 #include "kube/kind.h"
+#include "kube/ranges.h"
 
-#define CLUSTER_IP_RANGE "127.96.0.0/16"
 #define NODE_PORT_FIRST  30000
 #define NODE_PORT_LAST   32767
 

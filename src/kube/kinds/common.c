@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* common - reading and changing objects, and the life of metadata and status, for all kinds. */
 #include "kube/kinds/kinds.h"
+#include "kube/ranges.h"
 
 #include "base/number.h"
 
@@ -506,7 +507,7 @@ static const char *near_words(struct span s)
 
 		if (n == 0)
 			return "may not be unspecified";
-		if (n >> 24 == 127)
+		if (n >> 24 == 127 && (n & RANGE_MASK) != POD_IPS) /* a pod's is no loopback to the others */
 			return "may not be in the loopback range (127.0.0.0/8, ::1/128)";
 		if (n >> 16 == 0xa9fe)
 			return "may not be in the link-local range (169.254.0.0/16, fe80::/10)";

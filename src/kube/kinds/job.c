@@ -3,7 +3,7 @@
 #include "kube/kinds/kinds.h"
 
 #include "kube/kinds/job.h"
-#include "kube/kinds/schedule.h"
+#include "wire/schedule.h"
 
 #define INDEXED_PARALLELISM_MOST 100000
 
@@ -264,16 +264,16 @@ static void cron_job_validate(struct change *c)
 	const struct value *spec = get(c->object, "spec"), *template = get(get(spec, "jobTemplate"), "spec");
 	const struct at *at = AT(NULL, "spec"), *job = AT(AT(at, "jobTemplate"), "spec");
 	struct span name = get_text(get(c->object, "metadata"), "name"), schedule = get_text(spec, "schedule");
-	const char *wrong;
+	struct schedule parsed;
+	struct error wrong = { 0 };
 
 	check_metadata(c, name_check_subdomain);
 	if (change_is_status(c))
 		return;
-	if (schedule.len == 0) {
+	if (schedule.len == 0)
 		fault_required(c, AT(at, "schedule"), "");
-	} else if ((wrong = schedule_check(schedule, c->arena))) {
-		fault_invalid_text(c, AT(at, "schedule"), schedule, wrong);
-	}
+	else if (!schedule_parse(schedule, &parsed, &wrong))
+		fault_invalid_text(c, AT(at, "schedule"), schedule, detail_print(c, "%s", wrong.message));
 	if (schedule.len && memmem(schedule.ptr, schedule.len, "TZ", 2))
 		fault_invalid_text(c, AT(at, "schedule"), schedule,
 				   "cannot use TZ or CRON_TZ in schedule, use timeZone field instead");

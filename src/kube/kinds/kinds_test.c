@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "kube/admission/plugins.h"
-#include "kube/kinds/schedule.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -358,23 +357,6 @@ static void selectors_print_sorted_and_match(void **state)
 	arena_done(&arena);
 }
 
-static void schedules_have_five_fields(void **state)
-{
-	static const char *const fine[] = { "* * * * *", "*/5 0-6 1,15 JAN-MAR mon", "@daily", "@every 1h",
-					    "0 0 ? * *" };
-	static const char *const wrong[] = { "* * * *", "60 * * * *", "5-1 * * * *", "*/0 * * * *",
-					     "@foo",    "a * * * *",  "* * 0 * *" };
-	struct arena arena;
-
-	(void)state;
-	arena_init(&arena, KIB(64));
-	for (size_t i = 0; i < ARRAY_LEN(fine); i++)
-		assert_null(schedule_check(span_of(fine[i]), &arena));
-	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
-		assert_non_null(schedule_check(span_of(wrong[i]), &arena));
-	arena_done(&arena);
-}
-
 /* ---- rows ---- */
 
 static const struct {
@@ -485,7 +467,6 @@ int main(void)
 		cmocka_unit_test(quantities_have_one_form),
 		cmocka_unit_test(ages_have_two_parts_at_most),
 		cmocka_unit_test(selectors_print_sorted_and_match),
-		cmocka_unit_test(schedules_have_five_fields),
 		cmocka_unit_test(rows_are_as_kubectl_shows_them),
 		cmocka_unit_test(every_kind_takes_an_empty_object_without_harm),
 	};

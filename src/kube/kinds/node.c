@@ -231,8 +231,8 @@ static const char *const node_short[] = { "no", NULL };
 static const struct selectable node_fields[] = { { "spec.unschedulable", NULL, "false" }, { 0 } };
 
 static const struct subresource node_others[] = {
-	{ "proxy", KUBE_CREATE | KUBE_DELETE | KUBE_GET | KUBE_PATCH | KUBE_UPDATE, "", "v1", "NodeProxyOptions", NULL,
-	  node_proxy },
+	{ "proxy", KUBE_CREATE | KUBE_DELETE | KUBE_GET | KUBE_PATCH | KUBE_UPDATE | KUBE_PASSAGE, "", "v1",
+	  "NodeProxyOptions", NULL, node_proxy },
 	{ 0 },
 };
 

@@ -4,6 +4,7 @@
 #include "kube/kinds/kinds.h"
 
 #include "base/number.h"
+#include "base/random.h"
 
 #include "kube/kinds/node_services.h"
 #include "kube/kube.h"
@@ -44,25 +45,28 @@ static void refuse_absent(struct kube_call *call, struct span kind, struct span 
 						  .name = name });
 }
 
-/* "name", "name:port" or "scheme:name:port". */
+/* "name", "name:port" or "scheme:name:port", of which scheme and port may be empty. */
 struct address {
 	struct span scheme, name, port;
 };
 
 static bool address_read(struct span s, struct address *ret)
 {
-	struct span rest = s, parts[3];
-	size_t count = 0;
+	struct span parts[3];
+	size_t count = 0, at = 0;
 
-	while (count < 3 && rest.ptr && (rest.len || count == 0))
-		parts[count++] = span_cut(&rest, ':');
-	*ret = (struct address){ 0 };
-	if (rest.len || count == 0)
-		return false;
-	if (count < 3) {
-		ret->name = parts[0];
-		ret->port = count == 2 ? parts[1] : (struct span){ 0 };
-	} else {
+	for (size_t i = 0; i <= s.len; i++) {
+		if (i < s.len && s.ptr[i] != ':')
+			continue;
+		if (count == 3)
+			return false;
+		parts[count++] = span_from(s.ptr + at, i - at);
+		at = i + 1;
+	}
+	*ret = (struct address){ .name = parts[0] };
+	if (count == 2) {
+		ret->port = parts[1];
+	} else if (count == 3) {
 		*ret = (struct address){ parts[0], parts[1], parts[2] };
 		if (ret->scheme.len && !span_equal(ret->scheme, SPAN("http")) &&
 		    !span_equal(ret->scheme, SPAN("https")))
@@ -245,6 +249,29 @@ void pod_forward(struct kube_call *call)
 
 /* ---- proxies ---- */
 
+static void refuse_unavailable(struct kube_call *call, struct span message)
+{
+	kube_refuse(call, &(struct kube_refusal){ .code = 503, .reason = "ServiceUnavailable", .message = message });
+}
+
+/* A port of a pod by its number or its name. Empty: the first one that its containers have, else the scheme's. 0: none. */
+static uint16_t pod_port(const struct value *pod, struct span scheme, struct span port)
+{
+	const struct value *containers = get(get(pod, "spec"), "containers");
+	int64_t number = 0;
+
+	if (port.len && number_parse_int64(port, &number))
+		return number > 0 && number <= UINT16_MAX ? (uint16_t)number : 0;
+	for (uint32_t i = 0; i < count_of(containers); i++) {
+		const struct value *ports = get(value_item(containers, i), "ports");
+
+		for (uint32_t j = 0; j < count_of(ports); j++)
+			if (!port.len || span_equal(get_text(value_item(ports, j), "name"), port))
+				return (uint16_t)get_int(value_item(ports, j), "containerPort", 0);
+	}
+	return port.len ? 0 : span_equal(scheme, SPAN("https")) ? 443 : 80;
+}
+
 void pod_proxy(struct kube_call *call)
 {
 	struct node_question q = { .service = NODE_POD_PROXY };
@@ -263,19 +290,68 @@ void pod_proxy(struct kube_call *call)
 	}
 	q.node = get_text(get(q.object, "spec"), "nodeName");
 	q.scheme = a.scheme;
-	q.port = a.port;
-	ask_node(call, &q);
+	q.port = pod_port(q.object, a.scheme, a.port);
+	if (q.port)
+		ask_node(call, &q);
+	else
+		refuse_unavailable(
+		    call, say(call, "error trying to reach service: dial tcp: lookup tcp/" SPAN_FMT ": unknown port",
+			      SPAN_ARG(a.port)));
 }
 
-static bool has_port(const struct value *service, struct span port)
+/* A port that is given by its number has a name in the service's endpoints. False: the service has no such port. */
+static bool port_name(const struct value *service, struct span *port)
 {
 	const struct value *ports = get(get(service, "spec"), "ports");
 	int64_t number;
 
+	if (!port->len || !number_parse_int64(*port, &number))
+		return true;
 	for (uint32_t i = 0; i < count_of(ports); i++) {
-		if (span_equal(get_text(value_item(ports, i), "name"), port) ||
-		    (number_parse_int64(port, &number) && get_int(value_item(ports, i), "port", 0) == number))
+		if (get_int(value_item(ports, i), "port", 0) == number) {
+			*port = get_text(value_item(ports, i), "name");
 			return true;
+		}
+	}
+	return false;
+}
+
+/* The pod of an address of endpoints; NULL: it is none's, or another's by now. */
+static const struct value *pod_behind(struct kube_call *call, const struct value *address)
+{
+	const struct kind *pods = kube_kind(call->kube, SPAN(""), SPAN("v1"), SPAN("pods"));
+	const struct value *target = get(address, "targetRef"), *pod;
+	struct error ignored = { 0 };
+
+	if (!is_text(get(target, "kind"), "Pod"))
+		return NULL;
+	pod = kube_object(call->kube, pods, get_text(target, "namespace"), get_text(target, "name"), false, call->arena,
+			  &ignored);
+	return pod && span_equal(get_text(get(pod, "status"), "podIP"), get_text(address, "ip")) ? pod : NULL;
+}
+
+/* One of the pods that are ready, and its port. False: there is none. */
+static bool endpoint_choose(struct kube_call *call, const struct value *endpoints, struct span port,
+			    struct node_question *q)
+{
+	const struct value *subsets = get(endpoints, "subsets");
+	uint64_t first = random_fast();
+
+	for (uint32_t i = 0; i < count_of(subsets); i++) {
+		const struct value *subset = value_item(subsets, (uint32_t)((first + i) % count_of(subsets)));
+		const struct value *ports = get(subset, "ports"), *addresses = get(subset, "addresses");
+
+		for (uint32_t j = 0; j < count_of(ports); j++) {
+			if (!span_equal(get_text(value_item(ports, j), "name"), port))
+				continue;
+			for (uint32_t n = 0; n < count_of(addresses); n++) {
+				q->object = pod_behind(
+				    call, value_item(addresses, (uint32_t)((first + n) % count_of(addresses))));
+				q->port = (uint16_t)get_int(value_item(ports, j), "port", 0);
+				if (q->object && q->port)
+					return true;
+			}
+		}
 	}
 	return false;
 }
@@ -283,38 +359,33 @@ static bool has_port(const struct value *service, struct span port)
 void service_proxy(struct kube_call *call)
 {
 	const struct kind *endpoints = kube_kind(call->kube, SPAN(""), SPAN("v1"), SPAN("endpoints"));
-	struct node_question q = { .service = NODE_SERVICE_PROXY };
-	const struct value *ready;
+	struct node_question q = { .service = NODE_POD_PROXY };
+	const struct value *service, *ready;
 	struct address a;
 
 	if (!address_read(call->name, &a)) {
 		refuse_bad(call, say(call, "invalid service request \"" SPAN_FMT "\"", SPAN_ARG(call->name)));
 		return;
 	}
-	q.object = object_of(call, call->kind, a.name);
-	if (!q.object)
+	service = object_of(call, call->kind, a.name);
+	if (!service)
 		return;
-	if (a.port.len && !has_port(q.object, a.port)) {
-		kube_refuse(call,
-			    &(struct kube_refusal){
-				.code = 503,
-				.reason = "ServiceUnavailable",
-				.message = say(call, "no service port " SPAN_FMT " found for service \"" SPAN_FMT "\"",
-					       SPAN_ARG(a.port), SPAN_ARG(a.name)) });
+	if (!port_name(service, &a.port)) {
+		refuse_unavailable(call, say(call, "no service port " SPAN_FMT " found for service \"" SPAN_FMT "\"",
+					     SPAN_ARG(a.port), SPAN_ARG(a.name)));
 		return;
 	}
 	ready = object_of(call, endpoints, a.name);
 	if (!ready)
 		return;
-	q.scheme = a.scheme;
-	q.port = a.port;
-	if (count_of(get(ready, "subsets")) && kube_ask_node(call->kube, call, &q))
+	if (!endpoint_choose(call, ready, a.port, &q)) {
+		refuse_unavailable(call, say(call, "no endpoints available for service \"" SPAN_FMT "\"",
+					     SPAN_ARG(count_of(get(ready, "subsets")) ? call->name : a.name)));
 		return;
-	kube_refuse(call,
-		    &(struct kube_refusal){ .code = 503,
-					    .reason = "ServiceUnavailable",
-					    .message = say(call, "no endpoints available for service \"" SPAN_FMT "\"",
-							   SPAN_ARG(call->name)) });
+	}
+	q.node = get_text(get(q.object, "spec"), "nodeName");
+	q.scheme = a.scheme;
+	ask_node(call, &q);
 }
 
 void node_proxy(struct kube_call *call)
@@ -331,6 +402,5 @@ void node_proxy(struct kube_call *call)
 		return;
 	q.node = a.name;
 	q.scheme = a.scheme;
-	q.port = a.port;
 	ask_node(call, &q);
 }

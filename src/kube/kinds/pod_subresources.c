@@ -44,8 +44,9 @@ static struct value *pod_of(struct kube_call *call, struct error *err)
 
 /* ---- binding ---- */
 
-/* The condition PodScheduled becomes True. */
-static bool set_scheduled(struct kube_call *call, struct value *pod, struct error *err)
+/* A condition of a pod becomes True. `reason` NULL: it has neither reason nor message. */
+static bool set_condition(struct kube_call *call, struct value *pod, const char *type, const char *reason,
+			  const char *message, struct error *err)
 {
 	struct value *status = value_ensure_object(pod, SPAN("status"), call->arena, err);
 	struct value *list = status ? value_ensure_array(status, SPAN("conditions"), call->arena, err) : NULL;
@@ -55,14 +56,18 @@ static bool set_scheduled(struct kube_call *call, struct value *pod, struct erro
 	if (!list)
 		return false;
 	for (uint32_t i = list->array.count; i-- > 0;) {
-		if (is_text(get(value_item(list, i), "type"), "PodScheduled"))
+		if (is_text(get(value_item(list, i), "type"), type))
 			value_remove_item(list, i);
 	}
-	return value_set(&one, SPAN("type"), value_string(SPAN("PodScheduled")), call->arena, err) &&
-	       value_set(&one, SPAN("status"), value_string(SPAN("True")), call->arena, err) &&
-	       value_set(&one, SPAN("lastProbeTime"), value_null(), call->arena, err) &&
-	       value_set(&one, SPAN("lastTransitionTime"), value_string(now), call->arena, err) &&
-	       value_append(list, one, call->arena, err);
+	if (!value_set(&one, SPAN("type"), value_string(span_of(type)), call->arena, err) ||
+	    !value_set(&one, SPAN("status"), value_string(SPAN("True")), call->arena, err) ||
+	    !value_set(&one, SPAN("lastProbeTime"), value_null(), call->arena, err) ||
+	    !value_set(&one, SPAN("lastTransitionTime"), value_string(now), call->arena, err))
+		return false;
+	if (reason && (!value_set(&one, SPAN("reason"), value_string(span_of(reason)), call->arena, err) ||
+		       !value_set(&one, SPAN("message"), value_string(span_of(message)), call->arena, err)))
+		return false;
+	return value_append(list, one, call->arena, err) != NULL;
 }
 
 /* Labels and annotations of the binding go to the pod. */
@@ -103,7 +108,7 @@ static bool bind(struct kube_call *call, struct value *pod, struct error *err)
 				 SPAN_ARG(call->name), SPAN_ARG(call->name));
 	return spec && value_set(spec, SPAN("nodeName"), value_string(node), call->arena, err) &&
 	       take_members(call, pod, "annotations", err) && take_members(call, pod, "labels", err) &&
-	       set_scheduled(call, pod, err);
+	       set_condition(call, pod, "PodScheduled", NULL, NULL, err);
 }
 
 /* What is wrong with the binding itself, or NULL. */
@@ -231,8 +236,9 @@ static void refuse(struct kube_call *call, const struct value *budget)
 	kube_fail_causes(call, &err, &cause);
 }
 
-static void evict(struct kube_call *call)
+static void told_of_eviction(void *context, const struct value *object, const struct error *err)
 {
+	struct kube_call *call = context;
 	struct kube_write w = { .kind = call->kind,
 				.verb = KUBE_DELETE,
 				.name_space = call->name_space,
@@ -241,8 +247,35 @@ static void evict(struct kube_call *call)
 				.done = write_done,
 				.context = call };
 
-	if (call->is_dry_run)
+	(void)object;
+	if (err)
+		kube_fail(call, err);
+	else
+		kube_write(call->kube, &w, call->arena);
+}
+
+/* The condition DisruptionTarget tells the pod, and whoever made it, why it goes. */
+static void evict(struct kube_call *call)
+{
+	struct kube_write w = { .kind = call->kind,
+				.verb = KUBE_UPDATE,
+				.subresource = SPAN("status"),
+				.name_space = call->name_space,
+				.name = call->name,
+				.done = told_of_eviction,
+				.context = call };
+	struct error err = { 0 };
+
+	if (call->is_dry_run) {
 		answer_success(call);
+		return;
+	}
+	w.object = pod_of(call, &err);
+	if (w.object)
+		(void)value_remove(get(w.object, "metadata"), SPAN("resourceVersion")); /* whatever it is by then */
+	if (!w.object ||
+	    !set_condition(call, w.object, "DisruptionTarget", "EvictionByEvictionAPI", "Eviction API: evicting", &err))
+		kube_fail(call, &err);
 	else
 		kube_write(call->kube, &w, call->arena);
 }
@@ -285,6 +318,21 @@ static bool is_behind(const struct value *budget)
 {
 	return get_int(get(budget, "status"), "observedGeneration", 0) <
 	       get_int(get(budget, "metadata"), "generation", 0);
+}
+
+/* A pod that is not ready counts for nothing: it may go when the budget says so, or when enough others are healthy. */
+static bool goes_freely(const struct value *pod, const struct value *budget)
+{
+	const struct value *conditions = get(get(pod, "status"), "conditions"), *status = get(budget, "status");
+	int64_t wanted = get_int(status, "desiredHealthy", 0);
+
+	for (uint32_t i = 0; i < count_of(conditions); i++)
+		if (is_text(get(value_item(conditions, i), "type"), "Ready") &&
+		    is_text(get(value_item(conditions, i), "status"), "True"))
+			return false;
+	if (is_text(get(get(budget, "spec"), "unhealthyPodEvictionPolicy"), "AlwaysAllow"))
+		return true;
+	return wanted > 0 && get_int(status, "currentHealthy", 0) >= wanted;
 }
 
 static void refuse_for_now(struct kube_call *call, const struct value *budget)
@@ -334,6 +382,8 @@ static void pod_evict(struct kube_call *call)
 		kube_fail(call, &err);
 	} else if (s.count == 0) {
 		evict(call);
+	} else if (goes_freely(pod, &s.found)) {
+		evict(call);
 	} else if (is_behind(&s.found)) {
 		refuse_for_now(call, &s.found);
 	} else if (get_int(get(&s.found, "status"), "disruptionsAllowed", 0) <= 0) {
@@ -356,7 +406,7 @@ const struct subresource pod_others[] = {
 	{ "exec", KUBE_CREATE | KUBE_GET, "", "v1", "PodExecOptions", NULL, pod_exec },
 	{ "log", KUBE_GET, "", "v1", "Pod", NULL, pod_log },
 	{ "portforward", KUBE_CREATE | KUBE_GET, "", "v1", "PodPortForwardOptions", NULL, pod_forward },
-	{ "proxy", PROXY_VERBS, "", "v1", "PodProxyOptions", NULL, pod_proxy },
+	{ "proxy", PROXY_VERBS | KUBE_PASSAGE, "", "v1", "PodProxyOptions", NULL, pod_proxy },
 	{ "resize", KUBE_GET | KUBE_PATCH | KUBE_UPDATE, "", "v1", "Pod", NULL, NULL },
 	{ 0 },
 };

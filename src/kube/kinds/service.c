@@ -587,8 +587,8 @@ static const struct selectable service_fields[] = { { "spec.clusterIP", NULL, NU
 						    { 0 } };
 
 static const struct subresource service_others[] = {
-	{ "proxy", KUBE_CREATE | KUBE_DELETE | KUBE_GET | KUBE_PATCH | KUBE_UPDATE, "", "v1", "ServiceProxyOptions",
-	  NULL, service_proxy },
+	{ "proxy", KUBE_CREATE | KUBE_DELETE | KUBE_GET | KUBE_PATCH | KUBE_UPDATE | KUBE_PASSAGE, "", "v1",
+	  "ServiceProxyOptions", NULL, service_proxy },
 	{ 0 },
 };
 

@@ -1,41 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* time_zone - names of time zones. Facts: https://data.iana.org/time-zones/theory.html#naming. */
+/* time_zone - names of time zones, as objects have them. */
 #include "kube/kinds/job.h"
 
-#include <unistd.h>
+#include "wire/zone.h"
 
-#define ZONES     "/usr/share/zoneinfo"
-#define PART_MOST 14
+#define ZONE_MEMORY KIB(256)
 
-static bool is_part(struct span s)
+static bool is_zone(struct span name)
 {
-	if (s.len == 0 || s.len > PART_MOST || s.ptr[0] == '-' || span_equal(s, SPAN(".")) || span_equal(s, SPAN("..")))
+	struct error ignored = { 0 };
+	struct arena arena;
+	bool is_there;
+
+	if (!zone_name_is_fine(name))
 		return false;
-	for (size_t i = 0; i < s.len; i++) {
-		char ch = s.ptr[i];
-
-		if (!((ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || ch == '.' ||
-		      ch == '-' || ch == '_' || ch == '+'))
-			return false;
-	}
-	return true;
-}
-
-static bool is_zone(struct change *c, struct span name)
-{
-	struct span rest = name;
-	const char *path;
-
-	if (span_ends(name, SPAN("/")))
-		return false;
-	while (rest.len) {
-		if (!is_part(span_cut(&rest, '/')))
-			return false;
-	}
-	if (span_equal(name, SPAN("UTC")) || access(ZONES, R_OK) != 0)
+	if (!zone_database_is_there())
 		return true;
-	path = detail_print(c, ZONES "/" SPAN_FMT, SPAN_ARG(name));
-	return access(path, R_OK) == 0;
+	arena_init(&arena, ZONE_MEMORY);
+	is_there = zone_load(name, &arena, &ignored) != NULL;
+	arena_done(&arena);
+	return is_there;
 }
 
 void check_time_zone(struct change *c, const struct at *at, const struct value *v)
@@ -50,6 +34,6 @@ void check_time_zone(struct change *c, const struct at *at, const struct value *
 		fault_invalid_text(c, at, name,
 				   "timeZone must be an explicit time zone as defined in "
 				   "https://www.iana.org/time-zones");
-	else if (!is_zone(c, name))
+	else if (!is_zone(name))
 		fault_invalid_text(c, at, name, detail_print(c, "unknown time zone " SPAN_FMT, SPAN_ARG(name)));
 }
