@@ -20,13 +20,23 @@
 struct inference;
 struct loop;
 
+/*
+ * For a model that answers in the place of a whole Seldon deployment of one node: its predictions' meta is what an orchestrator in front
+ * would have made of it: puid always, requestPath and routing of that node.
+ */
+struct inference_edge {
+	struct span node, image;
+};
+
 struct inference_config {
 	struct metrics *metrics;
 	struct model_options model_options;
 	const char *const *features; /* --features: names of the columns for models that know none */
 	size_t feature_count;
-	int64_t watch_ns; /* how often files are looked at for changes; 0 never */
-};                        /* what it points at is the caller's, and must live as long as the inference */
+	int64_t watch_ns;                  /* how often files are looked at for changes; 0 never */
+	const struct inference_edge *edge; /* NULL: an orchestrator, or nobody, is in front */
+	void *owner;                       /* inference_owner() */
+}; /* what it points at is the caller's, and must live as long as the inference */
 
 struct inference *inference_new(const struct inference_config *config);
 void inference_free(struct inference *inf);
@@ -43,6 +53,9 @@ bool inference_add(struct inference *inf, const char *name, const char *path, st
  * up. */
 bool inference_load(struct inference *inf, struct span name, struct error *err);
 bool inference_unload(struct inference *inf, struct span name, struct error *err);
+
+const struct inference_edge *inference_edge(const struct inference *inf);
+void *inference_owner(const struct inference *inf);
 
 /* How many names there are. */
 size_t inference_count(struct inference *inf);

@@ -345,6 +345,16 @@ struct metrics *inference_metrics(const struct inference *inf)
 	return inf->config.metrics;
 }
 
+const struct inference_edge *inference_edge(const struct inference *inf)
+{
+	return inf->config.edge;
+}
+
+void *inference_owner(const struct inference *inf)
+{
+	return inf->config.owner;
+}
+
 size_t inference_count(struct inference *inf)
 {
 	size_t count;

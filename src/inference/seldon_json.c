@@ -516,6 +516,8 @@ void json_write_base64(struct json_writer *w, struct span bytes)
 	w->comma = true;
 }
 
+#define ROUTE_ALL (-1) /* what an orchestrator notes of a node that chooses no branch */
+
 /* This component and the way the request came; the request's word counts where both name one. */
 static bool request_path_write(struct json_writer *w, const struct seldon_message *m, const struct seldon_unit *unit,
 			       struct arena *arena, struct error *err)
@@ -560,6 +562,13 @@ bool seldon_write_meta(struct json_writer *w, const struct seldon_message *m, co
 	}
 	if (unit && unit->name.len > 0 && !request_path_write(w, m, unit, arena, err))
 		return false;
+	if (unit && unit->is_edge) {
+		json_key(w, SPAN("routing"));
+		json_open_object(w);
+		json_key(w, unit->name);
+		json_int64(w, ROUTE_ALL);
+		json_close_object(w);
+	}
 	if (m->tags.ptr) {
 		json_key(w, SPAN("tags"));
 		if (!json_write_sorted(w, m->tags, arena, err))

@@ -51,6 +51,7 @@ struct seldon_message {
  * PREDICTIVE_UNIT_IMAGE. An empty name adds nothing and leaves requestPath out. */
 struct seldon_unit {
 	struct span name, image;
+	bool is_edge; /* the orchestrator itself, of a graph of this one node: says its routing too */
 };
 
 #define SELDON_TEXT_MAX    (1u << 24) /* names and text elements of one message */

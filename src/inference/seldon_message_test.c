@@ -503,12 +503,13 @@ static void hostile_protobuf_is_refused(void **state)
 
 static void a_component_adds_itself_to_the_path(void **state)
 {
-	static const struct seldon_unit unit = { SPAN_INIT("node"), SPAN_INIT("image:1") };
+	static const struct seldon_unit unit = { SPAN_INIT("node"), SPAN_INIT("image:1"), false };
+	static const struct seldon_unit edge = { SPAN_INIT("node"), SPAN_INIT("image:1"), true };
 	struct seldon_message m;
 	struct error err = { 0 };
 	struct arena arena;
 	struct buffer out;
-	char in[64];
+	char in[128], want[128];
 
 	(void)state;
 	arena_init(&arena, MIB(1));
@@ -527,7 +528,21 @@ static void a_component_adds_itself_to_the_path(void **state)
 	buffer_clear(&out);
 	assert_true(seldon_read_protobuf(&m, bytes_of("2a0173", in), &arena, &err));
 	assert_true(seldon_write(&out, &m, &unit, &arena, &err));
-	assert_true(span_starts(buffer_span(&out), bytes_of("12 11 22 0f 0a 04", in)));
+	assert_true(span_starts(buffer_span(&out), bytes_of("12 11 22 0f 0a 04", want)));
+	/* The orchestrator of a graph of one node: its routing, and a puid that is its own where the question had none. */
+	buffer_clear(&out);
+	m.puid = SPAN("p");
+	assert_true(seldon_write(&out, &m, &edge, &arena, &err));
+	assert_true(span_starts(buffer_span(&out), bytes_of("12 27 22 0f 0a 04", want)));
+	assert_true(
+	    span_ends(buffer_span(&out), bytes_of("0a0170 1a11 0a04 6e6f6465 10 ffffffffffffffffff01 2a0173", want)));
+	buffer_clear(&out);
+	assert_true(seldon_read_json(&m, SPAN("{\"strData\":\"s\"}"), &arena, &err));
+	m.puid = SPAN("p");
+	assert_true(seldon_write(&out, &m, &edge, &arena, &err));
+	assert_true(
+	    span_equal(buffer_span(&out), SPAN("{\"meta\":{\"puid\":\"p\",\"requestPath\":{\"node\":\"image:1\"},"
+					       "\"routing\":{\"node\":-1}},\"strData\":\"s\"}")));
 	buffer_done(&out);
 	arena_done(&arena);
 }

@@ -641,7 +641,7 @@ bool seldon_read_feedback_protobuf(struct seldon_feedback *ret, struct span byte
 static bool meta_write(struct buffer *out, const struct seldon_message *m, const struct seldon_unit *unit,
 		       struct error *err)
 {
-	bool has_unit = unit && unit->name.len > 0;
+	bool has_unit = unit && unit->name.len > 0, has_puid = false;
 	struct protobuf p = protobuf(m->meta);
 	struct protobuf_field f;
 	size_t mark = protobuf_open(out, MESSAGE_META), entry;
@@ -656,8 +656,18 @@ static bool meta_write(struct buffer *out, const struct seldon_message *m, const
 		bool is_kept = f.number == META_PUID || f.number == META_TAGS || f.number == META_METRICS ||
 			       (f.number == META_REQUEST_PATH && has_unit);
 
+		has_puid = has_puid || (f.number == META_PUID && f.bytes.len);
 		if (is_kept && f.type == PROTOBUF_BYTES)
 			protobuf_write_bytes(out, f.number, f.bytes);
+	}
+	if (!has_puid && m->puid.len)
+		protobuf_write_bytes(out, META_PUID, m->puid);
+	if (unit && unit->is_edge) {
+		entry = protobuf_open(out, META_ROUTING);
+		protobuf_write_bytes(out, ENTRY_KEY, unit->name);
+		protobuf_write_tag(out, ENTRY_VALUE, PROTOBUF_VARINT);
+		protobuf_write_varint(out, UINT64_MAX); /* -1: no branch is chosen */
+		protobuf_close(out, entry);
 	}
 	protobuf_close(out, mark);
 	return !p.failed;

@@ -71,8 +71,8 @@ def load_pickle(path: str, trust: Optional[str] = None) -> Any:
         return joblib.load(file)
 
 
-def open_model(path: str, trust: Optional[str] = None, **parameters: Any) -> "Model":
-    """The estimator in a file, as a component; parameters are those of Model."""
+def open_model(path: str, trust: Optional[str] = None, model_uri: Optional[str] = None, **parameters: Any) -> "Model":
+    """The estimator in a file, as a component; parameters are those of Model, and model_uri, which Seldon's servers are given, says nothing new."""
     estimator = load_pickle(path, trust)
     model = Model(estimator, **parameters)
     model.text += " (%s)" % os.path.basename(path)
