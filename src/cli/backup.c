@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "cli/ask.h"
+#include "cli/api.h"
 #include "cli/folder.h"
 #include "cli/options.h"
 #include "kube/kube.h"
@@ -32,6 +32,7 @@ static bool ask(const char *folder, const char *what, const char *file, struct a
 	struct buffer body;
 	struct json_writer w = json_writer(&body);
 	const char *path = arena_print(arena, err, "/hythe/v1/%s", what).ptr;
+	struct api *api;
 	bool done;
 
 	buffer_init(&body, KIB(64));
@@ -39,7 +40,10 @@ static bool ask(const char *folder, const char *what, const char *file, struct a
 	json_key(&w, SPAN("path"));
 	json_string(&w, span_of(file));
 	json_close_object(&w);
-	done = path && buffer_ok(&body, "path", err) && ask_post(folder, path, buffer_span(&body), arena, err);
+	api = path ? api_open(&(struct api_flags){ .data_dir = folder }, arena, err) : NULL;
+	done = api && buffer_ok(&body, "path", err) &&
+	       api_call(api, "POST", path, NULL, buffer_span(&body), arena, NULL, err);
+	api_close(api);
 	buffer_done(&body);
 	return done;
 }

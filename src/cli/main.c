@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "node/runtime_process.h"
 
 enum { CALL_BYTES_MAX = MIB(64) };
 
@@ -74,6 +75,9 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	name = span_of(argv[1]);
+	if (span_equal(name,
+		       SPAN(SUPERVISOR_COMMAND))) /* of this program alone: first, so that nothing is opened before */
+		return supervisor_main(argc, argv);
 	if (span_equal(name, SPAN("--help")) || span_equal(name, SPAN("-h"))) {
 		help_overview(stdout);
 		return flush(EXIT_OK);

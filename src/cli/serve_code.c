@@ -223,6 +223,7 @@ static bool start(struct serving *s, unsigned count, struct error *err)
 		.expose_errors = o->code.expose_errors,
 		.metrics = s->metrics,
 		.metrics_path = o->code.metrics_path,
+		.ready_path = o->code.ready_path,
 	};
 
 	raise_request_timeout(&server.limits, o->code.timeout_ms);
@@ -239,8 +240,13 @@ static bool start(struct serving *s, unsigned count, struct error *err)
 		server.offer = workers_offer;
 		server.loans_due = workers_loans_due;
 	}
+	server.listens_late =
+	    true; /* who can connect is answered: whatever asks for readiness that way is told the truth */
 	s->server = server_new(&server, err);
-	return s->server && server_start(s->server, err) && workers_start(s->workers, err) && write_pidfile(s, err);
+	if (!s->server || !server_start(s->server, err) || !workers_start(s->workers, err) ||
+	    !server_listen(s->server, err))
+		return false;
+	return write_pidfile(s, err);
 }
 
 static void reload(void *context)
@@ -267,7 +273,7 @@ int serve_code(const struct cli_call *call)
 	s.metrics = metrics_new();
 	if (start(&s, count, &err)) {
 		announce(&s, count);
-		serving_wait(reload, NULL, 0, &s);
+		(void)serving_wait(reload, NULL, 0, &s);
 		serving_drain(s.server);
 	} else {
 		cli_complain(call->command, &err);

@@ -168,7 +168,7 @@ int serve_models(const struct cli_call *call)
 	if (features_read(&s.options->model, call->arena, &s.features, &err) && load_models(&s, &err) &&
 	    start_server(&s, &err)) {
 		announce(&s);
-		serving_wait(reload, poll_files, s.options->watch_files_ms * NS_PER_MS, &s);
+		(void)serving_wait(reload, poll_files, s.options->watch_files_ms * NS_PER_MS, &s);
 		serving_drain(s.server);
 	} else {
 		cli_complain(call->command, &err);

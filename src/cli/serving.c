@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/serving.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -81,6 +84,19 @@ void serving_print_addresses(const struct serve_options *options, const struct s
 	}
 }
 
+/* ---- open files ---- */
+
+void serving_raise_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == files.rlim_max)
+		return;
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		log_warn("serve", "the limit of open files stays as it is", LOG_TEXT("reason", strerror(errno)));
+}
+
 /* ---- signals ---- */
 
 sigset_t serving_signals(void)
@@ -116,7 +132,7 @@ static void trim(void)
 		(void)malloc_trim(0);
 }
 
-void serving_wait(void (*reload)(void *context), void (*tick)(void *context), int64_t tick_ns, void *context)
+int serving_wait(void (*reload)(void *context), void (*tick)(void *context), int64_t tick_ns, void *context)
 {
 	int64_t now = clock_monotonic_ns(), trim_at = now + TRIM_EVERY_NS;
 	int64_t tick_at = tick && tick_ns > 0 ? now + tick_ns : INT64_MAX;
@@ -128,7 +144,7 @@ void serving_wait(void (*reload)(void *context), void (*tick)(void *context), in
 		int caught = sigtimedwait(&set, NULL, &timeout);
 
 		if (caught == SIGTERM || caught == SIGINT)
-			return;
+			return caught;
 		if (caught == SIGHUP)
 			reload(context);
 		now = clock_monotonic_ns();
@@ -155,4 +171,13 @@ void serving_drain(struct server *server)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	server_wait(server);
 	log_info("serve", "stopped");
+}
+
+bool serving_name_flag(struct error *err, const char *rest)
+{
+	size_t len = strlen(err->message);
+
+	if (err->code == ERROR_ALREADY_EXISTS && span_ends(span_of(err->message), SPAN("--listen")))
+		(void)snprintf(err->message + len, sizeof(err->message) - len, "%s", rest);
+	return false;
 }

@@ -216,6 +216,13 @@ static const struct flag serve_flags[] = {
 	  .value = "PATH",
 	  .group = "Python",
 	  .help = "answer metrics there too, besides /metrics" },
+	{ .name = "ready-path",
+	  .type = FLAG_TEXT,
+	  .offset = AT(serve_options, code.ready_path),
+	  .value = "PATH",
+	  .group = "Python",
+	  .help = "tell there whether a process takes requests (200 or 503): of an application too, whose paths are "
+		  "its own else" },
 
 	{ .name = "access-log",
 	  .type = FLAG_CHOICE,
@@ -276,6 +283,157 @@ static const struct flag up_flags[] = {
 	  .initial = "127.0.0.1:6443",
 	  .group = "Network",
 	  .help = "where the Kubernetes API listens (TLS); port 0 takes a free one; may be repeated" },
+	{ .name = "gateway",
+	  .type = FLAG_CHOICE,
+	  .offset = AT(up_options, gateway),
+	  .value = "MODE",
+	  .choices = "on,off",
+	  .initial = "on",
+	  .group = "Gateway",
+	  .help = "whether addresses of services, Ingress and Gateway API are answered" },
+	{ .name = "listen-gateway",
+	  .type = FLAG_LIST,
+	  .offset = AT(up_options, listen_gateway),
+	  .value = "ADDRESS:PORT",
+	  .initial = "127.0.0.1:8080",
+	  .group = "Gateway",
+	  .help = "where Ingress, routes and predictions are answered (HTTP/1.1, HTTP/2, gRPC); port 0 takes a free "
+		  "one; may be "
+		  "repeated" },
+	{ .name = "listen-gateway-tls",
+	  .type = FLAG_TEXT,
+	  .offset = AT(up_options, listen_gateway_tls),
+	  .value = "ADDRESS:PORT",
+	  .initial = "127.0.0.1:8443",
+	  .group = "Gateway",
+	  .help = "the same over TLS, by the certificates that Ingress and Gateways name; listens when there is one" },
+	{ .name = "listen-services",
+	  .type = FLAG_TEXT,
+	  .offset = AT(up_options, listen_services),
+	  .value = "ADDRESS",
+	  .initial = "127.0.0.1",
+	  .group = "Gateway",
+	  .help = "where node ports and load balancers listen; 0.0.0.0: every address of this machine" },
+	{ .name = "load-balancer-first",
+	  .type = FLAG_COUNT,
+	  .offset = AT(up_options, load_balancer_first),
+	  .value = "PORT",
+	  .initial = "8000",
+	  .group = "Gateway",
+	  .help = "ports for load balancers whose own port is taken, or not allowed, begin here" },
+	{ .name = "load-balancer-last",
+	  .type = FLAG_COUNT,
+	  .offset = AT(up_options, load_balancer_last),
+	  .value = "PORT",
+	  .initial = "8999",
+	  .group = "Gateway",
+	  .help = "and end here" },
+	{ .name = "gateway-workers",
+	  .type = FLAG_COUNT,
+	  .offset = AT(up_options, gateway_workers),
+	  .value = "N",
+	  .initial = "0",
+	  .group = "Gateway",
+	  .help = "threads of the gateway; 0: one a core" },
+	{ .name = "gateway-access-log",
+	  .type = FLAG_CHOICE,
+	  .offset = AT(up_options, gateway_access_log),
+	  .value = "FORM",
+	  .choices = "off,text,json",
+	  .initial = "off",
+	  .group = "Gateway",
+	  .help = "one line for each request through the gateway, to stdout" },
+	{ .name = "max-connections",
+	  .type = FLAG_COUNT,
+	  .offset = AT(up_options, connections_most),
+	  .value = "N",
+	  .initial = "50000",
+	  .unit = "connections",
+	  .group = "Gateway",
+	  .help = "clients of the gateway, and clients of the API, open at once; over it a new one gets 503 and is "
+		  "closed" },
+	{ .name = "controllers",
+	  .type = FLAG_LIST,
+	  .offset = AT(up_options, controllers),
+	  .value = "LIST",
+	  .initial = "*",
+	  .group = "Controllers",
+	  .help = "which controllers run, separated by commas, as kube-controller-manager takes them: * for all, NAME "
+		  "for this one, -NAME for not this one, -* for none" },
+	{ .name = "kubeconfig",
+	  .type = FLAG_PATH,
+	  .offset = AT(up_options, kubeconfig),
+	  .value = "FILE",
+	  .group = "Controllers",
+	  .help = "no API server here: run the controllers on the cluster that the file's current context names" },
+	{ .name = "node",
+	  .type = FLAG_CHOICE,
+	  .offset = AT(up_options, node),
+	  .value = "MODE",
+	  .choices = "on,off",
+	  .initial = "on",
+	  .group = "Node",
+	  .help = "whether this machine runs pods, as processes" },
+	{ .name = "node-name",
+	  .type = FLAG_TEXT,
+	  .offset = AT(up_options, node_name),
+	  .value = "NAME",
+	  .group = "Node",
+	  .help = "what the node is called; without it, the machine's host name" },
+	{ .name = "pod-egress",
+	  .type = FLAG_CHOICE,
+	  .offset = AT(up_options, pod_egress),
+	  .value = "MODE",
+	  .choices = "host,none,cni",
+	  .initial = "host",
+	  .group = "Node",
+	  .help =
+	      "where connections of pods go that leave the cluster: the way of the machine's own, nowhere, or through "
+	      "the networks of /etc/cni/net.d" },
+	{ .name = "allow-host-path",
+	  .type = FLAG_ONOFF,
+	  .offset = AT(up_options, allow_host_path),
+	  .value = "on|off",
+	  .initial = "on",
+	  .group = "Node",
+	  .help = "whether pods may have volumes of type hostPath: who may create pods may then read and write this "
+		  "machine's "
+		  "files as the user that hythe runs as" },
+	{ .name = "pods-most",
+	  .type = FLAG_COUNT,
+	  .offset = AT(up_options, pods_most),
+	  .value = "N",
+	  .initial = "500",
+	  .group = "Node",
+	  .help = "pods that the node takes" },
+	{ .name = "reserved-memory",
+	  .type = FLAG_SIZE,
+	  .offset = AT(up_options, reserved_memory),
+	  .value = "N",
+	  .initial = "0",
+	  .group = "Node",
+	  .help = "bytes of the machine's memory that pods may not ask for" },
+	{ .name = "reserved-cpu",
+	  .type = FLAG_COUNT,
+	  .offset = AT(up_options, reserved_cpu),
+	  .value = "N",
+	  .initial = "0",
+	  .group = "Node",
+	  .help = "thousandths of a CPU that pods may not ask for" },
+	{ .name = "eviction-memory",
+	  .type = FLAG_SIZE,
+	  .offset = AT(up_options, eviction_memory),
+	  .value = "N",
+	  .initial = "100M",
+	  .group = "Node",
+	  .help = "free memory below which pods are evicted; 0: never" },
+	{ .name = "eviction-disk",
+	  .type = FLAG_COUNT,
+	  .offset = AT(up_options, eviction_disk),
+	  .value = "PERCENT",
+	  .initial = "10",
+	  .group = "Node",
+	  .help = "free space of the data folder's disk below which pods are evicted; 0: never" },
 	{ .name = "authorization",
 	  .type = FLAG_CHOICE,
 	  .offset = AT(up_options, authorization),
@@ -296,6 +454,14 @@ static const struct flag up_flags[] = {
 	  .value = "FILE",
 	  .group = "Rights",
 	  .help = "write a line of JSON there for each request" },
+	{ .name = "shipped-kinds",
+	  .type = FLAG_CHOICE,
+	  .offset = AT(up_options, shipped_kinds),
+	  .value = "MODE",
+	  .choices = "on,off",
+	  .initial = "on",
+	  .group = "Store",
+	  .help = "make the custom kinds that hythe ships (SeldonDeployment and others) and keep them up to date" },
 	{ .name = "durability",
 	  .type = FLAG_CHOICE,
 	  .offset = AT(up_options, durability),
@@ -375,6 +541,140 @@ static const struct flag up_flags[] = {
 	  .offset = AT(up_options, as_json),
 	  .group = "Logs",
 	  .help = "print what listens where as one JSON object" },
+};
+
+/* ---- engine: names and defaults are those of Seldon's executor, as the operator starts it ---- */
+
+static const struct flag engine_flags[] = {
+	{ .name = "sdep",
+	  .type = FLAG_TEXT,
+	  .offset = AT(engine_options, deployment),
+	  .value = "NAME",
+	  .help = "name of the SeldonDeployment; without it $DEPLOYMENT_NAME" },
+	{ .name = "namespace",
+	  .type = FLAG_TEXT,
+	  .offset = AT(engine_options, name_space),
+	  .value = "NAME",
+	  .help = "its namespace; without it $DEPLOYMENT_NAMESPACE" },
+	{ .name = "predictor",
+	  .type = FLAG_TEXT,
+	  .offset = AT(engine_options, predictor),
+	  .value = "NAME",
+	  .help = "name of the predictor" },
+	{ .name = "file",
+	  .type = FLAG_PATH,
+	  .offset = AT(engine_options, file),
+	  .value = "FILE",
+	  .help = "JSON of the predictor; without it $ENGINE_PREDICTOR holds it in base64" },
+	{ .name = "host",
+	  .type = FLAG_TEXT,
+	  .offset = AT(engine_options, host),
+	  .value = "ADDRESS",
+	  .initial = "0.0.0.0",
+	  .help = "where to listen" },
+	{ .name = "http_port",
+	  .type = FLAG_COUNT,
+	  .offset = AT(engine_options, http_port),
+	  .value = "N",
+	  .initial = "8000",
+	  .help = "port for HTTP; 0 takes a free one" },
+	{ .name = "grpc_port",
+	  .type = FLAG_COUNT,
+	  .offset = AT(engine_options, grpc_port),
+	  .value = "N",
+	  .initial = "5001",
+	  .help = "port for gRPC; 0 takes a free one" },
+	{ .name = "protocol",
+	  .type = FLAG_TEXT,
+	  .offset = AT(engine_options, protocol),
+	  .value = "NAME",
+	  .help = "seldon (the default), v2, kfserving (which is v2), tensorflow" },
+	{ .name = "transport",
+	  .type = FLAG_CHOICE,
+	  .offset = AT(engine_options, transport),
+	  .value = "NAME",
+	  .choices = "rest,grpc",
+	  .initial = "rest",
+	  .help = "whose port of the component says that it is ready; both are always served" },
+	{ .name = "server_type",
+	  .type = FLAG_CHOICE,
+	  .offset = AT(engine_options, server_type),
+	  .value = "NAME",
+	  .choices = "rpc",
+	  .initial = "rpc",
+	  .help = "how requests come; kafka is not there" },
+	{ .name = "prometheus_path",
+	  .type = FLAG_TEXT,
+	  .offset = AT(engine_options, prometheus_path),
+	  .value = "PATH",
+	  .initial = "/prometheus",
+	  .help = "where metrics are" },
+	{ .name = "full_health_checks",
+	  .type = FLAG_SWITCH,
+	  .offset = AT(engine_options, full_health_checks),
+	  .help = "ready only when the component says that it is healthy, not already when it can be connected to" },
+	{ .name = "graceful_timeout",
+	  .type = FLAG_DURATION,
+	  .offset = AT(engine_options, graceful_ms),
+	  .value = "TIME",
+	  .initial = "15s",
+	  .help = "after SIGTERM, for what was accepted to be answered" },
+	{ .name = "shutdown_delay",
+	  .type = FLAG_DURATION,
+	  .offset = AT(engine_options, shutdown_delay_ms),
+	  .value = "TIME",
+	  .initial = "0",
+	  .help = "how long to go on as before after SIGTERM" },
+	{ .name = "max-body-bytes",
+	  .type = FLAG_SIZE,
+	  .offset = AT(engine_options, body_bytes),
+	  .value = "N",
+	  .initial = "256m",
+	  .unit = "bytes",
+	  .help = "a request body; over it 413" },
+	{ .name = "access-log",
+	  .type = FLAG_CHOICE,
+	  .offset = AT(engine_options, access_log),
+	  .value = "FORM",
+	  .choices = "off,text,json",
+	  .initial = "off",
+	  .help = "one line for each request, to stdout" },
+	{ .name = "log-format",
+	  .type = FLAG_CHOICE,
+	  .offset = AT(engine_options, log_format),
+	  .value = "FORM",
+	  .choices = "text,json",
+	  .initial = "text",
+	  .help = "form of log lines, on stderr" },
+	{ .name = "log_level",
+	  .type = FLAG_CHOICE,
+	  .offset = AT(engine_options, log_level),
+	  .value = "LEVEL",
+	  .choices = "error,warn,info,debug",
+	  .initial = "info",
+	  .help = "least important lines to log" },
+};
+
+static const struct flag fetch_flags[] = {
+	{ .name = "max-bytes",
+	  .type = FLAG_SIZE,
+	  .offset = AT(fetch_options, bytes_most),
+	  .value = "N",
+	  .initial = "64g",
+	  .unit = "bytes",
+	  .help = "of all files together; over it the fetch ends" },
+	{ .name = "max-files",
+	  .type = FLAG_COUNT,
+	  .offset = AT(fetch_options, files_most),
+	  .value = "N",
+	  .initial = "100000",
+	  .unit = "files",
+	  .help = "over it the fetch ends" },
+	{ .name = "quiet",
+	  .letter = 'q',
+	  .type = FLAG_SWITCH,
+	  .offset = AT(fetch_options, quiet),
+	  .help = "do not tell each file" },
 };
 
 static const struct flag inspect_flags[] = {
@@ -467,6 +767,159 @@ static const struct flag predict_flags[] = {
 static const struct flag env_flags[] = { DATA_ROW(env_options) };
 static const struct flag backup_flags[] = { DATA_ROW(backup_options) };
 
+/* Whom commands that ask an API server ask, and about which namespace. */
+#define CLUSTER_ROWS(options, spaces)                                                                                  \
+	{ .name = "namespace",                                                                                         \
+	  .letter = 'n',                                                                                               \
+	  .type = FLAG_TEXT,                                                                                           \
+	  .offset = AT(options, name_space),                                                                           \
+	  .value = "NAME",                                                                                             \
+	  .help = spaces },                                                                                            \
+	    { .name = "data-dir",                                                                                      \
+	      .type = FLAG_PATH,                                                                                       \
+	      .offset = AT(options, where.data_dir),                                                                   \
+	      .value = "FOLDER",                                                                                       \
+	      .help = "ask the `hythe up` that keeps its data there" },                                                \
+	{                                                                                                              \
+		.name = "kubeconfig", .type = FLAG_PATH, .offset = AT(options, where.kubeconfig), .value = "FILE",     \
+		.help = "ask the cluster that its current context names; without both $KUBECONFIG, else the "          \
+			"`hythe up` of this user"                                                                      \
+	}
+
+static const struct flag status_flags[] = {
+	CLUSTER_ROWS(cluster_options, "of this namespace; without it all"),
+	{ .name = "json",
+	  .type = FLAG_SWITCH,
+	  .offset = AT(cluster_options, as_json),
+	  .help = "print one JSON object" },
+};
+static const struct flag why_flags[] = { CLUSTER_ROWS(cluster_options, "where the object is; without it default") };
+/* Images are of the whole machine: the namespace has no say. */
+static const struct flag image_flags[] = {
+	{ .name = "data-dir",
+	  .type = FLAG_PATH,
+	  .offset = AT(cluster_options, where.data_dir),
+	  .value = "FOLDER",
+	  .help = "ask the `hythe up` that keeps its data there" },
+	{ .name = "kubeconfig",
+	  .type = FLAG_PATH,
+	  .offset = AT(cluster_options, where.kubeconfig),
+	  .value = "FILE",
+	  .help = "ask the cluster that its current context names; without both $KUBECONFIG, else the "
+		  "`hythe up` of this user" },
+};
+static const struct flag top_flags[] = { CLUSTER_ROWS(cluster_options, "of this namespace; without it all") };
+
+static const struct flag run_flags[] = {
+	CLUSTER_ROWS(run_options, "where the pod is made"),
+	{ .name = "name",
+	  .type = FLAG_TEXT,
+	  .offset = AT(run_options, name),
+	  .value = "NAME",
+	  .group = "Pod",
+	  .help = "name of the pod; without it the command's, and some letters" },
+	{ .name = "env",
+	  .letter = 'e',
+	  .type = FLAG_LIST,
+	  .offset = AT(run_options, env),
+	  .value = "NAME=VALUE",
+	  .group = "Pod",
+	  .help = "a variable of its environment; NAME alone takes the value from here; may be repeated" },
+	{ .name = "cpu",
+	  .type = FLAG_TEXT,
+	  .offset = AT(run_options, cpu),
+	  .value = "N",
+	  .group = "Pod",
+	  .help = "limit: 2, 500m" },
+	{ .name = "memory",
+	  .type = FLAG_TEXT,
+	  .offset = AT(run_options, memory),
+	  .value = "N",
+	  .group = "Pod",
+	  .help = "limit: 512Mi, 2Gi" },
+	{ .name = "restart",
+	  .type = FLAG_CHOICE,
+	  .offset = AT(run_options, restart),
+	  .value = "POLICY",
+	  .choices = "Never,OnFailure,Always",
+	  .initial = "Never",
+	  .group = "Pod",
+	  .help = "whether it is started again when it ends" },
+	{ .name = "detach",
+	  .letter = 'd',
+	  .type = FLAG_SWITCH,
+	  .offset = AT(run_options, detach),
+	  .group = "Pod",
+	  .help = "print the pod's name and return" },
+	{ .name = "keep",
+	  .type = FLAG_SWITCH,
+	  .offset = AT(run_options, keep),
+	  .group = "Pod",
+	  .help = "do not delete the pod when it has ended well" },
+};
+
+#define WAIT_ROWS(options)                                                                                             \
+	{ .name = "timeout",                                                                                           \
+	  .type = FLAG_DURATION,                                                                                       \
+	  .offset = AT(options, timeout_ms),                                                                           \
+	  .value = "TIME",                                                                                             \
+	  .initial = "5m",                                                                                             \
+	  .help = "how long it is waited for; 0: not at all" },                                                        \
+	{                                                                                                              \
+		.name = "quiet", .letter = 'q', .type = FLAG_SWITCH, .offset = AT(options, quiet),                     \
+		.help = "no line that tells how far it is"                                                             \
+	}
+
+static const struct flag deploy_flags[] = {
+	{ .name = "name",
+	  .type = FLAG_TEXT,
+	  .offset = AT(deploy_options, name),
+	  .value = "NAME",
+	  .help = "what it is called; deployed again under the same name, it replaces what was there, step by step" },
+	{ .name = "replicas",
+	  .type = FLAG_COUNT,
+	  .offset = AT(deploy_options, replicas),
+	  .value = "N",
+	  .initial = "0",
+	  .help = "how many pods; 0: as many as there are, or one" },
+	{ .name = "canary",
+	  .type = FLAG_TEXT,
+	  .offset = AT(deploy_options, canary),
+	  .value = "PERCENT",
+	  .help =
+	      "it gets this part of the requests, beside what is deployed; then `hythe promote` or `hythe rollback`" },
+	{ .name = "protocol",
+	  .type = FLAG_CHOICE,
+	  .offset = AT(deploy_options, protocol),
+	  .value = "PROTOCOL",
+	  .choices = "seldon,v2,tensorflow",
+	  .initial = "seldon",
+	  .help = "how a model or a class is asked" },
+	{ .name = "env",
+	  .letter = 'e',
+	  .type = FLAG_LIST,
+	  .offset = AT(deploy_options, env),
+	  .value = "NAME=VALUE",
+	  .help = "a variable of the code's environment; may be repeated" },
+	{ .name = "dry-run",
+	  .type = FLAG_SWITCH,
+	  .offset = AT(deploy_options, dry_run),
+	  .help = "print the YAML that would be applied, and apply nothing" },
+	{ .name = "output",
+	  .letter = 'o',
+	  .type = FLAG_TEXT,
+	  .offset = AT(deploy_options, output),
+	  .value = "yaml",
+	  .help = "the form of --dry-run: yaml is the only one" },
+	WAIT_ROWS(deploy_options),
+	CLUSTER_ROWS(deploy_options, "where it is deployed; without it default"),
+};
+
+static const struct flag rollback_flags[] = {
+	WAIT_ROWS(rollback_options),
+	CLUSTER_ROWS(rollback_options, "where it is deployed; without it default"),
+};
+
 static const struct flag help_flags[] = {
 	{ .name = "man", .type = FLAG_SWITCH, .offset = AT(help_options, man), .help = "print the man page (troff)" },
 	{ .name = "markdown",
@@ -522,14 +975,20 @@ const struct command cli_commands[] = {
 	  .run = serve_run },
 	{ .name = "up",
 	  .arguments = "",
-	  .summary = "serve a Kubernetes API, in one process on one folder",
+	  .summary = "serve a Kubernetes API and run its pods, in one process on one folder",
 	  .description =
 	      "Starts an API server that kubectl and every Kubernetes client take for a cluster. It keeps its "
-	      "objects, keys and certificates in a folder, and writes a kubeconfig for you there.\n"
-	      "SIGTERM and SIGINT drain: watches end, what was accepted is answered; a second one ends at once. "
+	      "objects, keys and certificates in a folder, and writes a kubeconfig for you there. Pods run as "
+	      "processes of "
+	      "this machine.\n"
+	      "SIGTERM leaves the pods running: begun again, hythe goes on with them. SIGINT (Ctrl-C) ends them by "
+	      "their "
+	      "grace, after 30 s at the latest. Both drain: watches end, what was accepted is answered; a second one "
+	      "ends at once. "
 	      "Nothing that was answered is lost, however it ends.\n"
 	      "  hythe up\n"
-	      "  hythe up --data-dir /var/lib/hythe --listen-api 127.0.0.1:6443",
+	      "  hythe up --data-dir /var/lib/hythe --listen-api 127.0.0.1:6443\n"
+	      "  hythe up --kubeconfig ~/.kube/config --controllers deployment,replicaset",
 	  FLAGS(up_flags),
 	  .options_size = sizeof(struct up_options),
 	  .run = up_run },
@@ -566,6 +1025,64 @@ const struct command cli_commands[] = {
 	  .least = 1,
 	  .most = 1,
 	  .run = convert_run },
+	{ .name = "engine",
+	  .arguments = "",
+	  .summary = "orchestrate a predictor of a SeldonDeployment, in its pod",
+	  .description =
+	      "What the container seldon-container-engine of a predictor's pod runs: it takes requests as Seldon's "
+	      "executor "
+	      "does (REST and gRPC; protocols seldon, v2 and tensorflow), asks the component beside it, and completes "
+	      "the "
+	      "answer's meta (puid, requestPath, routing). A graph of one MODEL node is what it runs; others are "
+	      "refused.\n"
+	      "$ENGINE_PREDICTOR holds the predictor's JSON in base64. The annotations seldon.io/rest-timeout, "
+	      "seldon.io/grpc-timeout and seldon.io/grpc-max-message-size are those of the predictor and of "
+	      "/etc/podinfo/annotations.\n"
+	      "  hythe engine --sdep iris --namespace default --predictor main\n"
+	      "  hythe engine --file predictor.json --http_port 8000 --grpc_port 5001",
+	  FLAGS(engine_flags),
+	  .options_size = sizeof(struct engine_options),
+	  .run = engine_run },
+	{ .name = "fetch",
+	  .arguments = "URI FOLDER",
+	  .summary = "bring a model's files to a folder",
+	  .description =
+	      "Copies what the URI names: a file or folder of this machine (file:// or a path), one file of a web server "
+	      "(http://, https://), an object or all below a prefix of a bucket (gs://, s3://). Nothing is unpacked. "
+	      "pvc:// is a volume that is mounted already, which is checked. It is what the init container of a "
+	      "prepackaged server runs.\n"
+	      "Keys are taken from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, "
+	      "AWS_REGION, AWS_ENDPOINT_URL or S3_ENDPOINT; GOOGLE_OAUTH_ACCESS_TOKEN, STORAGE_EMULATOR_HOST. Without "
+	      "any, questions are anonymous.\n"
+	      "  hythe fetch gs://seldon-models/v1.18.2/sklearn/iris /mnt/models\n"
+	      "  AWS_ENDPOINT_URL=http://127.0.0.1:9000 hythe fetch s3://models/iris ./iris",
+	  FLAGS(fetch_flags),
+	  .options_size = sizeof(struct fetch_options),
+	  .positional = POSITIONAL_FILE,
+	  .least = 2,
+	  .most = 2,
+	  .run = fetch_run_command },
+	{ .name = "image",
+	  .arguments = "add NAME[:TAG] FOLDER | list | remove NAME[:TAG]",
+	  .summary = "let folders stand in for container images",
+	  .description =
+	      "Pods run as processes of this machine, and nothing is pulled. A pod that names an image that is known "
+	      "here "
+	      "runs the code in its folder: the folder is mounted read-only at WORKDIR (or /app), and what its "
+	      "Dockerfile "
+	      "says by ENV, ENTRYPOINT and CMD holds as with an image, under what the pod says. Nothing is built: RUN "
+	      "and "
+	      "such are listed as not done. A virtual environment in the folder (.venv) is used. A folder with "
+	      ".s2i/environment, which names MODEL_NAME, runs that class as Seldon's images for Python do.\n"
+	      "A line without a tag stands for all tags. The registry's host of a reference need not be given.\n"
+	      "  hythe image add my-model:0.1 ./my-model\n"
+	      "  hythe image list",
+	  FLAGS(image_flags),
+	  .options_size = sizeof(struct cluster_options),
+	  .positional = POSITIONAL_FILE,
+	  .least = 1,
+	  .most = 3,
+	  .run = image_run },
 	{ .name = "inspect",
 	  .arguments = "MODEL...",
 	  .summary = "tell what a model file holds",
@@ -580,6 +1097,93 @@ const struct command cli_commands[] = {
 	  .least = 1,
 	  .most = ANY_NUMBER,
 	  .run = inspect_run },
+	{ .name = "run",
+	  .arguments = "-- COMMAND...",
+	  .summary = "run a command as a pod, and show its output",
+	  .description =
+	      "Starts a pod with this command in the current folder, with the network, the limits and the read-only "
+	      "root of a pod, prints what it writes and ends with its exit code. Ctrl-C ends it. A pod that failed is "
+	      "kept, so that `hythe why` can tell more.\n"
+	      "  hythe run -- python3 train.py --epochs 3\n"
+	      "  hythe run --memory 512Mi --restart Always -d -- python3 serve.py",
+	  FLAGS(run_flags),
+	  .options_size = sizeof(struct run_options),
+	  .positional = POSITIONAL_FILE,
+	  .least = 1,
+	  .most = ANY_NUMBER,
+	  .run = run_run },
+	{ .name = "deploy",
+	  .arguments = "MODEL|CLASS|APP",
+	  .summary = "put a model, a class or an application into production",
+	  .description =
+	      "Writes the objects that one would write by hand (--dry-run shows them), waits until they answer, and "
+	      "prints "
+	      "their address. A model or a class becomes a SeldonDeployment, an application a Deployment and a load "
+	      "balancer. Deployed again under its name, it is replaced without losing a request.\n"
+	      "  hythe deploy model.json --name propensity --replicas 2\n"
+	      "  hythe deploy new.json --name propensity --canary 10%\n"
+	      "  hythe deploy MyModel.py --name images\n"
+	      "  hythe deploy serving:app --name shop --replicas 3",
+	  FLAGS(deploy_flags),
+	  .options_size = sizeof(struct deploy_options),
+	  .positional = POSITIONAL_FILE,
+	  .least = 1,
+	  .most = 1,
+	  .run = deploy_run },
+	{ .name = "promote",
+	  .arguments = "NAME",
+	  .summary = "give a canary all the traffic",
+	  .description = "The canary of `hythe deploy --canary` takes the place of what it stood beside.\n"
+			 "  hythe promote propensity",
+	  FLAGS(rollback_flags),
+	  .options_size = sizeof(struct rollback_options),
+	  .least = 1,
+	  .most = 1,
+	  .run = promote_run },
+	{ .name = "rollback",
+	  .arguments = "NAME",
+	  .summary = "take a canary away, or go back to what was deployed before",
+	  .description =
+	      "Takes the canary away where there is one. Else what was deployed before under this name comes "
+	      "back; once more, and it is as it is now.\n"
+	      "  hythe rollback propensity",
+	  FLAGS(rollback_flags),
+	  .options_size = sizeof(struct rollback_options),
+	  .least = 1,
+	  .most = 1,
+	  .run = rollback_run },
+	{ .name = "status",
+	  .arguments = "",
+	  .summary = "tell what runs, what is wrong, and since when",
+	  .description = "Lists Deployments, StatefulSets, DaemonSets, Jobs, CronJobs and single pods, those that fail "
+			 "first, each with what is wrong with it. Ends with 1 when something fails.\n"
+			 "  hythe status\n"
+			 "  hythe status -n shop --json",
+	  FLAGS(status_flags),
+	  .options_size = sizeof(struct cluster_options),
+	  .run = status_run },
+	{ .name = "why",
+	  .arguments = "KIND/NAME",
+	  .summary = "tell why something is as it is",
+	  .description = "Follows the chain from an object down to its processes: conditions, events, exit codes, the "
+			 "last lines of logs, and one likely cause. A name without a kind is a pod's.\n"
+			 "  hythe why deployment/web\n"
+			 "  hythe why svc/web -n shop",
+	  FLAGS(why_flags),
+	  .options_size = sizeof(struct cluster_options),
+	  .least = 1,
+	  .most = 2,
+	  .run = why_run },
+	{ .name = "top",
+	  .arguments = "[pods|nodes]",
+	  .summary = "show what pods and nodes use, the most first",
+	  .description = "Prints the use of CPU and memory of the last seconds, and how much of their limits that is.\n"
+			 "  hythe top\n"
+			 "  hythe top nodes",
+	  FLAGS(top_flags),
+	  .options_size = sizeof(struct cluster_options),
+	  .most = 1,
+	  .run = top_run },
 	{ .name = "env",
 	  .arguments = "",
 	  .summary = "print what clients need in their environment",

@@ -2,6 +2,7 @@
 #include "cli/targets.h"
 
 #include <ctype.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FEATURES_FILE_MAX = MIB(64), FEATURES_MAX = MODEL_FEATURES_MAX };
@@ -39,13 +40,21 @@ static bool is_pickle(const char *path)
 	return false;
 }
 
+/* What is left of a folder once the model in it was looked for: code. */
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* "app.py", "module:attribute", "package.module:Class", "model.joblib". */
 static bool is_python(const char *path)
 {
 	struct span text = span_of(path);
 	size_t colon = span_index(text, ':');
 
-	if (span_ends(text, SPAN(".py")) || is_pickle(path))
+	if (span_ends(text, SPAN(".py")) || is_pickle(path) || is_folder(path))
 		return true;
 	if (colon == 0 || colon + 1 >= text.len || span_starts(text, SPAN("builtin:")) || access(path, F_OK) == 0)
 		return false;

@@ -13,11 +13,21 @@
 #include "cli/folder.h"
 #include "cli/options.h"
 #include "cli/serving.h"
+#include "cli/up.h"
+#include "cli/up_gateway.h"
+#include "cli/up_node.h"
+#include "cli/upgrade.h"
+#include "controllers/controller.h"
 #include "kube/auth/pki.h"
 #include "kube/kube.h"
 
-enum { API_BODY_BYTES = 3 << 20, API_COMPRESSION_LEAST = 128 << 10 };
+enum {
+	API_BODY_BYTES = 3 << 20,
+	API_COMPRESSION_LEAST = 128 << 10,
+	API_DRAIN_MS = 5000 /* exec, logs and port-forward that are open then are cut: nobody is answered meanwhile */
+};
 #define RENEW_EVERY_NS (3600 * NS_PER_S)
+#define TAKE_MOST_NS   (10 * NS_PER_S)
 
 /* What the command holds while it runs. */
 struct up {
@@ -29,6 +39,15 @@ struct up {
 	struct server *server;
 	struct store *store;
 	struct kube *kube;
+	struct cluster *cluster;
+	struct manager *manager;
+	struct up_node *node;       /* NULL: --node off */
+	struct up_gateway *gateway; /* NULL: --gateway off */
+	struct upgrade *taken;      /* the one that ran here; NULL: none did */
+	pid_t taken_from;           /* 0: nobody */
+	struct upgrade_offer *offer;
+	struct upgrade_addresses addresses; /* of the API */
+	bool is_ended;                      /* cluster_end() */
 	int64_t started_ns;
 	size_t objects; /* in the store, as it was opened */
 };
@@ -93,24 +112,13 @@ static const char *const *names_of(struct up *u, struct error *err)
 	return names;
 }
 
-/* The server names its own flag where an address is taken; here that is another. */
-static bool name_the_flag(struct error *err)
-{
-	struct span flag = SPAN("--listen");
-	size_t len = strlen(err->message);
-
-	if (err->code == ERROR_ALREADY_EXISTS && span_ends(span_of(err->message), flag))
-		(void)snprintf(err->message + len, sizeof(err->message) - len, "-api");
-	return false;
-}
-
 static bool server_open(struct up *u, struct error *err)
 {
 	const struct up_options *o = u->options;
 	static const struct route *const routes[] = { kube_routes, NULL };
 	struct server_config config = {
-		.addresses = o->listen_api.items,
-		.address_count = o->listen_api.count,
+		.addresses = u->addresses.items,
+		.address_count = u->addresses.count,
 		.tls_certificate = pki_server_certificate_file(u->pki),
 		.tls_key = pki_server_key_file(u->pki),
 		.tls_client_ca = pki_ca_file(u->pki),
@@ -126,13 +134,16 @@ static bool server_open(struct up *u, struct error *err)
 	};
 
 	config.limits.body_bytes = API_BODY_BYTES;
+	config.limits.connections = o->connections_most;
+	config.limits.drain_timeout_ms = API_DRAIN_MS;
 	u->server = server_new(&config, err);
-	return u->server || name_the_flag(err);
+	return u->server || serving_name_flag(err, "-api");
 }
 
 static bool store_begin(struct up *u, struct error *err)
 {
 	struct store_config config = store_config_default();
+	int64_t until_ns = clock_monotonic_ns() + TAKE_MOST_NS;
 
 	config.folder = u->store_folder;
 	config.loop = server_worker_loop(u->server, 0);
@@ -141,6 +152,14 @@ static bool store_begin(struct up *u, struct error *err)
 	config.history_ns = u->options->history_ms * NS_PER_MS;
 	kube_prepare_store(&config);
 	u->store = store_open(&config, err);
+	/* A process that was killed lets go of us a little before it lets go of the store. */
+	while (!u->store && u->taken && err->code == ERROR_UNAVAILABLE && clock_monotonic_ns() < until_ns) {
+		const struct timespec a_little = { .tv_nsec = 10 * NS_PER_MS };
+
+		(void)nanosleep(&a_little, NULL);
+		*err = (struct error){ 0 };
+		u->store = store_open(&config, err);
+	}
 	u->objects = u->store ? store_count(u->store, SPAN("/")) : 0;
 	return u->store != NULL;
 }
@@ -156,6 +175,7 @@ static bool kube_begin(struct up *u, struct error *err)
 	config.server_address = server_address(u->server, 0);
 	config.metrics = u->metrics;
 	config.is_rbac_off = u->options->authorization == 1;
+	config.ships_definitions = u->options->shipped_kinds == 0;
 	config.token_file = u->options->token_file;
 	config.audit_log = u->options->audit_log;
 	config.watches_most = u->options->watches;
@@ -166,6 +186,72 @@ static bool kube_begin(struct up *u, struct error *err)
 		return false;
 	server_set_context(u->server, u->kube);
 	return true;
+}
+
+/* Absolute: it stands in objects. */
+static const char *volumes_folder(struct up *u, struct error *err)
+{
+	AUTO_FREE char *folder = realpath(u->folder, NULL);
+
+	if (folder)
+		return data_path(folder, "volumes", u->call->arena, err);
+	(void)error_errno(err, errno, "cannot find the folder '%s'", u->folder);
+	return NULL;
+}
+
+/* On the loop that the API server runs on: what they see is what it has. */
+static bool controllers_begin(struct up *u, struct error *err)
+{
+	struct manager_config config = { .loop = server_worker_loop(u->server, 0) };
+
+	config.names = up_controllers(u->call, err);
+	config.volumes = volumes_folder(u, err);
+	if (!config.names || !config.volumes)
+		return false;
+	u->cluster = config.cluster = cluster_local_new(u->kube);
+	u->manager = manager_new(&config, err);
+	return u->manager || error_wrap(err, "--controllers");
+}
+
+/* On that loop too. After the controllers: what they make of what is there is what runs. */
+static bool node_begin(struct up *u, struct error *err)
+{
+	struct up_node_config config = { .options = u->options,
+					 .cluster = u->cluster,
+					 .kube = u->kube,
+					 .loop = server_worker_loop(u->server, 0),
+					 .metrics = u->metrics,
+					 .folder = u->folder,
+					 .gateway = u->gateway ? up_gateway_gateway(u->gateway) : NULL };
+
+	if (u->options->node == 1)
+		return true;
+	u->node = up_node_new(&config, err);
+	return u->node != NULL;
+}
+
+/* Its sockets, before anything is written: an address that is taken ends the start. */
+static bool gateway_open(struct up *u, struct error *err)
+{
+	struct up_gateway_config config = { .options = u->options,
+					    .loop = server_worker_loop(u->server, 0),
+					    .metrics = u->metrics,
+					    .folder = u->folder,
+					    .api_address = server_address(u->server, 0),
+					    .upgrade = u->taken };
+
+	if (u->options->gateway == 1)
+		return true;
+	u->gateway = up_gateway_new(&config, err);
+	return u->gateway != NULL;
+}
+
+/* Before the node: pods that run already are found. */
+static bool gateway_begin(struct up *u, struct error *err)
+{
+	struct up_gateway_cluster c = { .cluster = u->cluster, .kube = u->kube, .manager = u->manager };
+
+	return !u->gateway || up_gateway_start(u->gateway, &c, err);
 }
 
 static const char *url_of(struct up *u, size_t index, struct error *err)
@@ -201,6 +287,45 @@ static bool options_check(const struct up_options *o, struct error *err)
 	return true;
 }
 
+/* All that can be known to fail has not: the one that runs here ends all but its gateway. */
+static bool take_over(struct up *u)
+{
+	if (u->taken)
+		upgrade_ask(u->taken);
+	return true;
+}
+
+static bool join(struct up *u, struct error *err)
+{
+	u->taken = upgrade_join(u->folder, err);
+	u->taken_from = u->taken ? upgrade_pid(u->taken) : 0;
+	upgrade_addresses_init(&u->addresses, u->taken, "api", &u->options->listen_api);
+	return u->taken || !err->code;
+}
+
+static void sockets_of(void *context, struct upgrade_sockets *to)
+{
+	struct up *u = context;
+
+	upgrade_add_server(to, &u->addresses, u->server);
+	up_gateway_sockets(u->gateway, to);
+}
+
+/* It serves: the one before may end, and the next may come. */
+static void settle(struct up *u)
+{
+	struct error err = { 0 };
+
+	u->offer = upgrade_listen(u->folder, sockets_of, u, &err);
+	if (!u->offer)
+		log_warn("up", "no other process can take over from this one", LOG_TEXT("error", err.message));
+	if (!u->taken)
+		return;
+	up_gateway_wait_ready(u->gateway);
+	upgrade_serves(u->taken);
+	upgrade_free(TAKE(u->taken));
+}
+
 static bool up_start(struct up *u, struct error *err)
 {
 	struct arena *arena = u->call->arena;
@@ -210,10 +335,15 @@ static bool up_start(struct up *u, struct error *err)
 		return false;
 	names = names_of(u, err);
 	u->pki = names ? pki_open(data_path(u->folder, "pki", arena, err), names, err) : NULL;
-	if (!u->pki || !server_open(u, err) || !store_begin(u, err) || !kube_begin(u, err))
+	if (!u->pki || !join(u, err) || !server_open(u, err) || !gateway_open(u, err) || !take_over(u) ||
+	    !store_begin(u, err) || !kube_begin(u, err) || !controllers_begin(u, err) || !gateway_begin(u, err) ||
+	    !node_begin(u, err))
 		return false;
 	u->url = url_of(u, 0, err);
-	return u->url && pki_write_kubeconfig(u->pki, u->kubeconfig, u->url, err) && server_start(u->server, err);
+	if (!u->url || !pki_write_kubeconfig(u->pki, u->kubeconfig, u->url, err) || !server_start(u->server, err))
+		return false;
+	settle(u);
+	return true;
 }
 
 /* ---- what it prints ---- */
@@ -253,10 +383,22 @@ static void announce_json(const struct up *u, struct buffer *out)
 	for (size_t i = 0; i < u->options->listen_api.count; i++)
 		json_string(&w, span_of(url_of((struct up *)u, i, &err)));
 	json_close_array(&w);
+	if (u->gateway && up_gateway_address(u->gateway)) {
+		json_key(&w, SPAN("gateway"));
+		json_string(&w, span_of(up_gateway_address(u->gateway)));
+	}
 	json_key(&w, SPAN("dataDir"));
 	json_string(&w, span_of(u->folder));
 	json_key(&w, SPAN("kubeconfig"));
 	json_string(&w, span_of(u->kubeconfig));
+	if (u->node) {
+		json_key(&w, SPAN("node"));
+		json_string(&w, span_of(up_node_name(u->node)));
+	}
+	if (u->taken_from) {
+		json_key(&w, SPAN("tookOverFrom"));
+		json_int64(&w, u->taken_from);
+	}
 	json_key(&w, SPAN("objects"));
 	json_int64(&w, (int64_t)u->objects);
 	json_key(&w, SPAN("startMilliseconds"));
@@ -280,8 +422,17 @@ static void announce_text(const struct up *u, struct buffer *out)
 		     (long long)((clock_monotonic_ns() - u->started_ns) / NS_PER_MS));
 	for (size_t i = 0; i < u->options->listen_api.count; i++)
 		buffer_print(out, "  api         %s (Kubernetes API)\n", url_of((struct up *)u, i, &err));
+	if (u->gateway && up_gateway_address(u->gateway))
+		buffer_print(out, "  gateway     http://%s (Ingress, routes, predictions)\n",
+			     up_gateway_address(u->gateway));
 	buffer_print(out, "  data        %s (%zu objects)\n  kubeconfig  %s\n  metrics     %s/metrics\n", u->folder,
 		     u->objects, u->kubeconfig, u->url);
+	if (u->node)
+		buffer_print(
+		    out, "  node        %s (runs pods as processes; Ctrl-C ends them, SIGTERM leaves them running)\n",
+		    up_node_name(u->node));
+	if (u->taken_from)
+		buffer_print(out, "  upgrade     took over from process %d\n", (int)u->taken_from);
 	for (size_t i = 0; i < count; i++)
 		buffer_print(out, "  warning     %s\n", warnings[i]);
 	buffer_print(out, "Try:\n  KUBECONFIG=%s kubectl get namespaces\n", u->kubeconfig);
@@ -320,16 +471,72 @@ static void certificates_renew(void *context)
 		log_error("up", "the old kubeconfig goes on", LOG_TEXT("error", err.message));
 }
 
-static void up_free(struct up *u)
+/* A second signal ends the program, and leaves the pods. */
+static void pods_end(struct up *u)
 {
-	/* The server's threads have ended: what is left of the store runs its callbacks here, while the rest is still there. */
+	sigset_t set = serving_signals();
+
+	log_info("up", "pods are being ended: a second signal leaves them running");
+	sigdelset(&set, SIGHUP);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	up_node_end_pods(u->node);
+}
+
+/* The server's threads have ended: what is left of the store runs its callbacks here, while the rest is still there. */
+static void cluster_end(struct up *u)
+{
+	if (u->is_ended)
+		return;
+	u->is_ended = true;
+	up_node_stop(u->node);
+	up_gateway_stop(u->gateway);
+	manager_stop(u->manager);
+	cluster_free(u->cluster);
 	kube_stop(u->kube);
 	if (u->store)
 		store_close(u->store);
+	up_node_free(u->node);
+}
+
+static void up_free(struct up *u)
+{
+	cluster_end(u);
+	up_gateway_free(u->gateway);
+	manager_free(u->manager);
 	kube_free(u->kube);
 	server_free(u->server);
 	pki_free(u->pki);
+	upgrade_close(u->offer);
+	upgrade_free(u->taken);
+	upgrade_addresses_done(&u->addresses);
 	metrics_free(u->metrics);
+}
+
+/* Another process takes over: see upgrade.h. Clients wait in the sockets, which both have, and the gateway goes on until the other one serves. */
+static bool hand_over(struct up *u, struct error *err)
+{
+	bool is_served;
+
+	server_leave_sockets(u->server);
+	kube_drain(u->kube);
+	serving_drain(u->server);
+	cluster_end(u);
+	is_served = upgrade_give(u->offer);
+	up_gateway_leave(u->gateway);
+	up_gateway_wait(u->gateway);
+	if (!is_served)
+		upgrade_start_again(u->offer, err);
+	return is_served;
+}
+
+static void end(struct up *u)
+{
+	up_gateway_drain(u->gateway);
+	kube_drain(u->kube);
+	serving_drain(u->server);
+	up_gateway_wait(u->gateway);
 }
 
 int up_run(const struct cli_call *call)
@@ -340,19 +547,26 @@ int up_run(const struct cli_call *call)
 	int code = EXIT_OK;
 
 	log_setup((enum log_level)u.options->log_level, (enum log_format)u.options->log_format);
+	if (u.options->kubeconfig)
+		return up_remote(call);
 	mallopt(M_ARENA_MAX, 1);
 	signal(SIGPIPE, SIG_IGN);
+	serving_raise_files();
 	pthread_sigmask(SIG_BLOCK, &set, NULL); /* before threads, which inherit it */
 	u.metrics = metrics_new();
 	if (up_start(&u, &err)) {
 		announce(&u);
-		serving_wait(certificates_renew, certificates_renew, RENEW_EVERY_NS, &u);
-		kube_drain(u.kube);
-		serving_drain(u.server);
+		if (serving_wait(certificates_renew, certificates_renew, RENEW_EVERY_NS, &u) == SIGINT && u.node)
+			pods_end(&u);
+		if (!upgrade_is_asked(u.offer))
+			end(&u);
+		else if (!hand_over(&u, &err))
+			code = EXIT_FAILED;
 	} else {
-		cli_complain(call->command, &err);
 		code = EXIT_FAILED;
 	}
+	if (code != EXIT_OK)
+		cli_complain(call->command, &err);
 	up_free(&u);
 	return code;
 }

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status - what runs, what is wrong with it, since when. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cause.h"
+#include "cli/options.h"
+#include "cli/view.h"
+#include "wire/json.h"
+
+enum state { STATE_FAILS, STATE_STARTS, STATE_RUNS, STATE_DONE, STATE_PAUSED };
+
+static const char *const state_names[] = { "fails", "starts", "runs", "done", "paused" };
+
+struct row {
+	struct span name_space, name, ready, since, wrong;
+	enum state state;
+};
+
+struct report {
+	struct view view;
+	struct row *rows;
+	size_t count, capacity;
+	size_t states[STATE_PAUSED + 1];
+};
+
+/* The worst pod of a workload speaks for it: one with a cause that is known, before one that only begins. */
+struct worst {
+	struct report *report;
+	struct cause_found cause;
+	const struct value *pod;
+	bool is_known;
+};
+
+static void worst_take(void *context, const struct value *pod)
+{
+	struct worst *w = context;
+	struct cause_found c;
+
+	if (!cause_find(pod, NULL, (struct span){ 0 }, w->report->view.arena, &c) ||
+	    (w->pod && (w->is_known || !c.likely.len)))
+		return;
+	w->cause = c;
+	w->pod = pod;
+	w->is_known = c.likely.len > 0;
+}
+
+static const struct value *condition(const struct value *object, const char *type)
+{
+	const struct value *list = value_find(object, "status.conditions");
+
+	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+		if (span_equal(value_find_string(value_item(list, i), "type"), span_of(type)))
+			return value_item(list, i);
+	return NULL;
+}
+
+static bool is_condition(const struct value *object, const char *type, const char *status)
+{
+	return span_equal(value_find_string(condition(object, type), "status"), span_of(status));
+}
+
+#define SAY(r, ...) arena_print((r)->view.arena, &(r)->view.err, __VA_ARGS__)
+
+static struct row *row_add(struct report *r, const struct view_kind *kind, const struct value *object)
+{
+	if (r->count == r->capacity) {
+		r->capacity = r->capacity ? r->capacity * 2 : 64;
+		r->rows = base_realloc(r->rows, r->capacity * sizeof(*r->rows));
+	}
+	r->rows[r->count] = (struct row){ .name_space = name_space_of(object),
+					  .name = SAY(r, "%s/" SPAN_FMT, kind->name, SPAN_WHOLE(name_of(object))),
+					  .state = STATE_RUNS,
+					  .since = value_find_string(object, "metadata.creationTimestamp") };
+	return &r->rows[r->count++];
+}
+
+static void worst_tell(struct report *r, struct row *row, const struct value *object)
+{
+	struct worst w = { .report = r };
+
+	view_pods(&r->view, object, worst_take, &w);
+	if (!w.pod)
+		return;
+	row->wrong = w.cause.what;
+	if (w.is_known)
+		row->state = STATE_FAILS;
+	if (w.cause.since.len)
+		row->since = w.cause.since;
+}
+
+/* Deployments, StatefulSets, DaemonSets: so many are wanted, so many are there. */
+static void keeper_tell(struct report *r, struct row *row, const struct value *object, int64_t wanted, int64_t there,
+			int64_t updated)
+{
+	const struct value *failure = condition(object, "ReplicaFailure"), *progress = condition(object, "Progressing");
+	struct span ready_since = value_find_string(condition(object, "Available"), "lastTransitionTime");
+	bool is_seen =
+	    value_find_int(object, "status.observedGeneration", 0) >= value_find_int(object, "metadata.generation", 0);
+
+	row->ready = SAY(r, "%lld/%lld", (long long)there, (long long)wanted);
+	if (is_seen && there >= wanted && updated >= wanted) {
+		if (ready_since.len)
+			row->since = ready_since;
+		return;
+	}
+	row->state = STATE_STARTS;
+	worst_tell(r, row, object);
+	if (is_condition(object, "ReplicaFailure", "True")) {
+		row->state = STATE_FAILS;
+		row->wrong = value_find_string(failure, "message");
+	} else if (is_condition(object, "Progressing", "False") && !row->wrong.len) {
+		row->state = STATE_FAILS;
+		row->wrong = value_find_string(progress, "message");
+	}
+}
+
+static void job_tell(struct report *r, struct row *row, const struct value *job)
+{
+	row->ready = SAY(r, "%lld/%lld", (long long)value_find_int(job, "status.succeeded", 0),
+			 (long long)value_find_int(job, "spec.completions", 1));
+	if (is_condition(job, "Complete", "True")) {
+		row->state = STATE_DONE;
+		row->since = value_find_string(job, "status.completionTime");
+	} else if (is_condition(job, "Failed", "True")) {
+		row->state = STATE_FAILS;
+		row->wrong = value_find_string(condition(job, "Failed"), "message");
+		row->since = value_find_string(condition(job, "Failed"), "lastTransitionTime");
+		worst_tell(r, row, job);
+	} else if (is_condition(job, "Suspended", "True")) {
+		row->state = STATE_PAUSED;
+	} else {
+		worst_tell(r, row, job);
+	}
+}
+
+static void pod_tell(struct report *r, struct row *row, const struct value *pod)
+{
+	const struct value *list = value_find(pod, "status.containerStatuses"),
+			   *wanted = value_find(pod, "spec.containers");
+	unsigned ready = 0;
+
+	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
+		const struct value *is = value_get(value_item(list, i), SPAN("ready"));
+
+		ready += value_is(is, VALUE_BOOL) && is->boolean;
+	}
+	row->ready = SAY(r, "%u/%u", ready, value_is(wanted, VALUE_ARRAY) ? wanted->array.count : 0);
+	if (span_equal(value_find_string(pod, "status.phase"), SPAN("Succeeded"))) {
+		row->state = STATE_DONE;
+		return;
+	}
+	worst_tell(r, row, pod);
+	if (row->wrong.len && row->state != STATE_FAILS)
+		row->state =
+		    span_equal(value_find_string(pod, "status.phase"), SPAN("Failed")) ? STATE_FAILS : STATE_STARTS;
+}
+
+static bool flag_is(const struct value *object, const char *path)
+{
+	const struct value *v = value_find(object, path);
+
+	return value_is(v, VALUE_BOOL) && v->boolean;
+}
+
+/* What somebody else keeps is told with its keeper. */
+static void object_tell(struct report *r, const struct view_kind *kind, const struct value *object)
+{
+	struct row *row;
+
+	if (has_owner(object) || strcmp(kind->name, "replicaset") == 0)
+		return;
+	row = row_add(r, kind, object);
+	if (strcmp(kind->name, "deployment") == 0) {
+		keeper_tell(r, row, object, value_find_int(object, "spec.replicas", 1),
+			    value_find_int(object, "status.availableReplicas", 0),
+			    value_find_int(object, "status.updatedReplicas", 0));
+		if (flag_is(object, "spec.paused") && row->state == STATE_STARTS)
+			row->state = STATE_PAUSED;
+	} else if (strcmp(kind->name, "statefulset") == 0) {
+		keeper_tell(r, row, object, value_find_int(object, "spec.replicas", 1),
+			    value_find_int(object, "status.availableReplicas", 0), INT64_MAX);
+	} else if (strcmp(kind->name, "daemonset") == 0) {
+		keeper_tell(r, row, object, value_find_int(object, "status.desiredNumberScheduled", 0),
+			    value_find_int(object, "status.numberAvailable", 0),
+			    value_find_int(object, "status.updatedNumberScheduled", 0));
+	} else if (strcmp(kind->name, "job") == 0) {
+		job_tell(r, row, object);
+	} else if (strcmp(kind->name, "cronjob") == 0) {
+		row->state = flag_is(object, "spec.suspend") ? STATE_PAUSED : STATE_RUNS;
+		row->ready = value_find_string(object, "spec.schedule");
+	} else {
+		pod_tell(r, row, object);
+	}
+}
+
+static int row_order(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+
+	return x->state != y->state ? (int)x->state - (int)y->state : x < y ? -1 : 1;
+}
+
+static void survey(struct report *r)
+{
+	for (const struct view_kind *k = view_kinds; k->name; k++) {
+		const struct value *list = k->is_workload ? view_list(&r->view, k) : NULL;
+
+		for (uint32_t i = 0; list && i < list->array.count; i++)
+			object_tell(r, k, value_item(list, i));
+	}
+	for (size_t i = 0; i < r->count; i++)
+		r->states[r->rows[i].state]++;
+	if (r->count)
+		qsort(r->rows, r->count, sizeof(*r->rows), row_order);
+}
+
+/* ---- nodes ---- */
+
+static struct span node_wrong(struct report *r, const struct value *node)
+{
+	static const char *const pressures[] = { "MemoryPressure", "DiskPressure", "PIDPressure" };
+
+	if (!is_condition(node, "Ready", "True"))
+		return SAY(r, "not ready: " SPAN_FMT,
+			   SPAN_WHOLE(value_find_string(condition(node, "Ready"), "message")));
+	for (size_t i = 0; i < ARRAY_LEN(pressures); i++)
+		if (is_condition(node, pressures[i], "True"))
+			return SAY(r, "%s: " SPAN_FMT, pressures[i],
+				   SPAN_WHOLE(value_find_string(condition(node, pressures[i]), "message")));
+	return flag_is(node, "spec.unschedulable") ? SPAN("takes no new pods (cordoned)") : SPAN("");
+}
+
+/* ---- printing ---- */
+
+static void text_print(struct report *r, struct buffer *out)
+{
+	const struct value *nodes = view_list(&r->view, view_kind_named("node"));
+	size_t widths[3] = { 9, 4, 5 };
+
+	buffer_print(out, SPAN_FMT ": ", SPAN_WHOLE(api_server(r->view.api)));
+	if (!r->count)
+		buffer_append(out, SPAN("nothing runs\n"));
+	for (size_t i = 0, said = 0; i < ARRAY_LEN(r->states); i++)
+		if (r->states[i])
+			buffer_print(out, "%s%zu %s", said++ ? ", " : "", r->states[i], state_names[i]);
+	if (r->count)
+		buffer_byte(out, '\n');
+	for (uint32_t i = 0; i < nodes->array.count; i++) {
+		const struct value *node = value_item(nodes, i);
+		struct span wrong = node_wrong(r, node);
+
+		buffer_print(out, "node " SPAN_FMT " %s" SPAN_FMT "\n", SPAN_WHOLE(name_of(node)),
+			     wrong.len ? "" : "is ready", SPAN_WHOLE(wrong));
+	}
+	for (size_t i = 0; i < r->count; i++) {
+		widths[0] = MAX(widths[0], r->rows[i].name_space.len);
+		widths[1] = MAX(widths[1], r->rows[i].name.len);
+		widths[2] = MAX(widths[2], r->rows[i].ready.len);
+	}
+	if (r->count)
+		buffer_print(out, "\n%-*s  %-*s  %-*s  %-6s  %-6s  %s\n", (int)widths[0], "NAMESPACE", (int)widths[1],
+			     "NAME", (int)widths[2], "READY", "STATE", "SINCE", "WHAT IS WRONG");
+	for (size_t i = 0; i < r->count; i++) {
+		const struct row *row = &r->rows[i];
+		struct span age = view_age(&r->view, row->since);
+
+		buffer_print(out, "%-*.*s  %-*.*s  %-*.*s  %-6s  %-6.*s  " SPAN_FMT, (int)widths[0],
+			     SPAN_WHOLE(row->name_space), (int)widths[1], SPAN_WHOLE(row->name), (int)widths[2],
+			     SPAN_WHOLE(row->ready), state_names[row->state], SPAN_WHOLE(age), SPAN_WHOLE(row->wrong));
+		while (out->len && out->ptr[out->len - 1] == ' ')
+			out->len--;
+		buffer_byte(out, '\n');
+	}
+	if (r->states[STATE_FAILS])
+		buffer_print(out, "\nAsk why:\n  hythe why " SPAN_FMT " -n " SPAN_FMT "\n", SPAN_WHOLE(r->rows[0].name),
+			     SPAN_WHOLE(r->rows[0].name_space));
+}
+
+static void json_member(struct json_writer *w, const char *name, struct span value)
+{
+	json_key(w, span_of(name));
+	json_string(w, value);
+}
+
+static void json_print(struct report *r, struct buffer *out)
+{
+	const struct value *nodes = view_list(&r->view, view_kind_named("node"));
+	struct json_writer w = json_writer(out);
+
+	json_open_object(&w);
+	json_member(&w, "api", api_server(r->view.api));
+	json_key(&w, SPAN("nodes"));
+	json_open_array(&w);
+	for (uint32_t i = 0; i < nodes->array.count; i++) {
+		json_open_object(&w);
+		json_member(&w, "name", name_of(value_item(nodes, i)));
+		json_member(&w, "wrong", node_wrong(r, value_item(nodes, i)));
+		json_close_object(&w);
+	}
+	json_close_array(&w);
+	json_key(&w, SPAN("workloads"));
+	json_open_array(&w);
+	for (size_t i = 0; i < r->count; i++) {
+		const struct row *row = &r->rows[i];
+
+		json_open_object(&w);
+		json_member(&w, "namespace", row->name_space);
+		json_member(&w, "name", row->name);
+		json_member(&w, "ready", row->ready);
+		json_member(&w, "state", span_of(state_names[row->state]));
+		json_member(&w, "since", row->since);
+		json_member(&w, "wrong", row->wrong);
+		json_close_object(&w);
+	}
+	json_close_array(&w);
+	json_close_object(&w);
+	buffer_byte(out, '\n');
+}
+
+int status_run(const struct cli_call *call)
+{
+	const struct cluster_options *o = call->options;
+	struct report r = { .view = { .arena = call->arena, .name_space = o->name_space } };
+	struct error err = { 0 };
+	struct buffer out;
+	int code = EXIT_FAILED;
+
+	r.view.api = api_open(&o->where, call->arena, &err);
+	if (r.view.api) {
+		survey(&r);
+		buffer_init(&out, MIB(64));
+		if (o->as_json)
+			json_print(&r, &out);
+		else
+			text_print(&r, &out);
+		err = r.view.err;
+		if (!err.code) {
+			(void)fwrite(out.ptr, 1, out.len, stdout);
+			code = r.states[STATE_FAILS] ? EXIT_FAILED : EXIT_OK;
+		}
+		buffer_done(&out);
+	}
+	if (err.code)
+		cli_complain(call->command, &err);
+	free(r.rows);
+	api_close(r.view.api);
+	return code;
+}
