@@ -85,7 +85,7 @@ class Hythe(Server):
         self.certificate = [str(self.data / "pki" / f"admin.{part}") for part in ("crt", "key")]
         started = time.monotonic()
         with open(self.data.parent / "up.log", "ab") as log:
-            self.process = subprocess.Popen([*PIN, common.HYTHE, "up", "--data-dir", str(self.data), "--listen-api", f"127.0.0.1:{port}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen([*PIN, common.HYTHE, "up", "--data-dir", str(self.data), "--listen-api", f"127.0.0.1:{port}", "--node=off", "--gateway=off"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.ready_after = until_ready(port, started, self.process)
         self.pids = [self.process.pid]
 
