@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "cli/folder.h"
-#include "kube/kubeconfig.h"
+#include "kube/cluster_remote.h"
 #include "loop/loop.h"
 #include "net/https.h"
 
@@ -90,32 +90,18 @@ struct asking {
 	void *context;
 };
 
-static enum error_code code_of(int status)
-{
-	for (int code = 1; code < ERROR_COUNT; code++)
-		if (error_http((enum error_code)code) == status)
-			return (enum error_code)code;
-	return ERROR_INTERNAL;
-}
-
 static bool answer_read(struct asking *q, const struct https_answer *answer)
 {
-	struct error ignored = { 0 };
-	struct value object;
 	struct span text;
 
-	if (answer->status < 300) {
-		if (!q->ret)
-			return true;
-		text = arena_copy(q->arena, answer->body, q->err);
-		return text.ptr && value_parse(text, NULL, q->arena, q->ret, q->err);
+	if (answer->status >= 300) {
+		remote_status(answer->status, answer->body, q->err);
+		return false;
 	}
-	text = arena_copy(q->arena, answer->body, &ignored);
-	if (text.ptr && value_parse(text, NULL, q->arena, &object, &ignored) &&
-	    value_find_string(&object, "message").len)
-		return error_set(q->err, code_of(answer->status), SPAN_FMT,
-				 SPAN_ARG(value_find_string(&object, "message")));
-	return error_set(q->err, code_of(answer->status), "the server answered with the status %d", answer->status);
+	if (!q->ret)
+		return true;
+	text = arena_copy(q->arena, answer->body, q->err);
+	return text.ptr && value_parse(text, NULL, q->arena, q->ret, q->err);
 }
 
 static bool nobody(struct asking *q, const struct error *why)

@@ -365,13 +365,17 @@ static bool target_look(struct deployment *x, struct error *err)
 static bool app_deploy(struct deployment *x, struct error *err)
 {
 	struct value workload, service, last;
+	unsigned tries = 0;
 
 	if (x->canary_percent)
 		return error_set(err, ERROR_UNIMPLEMENTED,
 				 "--canary is for models and classes: an application is rolled out step by step "
 				 "(and back: hythe rollback %s)",
 				 x->d.name);
-	if (!workload_apply(x, &workload, err) || !service_apply(x, &service, err))
+	while (!workload_apply(x, &workload, err))
+		if (!deploy_again(&tries, err))
+			return false;
+	if (!service_apply(x, &service, err))
 		return false;
 	if (x->options->dry_run) {
 		if (!put_yaml(x, &workload, err))
@@ -392,9 +396,11 @@ static bool app_deploy(struct deployment *x, struct error *err)
 static bool seldon_deploy(struct deployment *x, struct error *err)
 {
 	struct value written, last;
+	unsigned tries = 0;
 
-	if (!seldon_apply(x, &written, err))
-		return false;
+	while (!seldon_apply(x, &written, err))
+		if (!deploy_again(&tries, err))
+			return false;
 	if (x->options->dry_run)
 		return put_yaml(x, &written, err);
 	if (!x->d.timeout_ns)

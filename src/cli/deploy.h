@@ -16,6 +16,8 @@
 #define DEPLOY_MANAGER  "hythe-deploy"
 #define DEPLOY_PREVIOUS "hythe.dev/previous-predictor" /* JSON */
 
+enum { DEPLOY_TRIES_MOST = 16 };
+
 struct deploy {
 	const struct cli_call *call;
 	struct arena *arena;
@@ -51,8 +53,14 @@ struct span deploy_path_workload(const struct deploy *d, bool with_name, struct 
 /* "default" or "canary" of a SeldonDeployment; NULL: it has none. */
 struct value *deploy_predictor(const struct value *seldon, const char *name);
 
-/* POST, or PUT when `exists`; *object is as it is stored then. */
+/* POST, or PUT when `exists`; *object is as it is stored then. ERROR_CONFLICT: somebody wrote after it was read. */
 bool deploy_write(struct deploy *d, struct span collection, bool exists, struct value *object, struct error *err);
+
+/*
+ * Whether what failed with *err is worth another reading, changing and writing: a controller wrote its status, say, in between. Then *err is empty
+ * again. *tries counts, from 0, up to DEPLOY_TRIES_MOST.
+ */
+bool deploy_again(unsigned *tries, struct error *err);
 
 /* Until everything of it is as it was written; a line on a terminal tells how far it is. */
 bool deploy_wait_seldon(struct deploy *d, const struct value *written, struct value *ret, struct error *err);

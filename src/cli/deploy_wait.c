@@ -10,6 +10,7 @@
 #include "base/clock.h"
 
 #define LOOK_EVERY_NS (100 * NS_PER_MS)
+#define SILENT_S      3
 
 struct span deploy_path_seldon(const struct deploy *d, bool with_name, struct error *err)
 {
@@ -45,16 +46,27 @@ bool deploy_write(struct deploy *d, struct span collection, bool exists, struct 
 	       api_call(d->view.api, exists ? "PUT" : "POST", path.ptr, NULL, text, d->arena, object, err);
 }
 
+bool deploy_again(unsigned *tries, struct error *err)
+{
+	if (err->code != ERROR_CONFLICT || ++*tries >= DEPLOY_TRIES_MOST)
+		return false;
+	*err = (struct error){ 0 };
+	return true;
+}
+
 /* ---- how far it is ---- */
 
-/* One line on a terminal, written over. */
-static void show(const struct deploy *d, struct span words, int64_t since_ns)
+/* One line on a terminal, written over; into a file, a line for what is new after the first seconds. Returns what the last line said. */
+static struct span show(const struct deploy *d, struct span words, struct span shown, int64_t since_ns)
 {
 	int64_t seconds = (clock_monotonic_ns() - since_ns) / NS_PER_S;
+	bool is_terminal = isatty(STDERR_FILENO);
 
-	if (!d->is_quiet && isatty(STDERR_FILENO))
-		fprintf(stderr, "\r\033[K%s: " SPAN_FMT " (%lld:%02lld)", d->name, SPAN_ARG(words),
-			(long long)(seconds / 60), (long long)(seconds % 60));
+	if (d->is_quiet || (!is_terminal && (seconds < SILENT_S || span_equal(words, shown))))
+		return shown;
+	fprintf(stderr, is_terminal ? "\r\033[K%s: " SPAN_FMT " (%lld:%02lld)" : "%s: " SPAN_FMT " (%lld:%02lld)\n",
+		d->name, SPAN_ARG(words), (long long)(seconds / 60), (long long)(seconds % 60));
+	return words;
 }
 
 static void show_end(const struct deploy *d)
@@ -63,14 +75,14 @@ static void show_end(const struct deploy *d)
 		fputs("\r\033[K", stderr);
 }
 
-/* Looks at the object until `look` has seen what it waits for, or sets err. */
-static bool wait_for(struct deploy *d, struct span path, const struct value *written,
+/* Looks at the object of this kind until `look` has seen what it waits for, or sets err. */
+static bool wait_for(struct deploy *d, const char *kind, struct span path, const struct value *written,
 		     bool (*look)(struct deploy *d, const struct value *now, struct span *ret_words, struct error *err),
 		     struct value *ret, struct error *err)
 {
 	int64_t began = clock_monotonic_ns(), generation = value_find_int(written, "metadata.generation", 0);
 	struct timespec pause = { .tv_nsec = LOOK_EVERY_NS };
-	struct span words = SPAN("waiting");
+	struct span words = SPAN("waiting"), shown = { 0 };
 	bool is_good = path.ptr != NULL, is_seen = false;
 
 	while (is_good && !is_seen) {
@@ -81,12 +93,13 @@ static bool wait_for(struct deploy *d, struct span path, const struct value *wri
 		}
 		if (!is_good || is_seen)
 			break;
-		show(d, words, began);
+		shown = show(d, words, shown, began);
 		if (clock_monotonic_ns() - began > d->timeout_ns)
 			is_good = error_set(
 			    err, ERROR_TIMEOUT,
-			    "it is not available after %lld s, and goes on without being waited for: " SPAN_FMT,
-			    (long long)(d->timeout_ns / NS_PER_S), SPAN_ARG(words));
+			    "it is not available after %lld s, and goes on without being waited for: " SPAN_FMT
+			    " (`hythe why %s/%s -n %s`)",
+			    (long long)(d->timeout_ns / NS_PER_S), SPAN_ARG(words), kind, d->name, d->name_space);
 		else
 			(void)nanosleep(&pause, NULL);
 	}
@@ -126,12 +139,12 @@ static bool workload_look(struct deploy *d, const struct value *now, struct span
 
 bool deploy_wait_seldon(struct deploy *d, const struct value *written, struct value *ret, struct error *err)
 {
-	return wait_for(d, deploy_path_seldon(d, true, err), written, seldon_look, ret, err);
+	return wait_for(d, "seldondeployment", deploy_path_seldon(d, true, err), written, seldon_look, ret, err);
 }
 
 bool deploy_wait_workload(struct deploy *d, const struct value *written, struct value *ret, struct error *err)
 {
-	return wait_for(d, deploy_path_workload(d, true, err), written, workload_look, ret, err);
+	return wait_for(d, "deployment", deploy_path_workload(d, true, err), written, workload_look, ret, err);
 }
 
 /* ---- where ---- */

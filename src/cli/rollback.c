@@ -121,27 +121,39 @@ static bool is_found(struct deploy *d, struct span path, struct value *ret, stru
 	return path.ptr && api_get(d->view.api, path.ptr, d->arena, ret, err);
 }
 
-static bool change(struct deploy *d, bool promotes, struct error *err)
+/* What is stored, as it was before or with its canary as the whole: *ret is as it was written. */
+static bool change(struct deploy *d, bool promotes, bool *ret_is_seldon, const char **ret_words, struct value *ret,
+		   struct error *err)
 {
-	struct value object, last;
-	const char *words = "it is as it was before";
-	bool is_seldon = is_found(d, deploy_path_seldon(d, true, err), &object, err);
+	bool is_seldon = is_found(d, deploy_path_seldon(d, true, err), ret, err);
 
 	if (!is_seldon) {
 		if (err->code != ERROR_NOT_FOUND)
 			return false;
 		*err = (struct error){ 0 };
-		if (promotes || !is_found(d, deploy_path_workload(d, true, err), &object, err))
+		if (promotes || !is_found(d, deploy_path_workload(d, true, err), ret, err))
 			return error_set(err, ERROR_NOT_FOUND, "nothing is deployed as '%s' in the namespace %s",
 					 d->name, d->name_space);
 	}
-	if (is_seldon ? !(promotes ? canary_promote : seldon_back)(d, &object, &words, err)
-		      : !workload_back(d, &object, err))
+	if (is_seldon ? !(promotes ? canary_promote : seldon_back)(d, ret, ret_words, err)
+		      : !workload_back(d, ret, err))
 		return false;
-	if (!deploy_write(d, is_seldon ? deploy_path_seldon(d, false, err) : deploy_path_workload(d, false, err), true,
-			  &object, err))
-		return false;
-	if (d->timeout_ns && !(is_seldon ? deploy_wait_seldon : deploy_wait_workload)(d, &object, &last, err))
+	*ret_is_seldon = is_seldon;
+	return deploy_write(d, is_seldon ? deploy_path_seldon(d, false, err) : deploy_path_workload(d, false, err),
+			    true, ret, err);
+}
+
+static bool change_wait(struct deploy *d, bool promotes, struct error *err)
+{
+	const char *words = "it is as it was before";
+	struct value written, last;
+	bool is_seldon = false;
+	unsigned tries = 0;
+
+	while (!change(d, promotes, &is_seldon, &words, &written, err))
+		if (!deploy_again(&tries, err))
+			return false;
+	if (d->timeout_ns && !(is_seldon ? deploy_wait_seldon : deploy_wait_workload)(d, &written, &last, err))
 		return false;
 	if (!d->is_quiet)
 		printf("%s/%s: %s\n", is_seldon ? "seldondeployment" : "deployment", d->name, words);
@@ -162,7 +174,7 @@ static int run(const struct cli_call *call, bool promotes)
 	bool is_good;
 
 	d.view.api = api_open(&o->where, call->arena, &err);
-	is_good = d.view.api && change(&d, promotes, &err);
+	is_good = d.view.api && change_wait(&d, promotes, &err);
 	if (!is_good)
 		cli_complain(call->command, &err);
 	api_close(d.view.api);

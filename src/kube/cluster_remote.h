@@ -32,3 +32,6 @@ struct remote_config {
 };
 
 struct cluster *cluster_remote_new(const struct remote_config *config);
+
+/* What an API server's answer with an HTTP status of 300 and more says: its Status, else (a proxy in between) the body's first words, else the number. */
+void remote_status(int status, struct span body, struct error *err);

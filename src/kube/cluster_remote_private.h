@@ -82,8 +82,6 @@ struct record *remote_record(const struct resource *resource, const struct value
 			     struct error *err);
 struct span remote_key(const struct resource *resource, struct span name_space, struct span name, struct arena *arena,
 		       struct error *err); /* "/apps/deployments/default/web"; without a name its beginning */
-/* What a Status says, or an HTTP status alone. */
-void remote_status(int status, struct span body, struct error *err);
 int64_t remote_revision(const struct value *object); /* metadata.resourceVersion; 0: none */
 
 /* ---- cluster_remote_mirror.c ---- */

@@ -151,7 +151,10 @@ static bool agent_mounts(const struct enclosure *e, const struct sandbox_config 
 	AUTO_FREE char *shm = text_format("%s/" SCRATCH_SHM, e->scratch);
 
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
-		return error_errno(err, errno, "cannot make the mounts private");
+		return error_errno(err, errno, "cannot make the mounts private%s",
+				   errno == EINVAL
+				       ? ", / is not a mount point (hythe in a chroot: `mount --bind DIR DIR` before)"
+				       : "");
 	if (!root_tmpfs(e->scratch, 0700, 1 << 20, err))
 		return false;
 	if (mkdir(root, 0700) < 0 || mkdir(shm, 0700) < 0)
