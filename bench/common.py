@@ -3,6 +3,7 @@
 
 The server runs on core SERVER_CORE, the load on LOAD_CORE. Rivals are installed from the registries into .cache/bench.
 """
+import contextlib
 import http.client
 import json
 import os
@@ -16,6 +17,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "kube"))  # the client of an API server
 WORK = ROOT / ".cache" / "bench"
 HYTHE = os.environ.get("HYTHE", str(ROOT / "build" / "hythe"))
 SERVER_CORE = os.environ.get("SERVER_CORE", "0")
@@ -164,18 +166,59 @@ def hythe(models, *flags, path="/v2/health/ready", name="hythe"):
     return Server(name, [HYTHE, "serve", *models, "--listen", f"127.0.0.1:{port}", *flags], port, path)
 
 
+def start(name, command, core):
+    """A process on this core; what it prints is in WORK/NAME.log."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    log = open(WORK / f"{name}.log", "wb")
+    return subprocess.Popen(["taskset", "-c", core, *map(str, command)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def until(what, condition, seconds=60):
+    """What the condition finds, as soon as it finds something."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError, http.client.HTTPException, KeyError, IndexError, TypeError):
+            found = condition()
+            if found:
+                return found
+        time.sleep(0.02)
+    raise RuntimeError(f"{what}: not within {seconds} s")
+
+
+def up(folder, *flags):
+    """`hythe up` on SERVER_CORE with one worker of its gateway, its data in `folder`: (process, cluster, the gateway's port)."""
+    from client import Cluster
+
+    api, own = free_port(), free_port()
+    folder.mkdir(parents=True)
+    process = start("hythe-up", [HYTHE, "up", "--data-dir", folder / "data", "--listen-api", f"127.0.0.1:{api}", "--listen-gateway", f"127.0.0.1:{own}", "--gateway-workers", "1",
+                                 *flags], SERVER_CORE)
+
+    def ready():
+        cluster = Cluster(folder / "data" / "kubeconfig")
+        return cluster if cluster.port == api and cluster.ask("GET", "/readyz").status == 200 else None
+
+    return process, until("hythe", ready), own
+
+
+def created(cluster, path, body):
+    answer = cluster.ask("POST", path, body)
+    if answer.status >= 300:
+        raise RuntimeError(f"{path}: {answer.status} {answer.text[:400]}")
+
+
 def _time_ms(text):
     value, unit = re.match(r"([\d.]+)(us|ms|s|m)$", text).groups()
     return float(value) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}[unit]
 
 
-def wrk(port, path, body=None, connections=CONNECTIONS, seconds=SECONDS, content_type="application/json"):
+def wrk(port, path, body=None, connections=CONNECTIONS, seconds=SECONDS, content_type="application/json", host="127.0.0.1"):
     """POST of `body`, or GET without one."""
     script = WORK / "request.lua"
     escaped = "".join(f"\\{b:03d}" for b in body or b"")
     script.write_text(f'wrk.method="POST"\nwrk.body="{escaped}"\nwrk.headers["Content-Type"]="{content_type}"\n' if body else 'wrk.method="GET"\n')
     out = subprocess.run(["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "30s",
-                          "-s", script, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True).stdout
+                          "-s", script, f"http://{host}:{port}{path}"], capture_output=True, text=True).stdout
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
     errors = re.search(r"Socket errors: (.*)", out)
     return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), "p50": _time_ms(re.search(r"^ +50%\s+(\S+)", out, re.M)[1]),
@@ -227,6 +270,11 @@ def measure_in_turn(pairs, rounds=2 * ROUNDS + 1):
         for one, (server, load) in zip(found, pairs):
             one.append(one_round(server, load))
     return [summary(one) for one in found]
+
+
+def ratio(ours, theirs):
+    """Of rates that were measured in turn: the median of each round's own, since the machine's speed drifts from round to round."""
+    return statistics.median(a / b for a, b in zip(ours["spread"], theirs["spread"]))
 
 
 def table(title, header, rows):

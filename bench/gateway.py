@@ -21,7 +21,6 @@ import time
 
 import common
 
-sys.path.insert(0, str(common.ROOT / "tests" / "kube"))
 BACKEND = "127.97.200.1"  # of the range that pods have; nobody's but the benchmark's
 BIG = 1024 * 1024
 PARTS = {
@@ -46,22 +45,6 @@ def nginx_conf(folder, http):
         http {{ access_log off; keepalive_requests 1000000000; {temp} {http} }}
         """))
     return ["nginx", "-c", str(folder / "conf"), "-e", str(folder / "error")]
-
-
-def start(name, command, core):
-    log = open(common.WORK / f"gateway-{name}.log", "wb")
-    return subprocess.Popen(["taskset", "-c", core, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-
-def until(what, condition, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError, http.client.HTTPException, KeyError, IndexError, TypeError):
-            found = condition()
-            if found:
-                return found
-        time.sleep(0.02)
-    raise RuntimeError(f"not in time: {what}")
 
 
 def answers(host, port, path):
@@ -94,8 +77,8 @@ def backend(folder):
         server {{ listen {BACKEND}:{port}; default_type application/json;
           location = /small {{ return 200 '{{"response":0.06730000000000001,"success":true}}'; }}
           location = /big {{ root {folder}/files; sendfile on; }} }}""")
-    process = start("backend", command, common.LOAD_CORE)
-    until("the backend", lambda: answers(BACKEND, port, "/small"))
+    process = common.start("backend", command, common.LOAD_CORE)
+    common.until("the backend", lambda: answers(BACKEND, port, "/small"))
     return process, port
 
 
@@ -106,7 +89,7 @@ def nginx(folder, port):
         server {{ listen 127.0.0.1:{own};
           location / {{ proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme; proxy_buffers 16 64k; }} }}""")
-    return Proxy("nginx", start("nginx", command, common.SERVER_CORE), own)
+    return Proxy("nginx", common.start("nginx", command, common.SERVER_CORE), own)
 
 
 def haproxy(folder, port):
@@ -131,7 +114,7 @@ def haproxy(folder, port):
           balance leastconn
           server one {BACKEND}:{port}
         """))
-    return Proxy("HAProxy", start("haproxy", ["haproxy", "-f", str(folder / "conf")], common.SERVER_CORE), own)
+    return Proxy("HAProxy", common.start("haproxy", ["haproxy", "-f", str(folder / "conf")], common.SERVER_CORE), own)
 
 
 def objects(port):
@@ -145,23 +128,9 @@ def objects(port):
 
 
 def hythe(folder, port):
-    from client import Cluster
-
-    api, own = common.free_port(), common.free_port()
-    command = [common.HYTHE, "up", "--data-dir", str(folder / "data"), "--listen-api", f"127.0.0.1:{api}", "--node=off", "--listen-gateway", f"127.0.0.1:{own}",
-               "--gateway-workers", "1"]
-    folder.mkdir(parents=True)
-    process = start("hythe", command, common.SERVER_CORE)
-
-    def ready():
-        cluster = Cluster(folder / "data" / "kubeconfig")
-        return cluster if cluster.port == api and cluster.ask("GET", "/readyz").status == 200 else None
-
-    cluster = until("hythe", ready)
+    process, cluster, own = common.up(folder, "--node=off")
     for path, body in objects(port):
-        answer = cluster.ask("POST", path, body)
-        if answer.status >= 300:
-            raise RuntimeError(f"{path}: {answer.status} {answer.body[:400]}")
+        common.created(cluster, path, body)
     return Proxy("hythe", process, own)
 
 
@@ -190,10 +159,10 @@ def in_turn(proxies, part):
 
 
 def report(part, found):
-    best = max(found[name]["rate"] for name in found if name != "hythe")
+    best = max((one for name, one in found.items() if name != "hythe"), key=lambda one: one["rate"])
     rows = []
     for name, one in found.items():
-        rows.append([name, common.number(one["rate"]), f"{one['rate'] / best:.2f}", common.number(one["cpu_us"]), common.number(one["p50"] * 1000), common.number(one["p99"] * 1000),
+        rows.append([name, common.number(one["rate"]), f"{common.ratio(one, best):.2f}", common.number(one["cpu_us"]), common.number(one["p50"] * 1000), common.number(one["p99"] * 1000),
                      f"{min(one['spread']):,} to {max(one['spread']):,}", one["bad"] or one["errors"] or ""])
     common.table(f"Gateway: {PARTS[part][1]}, {common.CONNECTIONS} connections", ["", "requests/s", "of the better rival", "CPU us a request", "p50 us", "p99 us", "range", "failed"], rows)
 
@@ -219,9 +188,9 @@ def main(options=()):
         for make in (hythe, nginx, haproxy):
             proxies.append(make(folder / make.__name__, port))
             ends.callback(proxies[-1].stop)
-            until(proxies[-1].name, lambda p=proxies[-1]: all(answers("127.0.0.1", p.port, path) for path, _ in PARTS.values()))
+            common.until(proxies[-1].name, lambda p=proxies[-1]: all(answers("127.0.0.1", p.port, path) for path, _ in PARTS.values()))
         for p in proxies:
-            until(f"{p.name} is quiet", lambda: settled(p), 120)
+            common.until(f"{p.name} is quiet", lambda: settled(p), 120)
             p.signal(signal.SIGSTOP)
         for part in parts:
             report(part, in_turn(proxies, part))

@@ -21,7 +21,6 @@ import time
 
 import common
 
-sys.path.insert(0, str(common.ROOT / "tests" / "kube"))
 LOAD = pathlib.Path(__file__).parent / "kubeload"
 OBJECTS = int(os.environ.get("KUBE_OBJECTS", "10000"))
 HELD = int(os.environ.get("KUBE_HELD", "100000"))

@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-NAMES = ["serving", "grpc", "echo", "trees", "csvfile", "footprint", "python", "workers", "kube", "node", "gateway", "rollouts"]
+NAMES = ["serving", "grpc", "echo", "trees", "csvfile", "footprint", "python", "workers", "kube", "node", "gateway", "rollouts", "seldon"]
 
 
 def main():
