@@ -169,7 +169,7 @@ def tsan_suite(totals, args):
 
 SUITES = {"lint": lint, "unit": unit_suite, "fuzz": fuzz_suite, "whole": whole_suite, "san": san_suite, "tsan": tsan_suite}
 # What runs beside what: whole-program tests mostly wait, and two of them at once keep two cores busy.
-LANES = [["lint", "unit", "fuzz", "whole", "tsan"], ["san"]]
+LANES = [["lint", "unit", "fuzz", "whole"], ["san", "tsan"]]
 
 
 def lane_run(names, totals, args):

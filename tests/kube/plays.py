@@ -6,7 +6,7 @@ PLAYS = {}
 
 
 def play(name, quiet=None, is_long=False):
-    """One that is long is played with KUBE_PLAYS=all alone."""
+    """One that is long is not played with a sanitized hythe."""
 
     def add(function):
         function.quiet, function.is_long = quiet, is_long

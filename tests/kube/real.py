@@ -5,11 +5,13 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import tempfile
 import time
 
+from building import alone
 from client import Cluster
 
 HERE = pathlib.Path(__file__).resolve().parent / "real"
@@ -32,16 +34,21 @@ def cached():
 
 
 def build():
+    """The program, built where it is not in the cache. RuntimeError: what Go said, or that it is not there."""
     program = cached()
-    if program.exists():
-        return program
-    CACHE.mkdir(parents=True, exist_ok=True)
-    version = next(line.split()[-1] for line in (HERE / "go.mod").read_text().splitlines() if line.split()[:1] == ["k8s.io/kubernetes"])
-    package = "k8s.io/component-base/version"
-    named = f"-s -w -X {package}.gitVersion={version} -X {package}.gitMajor=1 -X {package}.gitMinor={version.split('.')[1]} -X {package}.gitTreeState=clean"
-    env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-    subprocess.run(["go", "build", "-p", "2", "-trimpath", "-ldflags", named, "-o", str(program) + ".new", "."], cwd=HERE, env=env, check=True)
-    os.rename(str(program) + ".new", program)
+    if not shutil.which("go"):
+        raise RuntimeError("no Go")
+    with alone(CACHE):
+        if program.exists():
+            return program
+        version = next(line.split()[-1] for line in (HERE / "go.mod").read_text().splitlines() if line.split()[:1] == ["k8s.io/kubernetes"])
+        package = "k8s.io/component-base/version"
+        named = f"-s -w -X {package}.gitVersion={version} -X {package}.gitMajor=1 -X {package}.gitMinor={version.split('.')[1]} -X {package}.gitTreeState=clean"
+        env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
+        done = subprocess.run(["go", "build", "-p", "2", "-trimpath", "-ldflags", named, "-o", str(program) + ".new", "."], cwd=HERE, env=env, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"go build k8s.io/kubernetes {version}: {done.stderr[-600:]}")
+        os.rename(str(program) + ".new", program)
     return program
 
 
