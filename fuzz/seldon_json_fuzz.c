@@ -4,7 +4,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static const struct seldon_unit unit = { SPAN_INIT("node"), SPAN_INIT("image:1"), true };
+static const struct seldon_unit unit = { SPAN_INIT("node"), SPAN_INIT("image:1"), true, { 0 } };
 
 static bool answer_write(const struct seldon_message *m, struct arena *arena, struct buffer *out)
 {

@@ -5,7 +5,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static const struct seldon_unit unit = { SPAN_INIT("node"), SPAN_INIT("image:1"), true };
+static const struct seldon_unit unit = { SPAN_INIT("node"), SPAN_INIT("image:1"), true, { 0 } };
 
 /* Half floats and text in a tensor are settled before an answer is written: here, only plain messages are. */
 static bool is_plain(const struct seldon_message *m)

@@ -188,7 +188,7 @@ static struct native_model *own_new(const struct native_entry *e)
 	m->node = span_to_text(span_of(e->name));
 	m->image = span_to_text(value_find_string(&meta, "image"));
 	m->protocol = protocol_of(value_find_string(&meta, "protocol"));
-	m->edge = (struct inference_edge){ span_of(m->node), span_of(m->image) };
+	m->edge = (struct inference_edge){ .node = span_of(m->node), .image = span_of(m->image) };
 	arena_done(&arena);
 	atomic_fetch_add_explicit(&e->native->references, 1, memory_order_relaxed);
 	return m;
@@ -279,7 +279,9 @@ static void load_run(struct pool_job *job)
 
 	m->inference = inference_new(&config);
 	is_good = file && inference_add(m->inference, e->name, file, &err);
-	if (!is_good) {
+	if (is_good) {
+		inference_seal(m->inference); /* another file is another inference */
+	} else {
 		own_free(m);
 		m = NULL;
 	}

@@ -26,6 +26,7 @@ struct loop;
  */
 struct inference_edge {
 	struct span node, image;
+	struct span said; /* made by inference_new(): requestPath and routing, as members of a JSON object */
 };
 
 struct inference_config {
@@ -53,6 +54,10 @@ bool inference_add(struct inference *inf, const char *name, const char *path, st
  * up. */
 bool inference_load(struct inference *inf, struct span name, struct error *err);
 bool inference_unload(struct inference *inf, struct span name, struct error *err);
+
+/* What there is stays as it is: nothing is added, loaded, unloaded or polled from now on. Before anybody else sees it. Requests then look it up without
+ * a lock on any thread, inference_worker_started() or not. */
+void inference_seal(struct inference *inf);
 
 const struct inference_edge *inference_edge(const struct inference *inf);
 void *inference_owner(const struct inference *inf);

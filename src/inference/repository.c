@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "inference/seldon_message.h"
 #include "loop/loop.h"
 
 /* What is served, as of one moment: never changed once published. Whoever drops the last reference frees it. */
@@ -60,6 +61,9 @@ struct inference {
 	struct inference_config config;
 	struct span *features;
 	uint64_t number; /* never used twice in a process: threads remember their viewer by it */
+	bool is_sealed;  /* `current` is for good */
+	struct inference_edge edge;
+	struct buffer said; /* edge.said */
 
 	pthread_mutex_t changes; /* held while the repository is changed, loading included; taken before `lock` */
 	struct entry **entries;
@@ -73,6 +77,7 @@ struct inference {
 
 enum {
 	NAME_MAX_BYTES = 128,
+	EDGE_SAID_MOST = KIB(16), /* over it, it is written for each answer */
 	SETTLE_MS = 100,
 	VIEW_WAIT_S = 2, /* a loop that takes longer to look up gets the snapshot when it does */
 };
@@ -232,8 +237,12 @@ static void viewer_refresh(struct viewer *v, bool drop)
 
 static const struct snapshot *snapshot_here(const struct request *req)
 {
-	struct viewer *v = viewer_here(req->context);
+	struct inference *inf = req->context;
+	struct viewer *v;
 
+	if (inf->is_sealed)
+		return inf->current;
+	v = viewer_here(inf);
 	if (UNLIKELY(!v->loop && !v->held))
 		viewer_refresh(v, false);
 	return v->snapshot;
@@ -255,6 +264,7 @@ static void publish(struct inference *inf)
 	struct timespec until;
 	struct viewer *here = NULL;
 
+	ASSERT(!inf->is_sealed);
 	pthread_mutex_lock(&inf->lock);
 	old = inf->current;
 	inf->current = s;
@@ -301,6 +311,12 @@ struct inference *inference_new(const struct inference_config *config)
 	inf->features = base_calloc(config->feature_count + 1, sizeof(struct span));
 	for (size_t i = 0; i < config->feature_count; i++)
 		inf->features[i] = span_of(config->features[i]);
+	buffer_init(&inf->said, EDGE_SAID_MOST);
+	if (config->edge) {
+		inf->edge = *config->edge;
+		seldon_write_said(&inf->said, inf->edge.node, inf->edge.image);
+		inf->edge.said = inf->said.overflow ? (struct span){ 0 } : buffer_span(&inf->said);
+	}
 	pthread_mutex_init(&inf->changes, NULL);
 	pthread_mutex_init(&inf->lock, NULL);
 	pthread_cond_init(&inf->viewed, NULL);
@@ -334,10 +350,16 @@ void inference_free(struct inference *inf)
 		entry_free(inf->entries[i]);
 	free(inf->entries);
 	free(inf->features);
+	buffer_done(&inf->said);
 	pthread_cond_destroy(&inf->viewed);
 	pthread_mutex_destroy(&inf->lock);
 	pthread_mutex_destroy(&inf->changes);
 	free(inf);
+}
+
+void inference_seal(struct inference *inf)
+{
+	inf->is_sealed = true;
 }
 
 struct metrics *inference_metrics(const struct inference *inf)
@@ -347,7 +369,7 @@ struct metrics *inference_metrics(const struct inference *inf)
 
 const struct inference_edge *inference_edge(const struct inference *inf)
 {
-	return inf->config.edge;
+	return inf->config.edge ? &inf->edge : NULL;
 }
 
 void *inference_owner(const struct inference *inf)
@@ -792,9 +814,15 @@ struct offload {
 static void offload_run(struct request *req)
 {
 	struct offload *o = req->state;
-	struct viewer *v = viewer_here(req->context);
+	struct inference *inf = req->context;
+	struct viewer *v;
 
 	req->state = o->state;
+	if (inf->is_sealed) {
+		o->run(req, o->arg);
+		return;
+	}
+	v = viewer_here(inf);
 	if (!v->loop && v->held++ == 0)
 		viewer_refresh(v, false);
 	o->run(req, o->arg);

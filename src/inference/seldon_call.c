@@ -43,12 +43,15 @@ static struct span puid_of(struct request *req, struct span message_puid)
 	return span_from(made, RANDOM_UUID_SIZE - 1);
 }
 
-void seldon_set_puid(struct request *req, struct span message_puid)
+static void puid_set(struct request *req, struct span puid)
 {
-	struct span puid = puid_of(req, message_puid);
-
 	if (puid.len)
 		request_set_header(req, SPAN("seldon-puid"), puid);
+}
+
+void seldon_set_puid(struct request *req, struct span message_puid)
+{
+	puid_set(req, puid_of(req, message_puid));
 }
 
 /* ---- columns by name ---- */
@@ -268,19 +271,20 @@ static const char *payload_name(const struct seldon_message *m)
 static void answer_send(struct request *req, struct seldon_work *work, struct seldon_message *answer)
 {
 	const struct inference_edge *edge = inference_edge(req->context);
+	struct span puid = puid_of(req, edge && !answer->puid.len ? work->message.puid : answer->puid);
 	struct seldon_unit own = { 0 };
 	struct error err = { 0 };
 
 	if (edge) {
-		own = (struct seldon_unit){ .name = edge->node, .image = edge->image, .is_edge = true };
+		own = (struct seldon_unit){ edge->node, edge->image, true, edge->said };
 		if (!answer->puid.len)
-			answer->puid = puid_of(req, work->message.puid);
+			answer->puid = puid;
 	}
 	if (!seldon_write(&req->out, answer, edge ? &own : seldon_unit(), &req->arena, &err)) {
 		request_fail(req, &err);
 		return;
 	}
-	seldon_set_puid(req, answer->puid);
+	puid_set(req, puid);
 	work->send(req);
 }
 

@@ -518,31 +518,63 @@ void json_write_base64(struct json_writer *w, struct span bytes)
 
 #define ROUTE_ALL (-1) /* what an orchestrator notes of a node that chooses no branch */
 
+static void request_path_begin(struct json_writer *w, const struct seldon_unit *unit)
+{
+	json_key(w, SPAN("requestPath"));
+	json_open_object(w);
+	json_key(w, unit->name);
+	json_string(w, unit->image);
+}
+
 /* This component and the way the request came; the request's word counts where both name one. */
 static bool request_path_write(struct json_writer *w, const struct seldon_message *m, const struct seldon_unit *unit,
 			       struct arena *arena, struct error *err)
 {
+	/* Without the braces. */
+	struct span rest = m->request_path.len > 2
+			       ? span_trim((struct span){ m->request_path.ptr + 1, m->request_path.len - 2 })
+			       : (struct span){ 0 };
 	struct buffer text;
-	struct json_writer path = json_writer(&text);
-	struct span rest = m->request_path;
+	struct json_writer path;
 	bool ok;
 
-	buffer_init(&text, m->request_path.len + 8 * (unit->name.len + unit->image.len) + 64);
+	if (!rest.len) {
+		request_path_begin(w, unit);
+		json_close_object(w);
+		return true;
+	}
+	json_key(w, SPAN("requestPath"));
+	buffer_init(&text, rest.len + 8 * (unit->name.len + unit->image.len) + 64);
+	path = json_writer(&text);
 	json_open_object(&path);
 	json_key(&path, unit->name);
 	json_string(&path, unit->image);
-	if (rest.len > 2) {
-		rest = span_trim((struct span){ rest.ptr + 1, rest.len - 2 });
-		if (rest.len > 0) {
-			buffer_byte(&text, ',');
-			buffer_append(&text, rest);
-		}
-	}
+	buffer_byte(&text, ',');
+	buffer_append(&text, rest);
 	json_close_object(&path);
-	json_key(w, SPAN("requestPath"));
 	ok = buffer_ok(&text, "meta.requestPath", err) && json_write_sorted(w, buffer_span(&text), arena, err);
 	buffer_done(&text);
 	return ok;
+}
+
+/* Of a graph of this one node. */
+static void routing_write(struct json_writer *w, const struct seldon_unit *unit)
+{
+	json_key(w, SPAN("routing"));
+	json_open_object(w);
+	json_key(w, unit->name);
+	json_int64(w, ROUTE_ALL);
+	json_close_object(w);
+}
+
+void seldon_write_said(struct buffer *out, struct span node, struct span image)
+{
+	struct json_writer w = json_writer(out);
+	struct seldon_unit unit = { .name = node, .image = image };
+
+	request_path_begin(&w, &unit);
+	json_close_object(&w);
+	routing_write(&w, &unit);
 }
 
 bool seldon_write_meta(struct json_writer *w, const struct seldon_message *m, const struct seldon_unit *unit,
@@ -560,14 +592,13 @@ bool seldon_write_meta(struct json_writer *w, const struct seldon_message *m, co
 		json_key(w, SPAN("puid"));
 		json_string(w, m->puid);
 	}
-	if (unit && unit->name.len > 0 && !request_path_write(w, m, unit, arena, err))
-		return false;
-	if (unit && unit->is_edge) {
-		json_key(w, SPAN("routing"));
-		json_open_object(w);
-		json_key(w, unit->name);
-		json_int64(w, ROUTE_ALL);
-		json_close_object(w);
+	if (unit && unit->said.len && m->request_path.len <= 2) { /* "{}" */
+		json_raw(w, unit->said);
+	} else {
+		if (unit && unit->name.len > 0 && !request_path_write(w, m, unit, arena, err))
+			return false;
+		if (unit && unit->is_edge)
+			routing_write(w, unit);
 	}
 	if (m->tags.ptr) {
 		json_key(w, SPAN("tags"));

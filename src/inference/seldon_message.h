@@ -51,7 +51,8 @@ struct seldon_message {
  * PREDICTIVE_UNIT_IMAGE. An empty name adds nothing and leaves requestPath out. */
 struct seldon_unit {
 	struct span name, image;
-	bool is_edge; /* the orchestrator itself, of a graph of this one node: says its routing too */
+	bool is_edge;     /* the orchestrator itself, of a graph of this one node: says its routing too */
+	struct span said; /* inference_edge's */
 };
 
 #define SELDON_TEXT_MAX    (1u << 24) /* names and text elements of one message */
@@ -137,6 +138,8 @@ bool seldon_write_data_protobuf(struct buffer *out, const struct seldon_message 
 
 /* The parts of meta out of an object's text: puid, tags, metrics, requestPath. */
 bool seldon_read_meta(struct seldon_message *m, struct json *j, struct error *err) MUST_CHECK;
+/* inference_edge's `said`. */
+void seldon_write_said(struct buffer *out, struct span node, struct span image);
 /* All of meta as one object. */
 bool seldon_write_meta(struct json_writer *w, const struct seldon_message *m, const struct seldon_unit *unit,
 		       struct arena *arena, struct error *err) MUST_CHECK;

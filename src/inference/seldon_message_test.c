@@ -503,17 +503,24 @@ static void hostile_protobuf_is_refused(void **state)
 
 static void a_component_adds_itself_to_the_path(void **state)
 {
-	static const struct seldon_unit unit = { SPAN_INIT("node"), SPAN_INIT("image:1"), false };
-	static const struct seldon_unit edge = { SPAN_INIT("node"), SPAN_INIT("image:1"), true };
+	static const struct seldon_unit unit = { SPAN_INIT("node"), SPAN_INIT("image:1"), false, { 0 } };
+	static const struct seldon_unit edge = { SPAN_INIT("node"), SPAN_INIT("image:1"), true, { 0 } };
+	static const struct span questions[] = { SPAN_INIT("{\"strData\":\"s\"}"),
+						 SPAN_INIT("{\"meta\":{\"requestPath\":{},\"tags\":{\"t\":1}}}"),
+						 SPAN_INIT("{\"meta\":{\"requestPath\":{ }}}"),
+						 SPAN_INIT("{\"meta\":{\"requestPath\":{\"a\":\"b\"}}}") };
+	struct seldon_unit with_said = edge;
 	struct seldon_message m;
 	struct error err = { 0 };
 	struct arena arena;
-	struct buffer out;
+	struct buffer out, said, same;
 	char in[128], want[128];
 
 	(void)state;
 	arena_init(&arena, MIB(1));
 	buffer_init(&out, MIB(1));
+	buffer_init(&said, KIB(1));
+	buffer_init(&same, MIB(1));
 	assert_true(
 	    seldon_read_json(&m, SPAN("{\"meta\":{\"requestPath\":{\"a\":\"b\"}},\"strData\":\"s\"}"), &arena, &err));
 	assert_true(seldon_write(&out, &m, &unit, &arena, &err));
@@ -543,6 +550,20 @@ static void a_component_adds_itself_to_the_path(void **state)
 	assert_true(
 	    span_equal(buffer_span(&out), SPAN("{\"meta\":{\"puid\":\"p\",\"requestPath\":{\"node\":\"image:1\"},"
 					       "\"routing\":{\"node\":-1}},\"strData\":\"s\"}")));
+	/* What it says of every answer, written beforehand, changes nothing. */
+	seldon_write_said(&said, edge.name, edge.image);
+	with_said.said = buffer_span(&said);
+	for (size_t i = 0; i < ARRAY_LEN(questions); i++) {
+		buffer_clear(&out);
+		buffer_clear(&same);
+		assert_true(seldon_read_json(&m, questions[i], &arena, &err));
+		m.puid = SPAN("p");
+		assert_true(seldon_write(&out, &m, &edge, &arena, &err));
+		assert_true(seldon_write(&same, &m, &with_said, &arena, &err));
+		assert_true(out.len > 0 && span_equal(buffer_span(&out), buffer_span(&same)));
+	}
+	buffer_done(&same);
+	buffer_done(&said);
 	buffer_done(&out);
 	arena_done(&arena);
 }
