@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers that come ready, from the model's file to the answer: SKLEARN_SERVER, XGBOOST_SERVER and MLFLOW_SERVER with models of this machine, of a web server and of an object
-store. The numbers are those of the library itself."""
-import importlib.util
+"""Servers that come ready, from the model's file to the answer: SKLEARN_SERVER, XGBOOST_SERVER and MLFLOW_SERVER with models of this machine, of a web server and of object
+stores (for gs:// an emulator of Google's). The numbers are those of the library itself."""
 import json
 import pathlib
 import shutil
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import numpy as np
@@ -188,6 +188,28 @@ def test_xgboost_from_a_web_server(m, models):
     m.run("delete", "sdep", "web")
 
 
+def served_by(name, port, *command):
+    """A Deployment and a Service of this name."""
+    return (deployment(name, 1, container("main", command, ports=[{"containerPort": port}], readinessProbe={"tcpSocket": {"port": port}, "periodSeconds": 1})),
+            {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": [{"port": port}]}})
+
+
+def test_xgboost_from_googles_storage(m, models):
+    emulator = "from gcp_storage_emulator.server import create_server; create_server('0.0.0.0', 9023, in_memory=True, default_bucket='bucket').run()"
+    m.apply(*served_by("google", 9023, sys.executable, "-u", "-c", emulator),
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "google"}, "stringData": {"STORAGE_EMULATOR_HOST": "http://google:9023"}})
+    m.run("rollout", "status", "deployment/google", "--timeout=120s")
+    host, port = address_of(m, "google")
+    for name in ("deep/boosted/model.bst", "deep/boosted-not/model.bst"):  # a folder is no prefix of another's name
+        file = (models.folder / "boosted" / "model.bst").read_bytes() if name.startswith("deep/boosted/") else b"no model"
+        where = f"http://{host}:{port}/upload/storage/v1/b/bucket/o?uploadType=media&name={urllib.parse.quote_plus(name)}"
+        urllib.request.urlopen(urllib.request.Request(where, file, {"Content-Type": "application/octet-stream"}), timeout=60).close()
+    m.apply(seldon("stored", "XGBOOST_SERVER", "gs://bucket/deep/boosted", envSecretRefName="google"))
+    there(m, "stored")
+    assert np.allclose(predictions(m, "stored", models.numbers), models.boosted(models.classes), rtol=1e-6)
+    m.run("delete", "sdep/stored", "deployment/google", "service/google", "secret/google")
+
+
 @needs_extension
 def test_scikit_learn_in_the_open_protocol(m, models):
     m.apply(seldon("open", "SKLEARN_SERVER", f"file://{models.folder}/sklearn", protocol="v2"))
@@ -201,7 +223,6 @@ def test_scikit_learn_in_the_open_protocol(m, models):
 
 
 @needs_extension
-@pytest.mark.skipif(not importlib.util.find_spec("mlflow"), reason="mlflow is not installed")
 def test_mlflow_from_a_file(m, models):
     import mlflow
 
