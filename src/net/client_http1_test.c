@@ -1,51 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* client_http1_test - the HTTP/1.1 client against a whole server in this process, and against one that says what a test tells it. */
-#include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "base/clock.h"
 #include "net/client_http1_private.h"
+#include "net/client_kit.h"
 #include "net/http1_private.h"
-#include "net/server.h"
 
-enum { PATIENCE_S = 20, CALLS_MOST = 8, BIG = 4 * 1024 * 1024 };
-
-/* ---- what a whole server serves ---- */
-
-static void echo(struct request *req)
-{
-	buffer_append(&req->out, req->body);
-	request_send(req, 200, SPAN("application/octet-stream"));
-}
-
-static void big(struct request *req)
-{
-	char *to = buffer_reserve(&req->out, BIG);
-
-	for (size_t i = 0; i < BIG; i++)
-		to[i] = (char)(i * 7 + i / 251);
-	buffer_commit(&req->out, BIG);
-	request_send(req, 200, SPAN("application/octet-stream"));
-}
-
-static void headers_told(struct request *req)
-{
-	buffer_print(&req->out, SPAN_FMT " " SPAN_FMT "\n", SPAN_ARG(req->method_text), SPAN_ARG(req->target));
-	for (size_t i = 0; i < req->header_count; i++)
-		buffer_print(&req->out, SPAN_FMT "=" SPAN_FMT "\n", SPAN_ARG(req->headers[i].name),
-			     SPAN_ARG(req->headers[i].value));
-	request_send(req, 200, SPAN("text/plain"));
-}
+/* ---- what is served to HTTP/1.1 ---- */
 
 static void tunnel_receive(struct request *req, struct span bytes, bool is_last)
 {
@@ -70,7 +35,6 @@ static void tunnel(struct request *req)
 	request_want(req, KIB(64));
 }
 
-static const struct surface http_surface = { "test", fail_as_json_error };
 static const struct route table[] = {
 	{ METHOD_GET | METHOD_POST, "/echo", echo, &http_surface, ROUTE_HTTP },
 	{ METHOD_GET, "/big", big, &http_surface, ROUTE_HTTP },
@@ -80,304 +44,6 @@ static const struct route table[] = {
 };
 static const struct route *const tables[] = { table, NULL };
 
-static struct server *serve(void)
-{
-	static const char *const addresses[] = { "127.0.0.1:0" };
-	struct server_config config = {
-		.addresses = addresses,
-		.address_count = 1,
-		.routes = tables,
-		.workers = 1,
-		.compute_threads = 1,
-		.limits = server_limits_default(),
-	};
-	struct error err = { 0 };
-	struct server *s = server_new(&config, &err);
-
-	if (!s || !server_start(s, &err))
-		fail_msg("%s", err.message);
-	return s;
-}
-
-static void server_end(struct server *s)
-{
-	server_drain(s);
-	server_wait(s);
-	server_free(s);
-}
-
-/* ---- one who asks ---- */
-
-struct call {
-	struct client_stream *stream;
-	struct bench *bench;
-	struct buffer body;
-	int status, heads, interim, ends, closes, writables;
-	char trailers[256], headers[1024];
-	struct error why;
-	bool has_why, is_slow; /* does not say client_taken() */
-	bool has_heard;        /* when it was closed */
-	bool resets, frees_at_head, frees_at_body, frees_at_end, frees_at_close;
-	const char *asks_next; /* when it is closed */
-};
-
-struct bench {
-	struct loop *loop;
-	struct client *client;
-	int other; /* the other end of the socket pair */
-	int lost, closes, heads;
-	size_t received;
-	const int *counter; /* until() waits for this */
-	int target;
-	const size_t *amount;
-	size_t amount_target;
-	bool is_late;
-	struct timer patience;
-	struct loop_task stop;
-	struct error why;
-	struct call calls[CALLS_MOST];
-};
-
-static struct call *get(struct bench *b, size_t i, const char *path);
-
-static void poke(struct bench *b)
-{
-	if ((b->counter && *b->counter >= b->target) || (b->amount && *b->amount >= b->amount_target))
-		loop_stop(b->loop);
-}
-
-static void free_now(struct bench *b)
-{
-	client_free(b->client);
-	b->client = NULL;
-}
-
-static void fields_print(char *to, size_t size, const struct header *fields, size_t count)
-{
-	size_t at = strlen(to);
-
-	for (size_t i = 0; i < count && at < size; i++)
-		at += (size_t)snprintf(to + at, size - at, SPAN_FMT "=" SPAN_FMT ";", SPAN_ARG(fields[i].name),
-				       SPAN_ARG(fields[i].value));
-}
-
-static void on_head(struct client_stream *s, int status, const struct header *headers, size_t count)
-{
-	struct call *call = client_stream_owner(s);
-
-	assert_int_equal(call->closes, 0);
-	assert_true(client_has_heard(s));
-	if (status == 103) {
-		call->interim++;
-	} else {
-		call->status = status;
-		call->heads++;
-		call->bench->heads++;
-	}
-	fields_print(call->headers, sizeof(call->headers), headers, count);
-	if (call->frees_at_head)
-		free_now(call->bench);
-	else
-		poke(call->bench);
-}
-
-static void on_body(struct client_stream *s, struct span bytes)
-{
-	struct call *call = client_stream_owner(s);
-	struct bench *b = call->bench;
-
-	assert_int_equal(call->heads, 1);
-	assert_int_equal(call->ends + call->closes, 0);
-	assert_true(bytes.len > 0);
-	buffer_append(&call->body, bytes);
-	b->received += bytes.len;
-	if (call->resets) {
-		client_reset(s);
-		client_reset(s);
-	} else if (call->frees_at_body) {
-		free_now(b);
-	} else if (!call->is_slow) {
-		client_taken(s, bytes.len);
-	}
-	poke(b);
-}
-
-static void on_end(struct client_stream *s, const struct header *trailers, size_t count)
-{
-	struct call *call = client_stream_owner(s);
-
-	assert_int_equal(call->heads, 1);
-	assert_int_equal(call->closes, 0);
-	fields_print(call->trailers, sizeof(call->trailers), trailers, count);
-	call->ends++;
-	if (call->frees_at_end)
-		free_now(call->bench);
-}
-
-static void on_writable(struct client_stream *s)
-{
-	struct call *call = client_stream_owner(s);
-
-	assert_true(client_unsent(s) < CLIENT_UNSENT_LOW);
-	call->writables++;
-}
-
-static void on_closed(struct client_stream *s, const struct error *why)
-{
-	struct call *call = client_stream_owner(s);
-	struct bench *b = call->bench;
-
-	assert_ptr_equal(call->stream, s);
-	assert_int_equal(call->closes++, 0);
-	call->has_heard = client_has_heard(s);
-	client_write(s, SPAN("too late"));
-	client_end(s);
-	client_reset(s);
-	call->has_why = why != NULL;
-	if (why)
-		call->why = *why;
-	b->closes++;
-	if (call->asks_next)
-		(void)get(b, (size_t)(call - b->calls) + 1, call->asks_next);
-	if (call->frees_at_close)
-		free_now(b);
-	poke(b);
-}
-
-static const struct client_stream_ops stream_ops = { on_head, on_body, on_end, on_writable, on_closed };
-
-static void on_lost(struct client *c, const struct error *why)
-{
-	struct bench *b = client_owner(c);
-
-	assert_int_equal(b->lost++, 0);
-	assert_int_equal(client_streams(c), 0);
-	assert_true(client_is_refusing(c));
-	b->why = *why;
-	poke(b);
-}
-
-static const struct client_ops client_ops = { on_lost };
-
-static void late(struct timer *t)
-{
-	struct bench *b = CONTAINER_OF(t, struct bench, patience);
-
-	b->is_late = true;
-	loop_stop(b->loop);
-}
-
-static void run(struct bench *b)
-{
-	loop_timer_set(b->loop, &b->patience, clock_monotonic_ns() + PATIENCE_S * NS_PER_S, late);
-	poke(b);
-	loop_run(b->loop);
-	loop_timer_clear(b->loop, &b->patience);
-	b->counter = NULL;
-	b->amount = NULL;
-	assert_false(b->is_late);
-}
-
-static void until(struct bench *b, const int *counter, int target)
-{
-	b->counter = counter;
-	b->target = target;
-	run(b);
-}
-
-static void until_bytes(struct bench *b, const size_t *amount, size_t target)
-{
-	b->amount = amount;
-	b->amount_target = target;
-	run(b);
-}
-
-static void stop_now(struct loop_task *t)
-{
-	loop_stop(CONTAINER_OF(t, struct bench, stop)->loop);
-}
-
-/* Some turns of the loop: enough for all that is ready to happen. */
-static void turns(struct bench *b)
-{
-	b->stop.run = stop_now;
-	for (int i = 0; i < 6; i++) {
-		loop_defer(b->loop, &b->stop);
-		loop_run(b->loop);
-	}
-}
-
-static struct bench *bench_new(int fd)
-{
-	struct bench *b = calloc(1, sizeof(*b));
-
-	b->loop = loop_new();
-	b->other = -1;
-	b->client = client_new_http1(b->loop, fd, &client_ops, b);
-	for (size_t i = 0; i < CALLS_MOST; i++) {
-		b->calls[i].bench = b;
-		buffer_init(&b->calls[i].body, MIB(64));
-	}
-	return b;
-}
-
-static struct bench *bench_of(const struct server *s)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	in.sin_port = htons((uint16_t)strtoul(strrchr(server_address(s, 0), ':') + 1, NULL, 10));
-	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
-	return bench_new(fd);
-}
-
-static struct bench *bench_scripted(void)
-{
-	struct bench *b;
-	int pair[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	b = bench_new(pair[0]);
-	b->other = pair[1];
-	return b;
-}
-
-static void bench_free(struct bench *b)
-{
-	client_free(b->client);
-	for (size_t i = 0; i < CALLS_MOST; i++) {
-		assert_int_equal(b->calls[i].closes, b->calls[i].stream != NULL);
-		buffer_done(&b->calls[i].body);
-	}
-	loop_free(b->loop);
-	if (b->other >= 0)
-		close(b->other);
-	free(b);
-}
-
-static struct call *ask(struct bench *b, size_t i, struct client_head head, bool is_last)
-{
-	struct call *call = &b->calls[i];
-	int before = b->closes, heads = b->heads;
-
-	if (!head.authority.len)
-		head.authority = SPAN("test");
-	call->stream = client_open(b->client, &head, is_last, &stream_ops, call);
-	assert_int_equal(b->closes, before);
-	assert_int_equal(b->heads, heads);
-	return call;
-}
-
-static struct call *get(struct bench *b, size_t i, const char *path)
-{
-	return ask(b, i, (struct client_head){ .method = SPAN("GET"), .path = span_of(path) }, true);
-}
-
-static struct call *post(struct bench *b, size_t i, const char *path)
-{
-	return ask(b, i, (struct client_head){ .method = SPAN("POST"), .path = span_of(path) }, false);
-}
-
 static struct call *post_of(struct bench *b, size_t i, const char *length)
 {
 	struct header headers[] = { { SPAN("content-length"), span_of(length) } };
@@ -386,29 +52,6 @@ static struct call *post_of(struct bench *b, size_t i, const char *length)
 	    b, i,
 	    (struct client_head){ .method = SPAN("POST"), .path = SPAN("/"), .headers = headers, .header_count = 1 },
 	    false);
-}
-
-static void assert_answered(const struct call *call, int status, const char *body)
-{
-	if (call->has_why)
-		fail_msg("%s: %s", error_name(call->why.code), call->why.message);
-	assert_int_equal(call->status, status);
-	assert_int_equal(call->ends, 1);
-	assert_int_equal(call->closes, 1);
-	if (body) {
-		assert_int_equal(call->body.len, strlen(body));
-		if (call->body.len)
-			assert_memory_equal(call->body.ptr, body, call->body.len);
-	}
-}
-
-static void assert_failed(const struct call *call, enum error_code code, const char *words)
-{
-	assert_int_equal(call->ends, 0);
-	assert_int_equal(call->closes, 1);
-	assert_true(call->has_why);
-	if (call->why.code != code || !strstr(call->why.message, words))
-		fail_msg("%s: %s", error_name(call->why.code), call->why.message);
 }
 
 /* ---- one who answers what a test says ---- */
@@ -446,8 +89,8 @@ static void assert_heard(struct bench *b, const char *text)
 
 static void requests_are_answered_one_after_the_other(void **state)
 {
-	struct server *s = serve();
-	struct bench *b = bench_of(s);
+	struct server *s = serve(tables, 0);
+	struct bench *b = bench_of(s, client_new_http1);
 	struct call *call = post(b, 0, "/echo");
 
 	(void)state;
@@ -481,8 +124,8 @@ static void requests_are_answered_one_after_the_other(void **state)
 
 static void long_bodies_go_both_ways(void **state)
 {
-	struct server *s = serve();
-	struct bench *b = bench_of(s);
+	struct server *s = serve(tables, 0);
+	struct bench *b = bench_of(s, client_new_http1);
 	struct call *call = post(b, 0, "/tunnel");
 	static char bytes[BIG];
 
@@ -511,8 +154,8 @@ static void long_bodies_go_both_ways(void **state)
 
 static void a_websocket_is_asked_for_by_upgrade(void **state)
 {
-	struct server *s = serve();
-	struct bench *b = bench_of(s);
+	struct server *s = serve(tables, 0);
+	struct bench *b = bench_of(s, client_new_http1);
 	struct call *call = ask(
 	    b, 0,
 	    (struct client_head){ .method = SPAN("CONNECT"), .path = SPAN("/tunnel"), .protocol = SPAN("websocket") },
@@ -538,7 +181,7 @@ static void a_websocket_is_asked_for_by_upgrade(void **state)
 
 static void fields_of_the_callers_own_connection_are_left_out(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new_http1);
 	struct header headers[] = {
 		{ SPAN("accept"), SPAN("*/*") },         { SPAN("connection"), SPAN("x-hop, close") },
 		{ SPAN("connection"), SPAN("x-other") }, { SPAN("x-hop"), SPAN("1") },
@@ -562,7 +205,7 @@ static void fields_of_the_callers_own_connection_are_left_out(void **state)
 
 static void a_body_is_framed_by_what_is_known_of_its_length(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new_http1);
 	struct call *call = post(b, 0, "/");
 	static const char chunked[] = "POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n"
 				      "3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n";
@@ -595,7 +238,7 @@ static void a_body_that_is_not_as_long_as_was_said_ends_the_request(void **state
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
-		struct bench *b = bench_scripted();
+		struct bench *b = bench_scripted(client_new_http1);
 		struct call *call = post_of(b, 0, "3");
 
 		turns(b);
@@ -617,7 +260,7 @@ static void what_cannot_be_said_in_http1_is_refused_and_the_connection_stays(voi
 		{ .method = SPAN("GE T"), .path = SPAN("/") },
 		{ .method = SPAN("GET"), .path = SPAN("/"), .headers = bad_name, .header_count = 1 },
 	};
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new_http1);
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -636,7 +279,7 @@ static void what_cannot_be_said_in_http1_is_refused_and_the_connection_stays(voi
 
 static void a_second_request_at_the_same_time_is_refused(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new_http1);
 
 	(void)state;
 	(void)get(b, 0, "/a");
@@ -694,7 +337,7 @@ static void answers_of_every_shape_are_read(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		for (int slowly = 0; slowly < 2; slowly++) {
-			struct bench *b = bench_scripted();
+			struct bench *b = bench_scripted(client_new_http1);
 			struct call *call = ask(
 			    b, 0, (struct client_head){ .method = span_of(rows[i].method), .path = SPAN("/") }, true);
 
@@ -770,7 +413,7 @@ static void answers_that_smuggle_are_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct bench *b = bench_scripted();
+		struct bench *b = bench_scripted(client_new_http1);
 		struct call *call = get(b, 0, "/");
 
 		turns(b);
@@ -786,7 +429,7 @@ static void answers_that_smuggle_are_refused(void **state)
 
 static void bytes_that_nobody_asked_for_end_the_connection(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new_http1);
 
 	(void)state;
 	/* Behind an answer: whoever asks next must not be given it. */
@@ -800,7 +443,7 @@ static void bytes_that_nobody_asked_for_end_the_connection(void **state)
 	assert_int_equal(b->calls[1].heads, 0);
 	bench_free(b);
 	/* While it is idle. */
-	b = bench_scripted();
+	b = bench_scripted(client_new_http1);
 	say(b, OK_HEAD("0"));
 	until(b, &b->lost, 1);
 	assert_int_equal(b->why.code, ERROR_UNAVAILABLE);
@@ -809,7 +452,7 @@ static void bytes_that_nobody_asked_for_end_the_connection(void **state)
 
 static void headers_over_the_limits_are_refused(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new_http1);
 	struct buffer head;
 
 	(void)state;
@@ -824,7 +467,7 @@ static void headers_over_the_limits_are_refused(void **state)
 	until(b, &b->lost, 1);
 	assert_failed(&b->calls[0], ERROR_INTERNAL, "over the limit of 65536 bytes");
 	bench_free(b);
-	b = bench_scripted();
+	b = bench_scripted(client_new_http1);
 	buffer_clear(&head);
 	buffer_append(&head, SPAN("HTTP/1.1 200 OK\r\n"));
 	for (int i = 0; i <= HTTP1_HEADERS_MAX; i++)
@@ -836,7 +479,7 @@ static void headers_over_the_limits_are_refused(void **state)
 	until(b, &b->lost, 1);
 	assert_failed(&b->calls[0], ERROR_INTERNAL, "more than 100 header fields");
 	bench_free(b);
-	b = bench_scripted();
+	b = bench_scripted(client_new_http1);
 	(void)get(b, 0, "/");
 	turns(b);
 	for (int i = 0; i <= CLIENT_HTTP1_INTERIM_MOST; i++)
@@ -859,7 +502,7 @@ static void an_answer_cut_short_is_no_answer(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct bench *b = bench_scripted();
+		struct bench *b = bench_scripted(client_new_http1);
 		struct call *call = get(b, 0, "/");
 
 		turns(b);
@@ -874,7 +517,7 @@ static void an_answer_cut_short_is_no_answer(void **state)
 
 static void a_server_that_closes_unheard_tells_whether_it_was_asked(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new_http1);
 
 	(void)state;
 	/* Asked, and gone: what it did is not known. */
@@ -886,7 +529,7 @@ static void a_server_that_closes_unheard_tells_whether_it_was_asked(void **state
 	assert_false(b->calls[0].has_heard);
 	bench_free(b);
 	/* Gone in the same turn, before anything was sent: it may be asked again elsewhere. */
-	b = bench_scripted();
+	b = bench_scripted(client_new_http1);
 	(void)get(b, 0, "/");
 	turns(b);
 	say(b, OK_HEAD("0"));
@@ -899,7 +542,7 @@ static void a_server_that_closes_unheard_tells_whether_it_was_asked(void **state
 	assert_false(b->calls[1].has_heard);
 	bench_free(b);
 	/* While idle; and who asks later is told at once. */
-	b = bench_scripted();
+	b = bench_scripted(client_new_http1);
 	close(b->other);
 	b->other = -1;
 	until(b, &b->lost, 1);
@@ -947,7 +590,7 @@ static struct bench *bench_tcp(void)
 	assert_int_equal(listen(listener, 1), 0);
 	assert_int_equal(getsockname(listener, (struct sockaddr *)&in, &len), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&in, len), 0);
-	b = bench_new(fd);
+	b = bench_new(fd, client_new_http1);
 	b->other = accept(listener, NULL, NULL);
 	close(listener);
 	return b;
@@ -985,7 +628,7 @@ static void a_request_that_crosses_the_end_of_an_idle_connection_may_be_sent_aga
 
 static void an_answer_before_the_end_of_the_question_ends_both(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new_http1);
 	struct call *call = post(b, 0, "/");
 
 	(void)state;
@@ -1000,7 +643,7 @@ static void an_answer_before_the_end_of_the_question_ends_both(void **state)
 
 static void what_a_server_said_before_it_went_is_read(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new_http1);
 	struct call *call = post(b, 0, "/");
 	static char bytes[256 * 1024];
 
@@ -1022,8 +665,8 @@ static void what_a_server_said_before_it_went_is_read(void **state)
 
 static void a_slow_reader_stops_the_sender(void **state)
 {
-	struct server *s = serve();
-	struct bench *b = bench_of(s);
+	struct server *s = serve(tables, 0);
+	struct bench *b = bench_of(s, client_new_http1);
 	struct call *call = &b->calls[0];
 
 	(void)state;
@@ -1043,7 +686,7 @@ static void a_slow_reader_stops_the_sender(void **state)
 
 static void a_server_that_hangs_up_on_a_slow_reader_is_heard_out(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new_http1);
 	struct call *call = &b->calls[0];
 	char *bytes = calloc(1, CLIENT_HTTP1_WINDOW);
 	size_t sent = 0;
@@ -1076,7 +719,7 @@ static void a_server_that_hangs_up_on_a_slow_reader_is_heard_out(void **state)
 
 static void a_stalled_server_holds_what_is_unsent_and_then_tells(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new_http1);
 	struct call *call = post(b, 0, "/");
 	static char bytes[64 * 1024], sink[64 * 1024];
 	int before;
@@ -1098,7 +741,7 @@ static void a_stalled_server_holds_what_is_unsent_and_then_tells(void **state)
 
 static void a_reset_ends_the_connection_unless_nothing_was_sent(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new_http1);
 	struct call *call = get(b, 0, "/");
 
 	(void)state;
@@ -1113,7 +756,7 @@ static void a_reset_ends_the_connection_unless_nothing_was_sent(void **state)
 	until(b, &b->lost, 1);
 	assert_failed(&b->calls[1], ERROR_CANCELLED, "cancelled");
 	bench_free(b);
-	b = bench_scripted();
+	b = bench_scripted(client_new_http1);
 	b->calls[0].resets = true;
 	(void)get(b, 0, "/");
 	turns(b);
@@ -1127,7 +770,7 @@ static void the_client_may_be_freed_in_every_callback(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 4; i++) {
-		struct bench *b = bench_scripted();
+		struct bench *b = bench_scripted(client_new_http1);
 		struct call *call = &b->calls[0];
 
 		call->frees_at_head = i == 0;
@@ -1147,7 +790,7 @@ static void the_client_may_be_freed_in_every_callback(void **state)
 
 static void the_next_request_may_be_asked_when_one_is_closed(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new_http1);
 
 	(void)state;
 	b->calls[0].asks_next = "/two";
@@ -1182,7 +825,7 @@ static struct call *ask_websocket(struct bench *b, const char *protocol)
 
 static void a_refused_upgrade_is_an_answer_like_others(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new_http1);
 	struct call *call = ask_websocket(b, "websocket");
 
 	(void)state;
@@ -1214,7 +857,7 @@ static void an_upgrade_must_be_the_one_asked_for(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct bench *b = bench_scripted();
+		struct bench *b = bench_scripted(client_new_http1);
 		struct call *call = ask_websocket(b, "websocket");
 
 		turns(b);
@@ -1227,7 +870,7 @@ static void an_upgrade_must_be_the_one_asked_for(void **state)
 
 static void an_open_tunnel_carries_bytes_until_both_have_ended(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new_http1);
 	struct call *call = ask_websocket(b, "websocket");
 
 	(void)state;

@@ -1,49 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* client_test - the HTTP/2 client against a whole server in this process, and against one that says what a test tells it. */
-#include <errno.h>
-#include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "base/clock.h"
 #include "net/client_http2_private.h"
-#include "net/server.h"
+#include "net/client_kit.h"
 
-enum { PATIENCE_S = 20, CALLS_MOST = 400, BIG = 4 * 1024 * 1024 };
-
-/* ---- what is served ---- */
-
-static void echo(struct request *req)
-{
-	buffer_append(&req->out, req->body);
-	request_send(req, 200, SPAN("application/octet-stream"));
-}
-
-static void big(struct request *req)
-{
-	char *to = buffer_reserve(&req->out, BIG);
-
-	for (size_t i = 0; i < BIG; i++)
-		to[i] = (char)(i * 7 + i / 251);
-	buffer_commit(&req->out, BIG);
-	request_send(req, 200, SPAN("application/octet-stream"));
-}
-
-static void headers_told(struct request *req)
-{
-	for (size_t i = 0; i < req->header_count; i++)
-		buffer_print(&req->out, SPAN_FMT "=" SPAN_FMT "\n", SPAN_ARG(req->headers[i].name),
-			     SPAN_ARG(req->headers[i].value));
-	buffer_print(&req->out, "authority=" SPAN_FMT "\n", SPAN_ARG(req->authority));
-	request_send(req, 200, SPAN("text/plain"));
-}
+/* ---- what is served to HTTP/2 ---- */
 
 static void failing(struct request *req)
 {
@@ -62,7 +28,7 @@ static void chat(struct request *req)
 		request_send_part(req);
 }
 
-static const struct surface http_surface = { "test", fail_as_json_error }, grpc_surface = { "grpc", NULL };
+static const struct surface grpc_surface = { "grpc", NULL };
 static const struct route table[] = {
 	{ METHOD_GET | METHOD_POST, "/echo", echo, &http_surface, ROUTE_HTTP },
 	{ METHOD_GET, "/big", big, &http_surface, ROUTE_HTTP },
@@ -74,326 +40,12 @@ static const struct route table[] = {
 };
 static const struct route *const tables[] = { table, NULL };
 
-static struct server *serve(size_t streams)
-{
-	static const char *const addresses[] = { "127.0.0.1:0" };
-	struct server_config config = {
-		.addresses = addresses,
-		.address_count = 1,
-		.routes = tables,
-		.workers = 1,
-		.compute_threads = 1,
-		.limits = server_limits_default(),
-	};
-	struct error err = { 0 };
-	struct server *s;
-
-	config.limits.streams = streams;
-	s = server_new(&config, &err);
-	if (!s || !server_start(s, &err))
-		fail_msg("%s", err.message);
-	return s;
-}
-
-static void server_end(struct server *s)
-{
-	server_drain(s);
-	server_wait(s);
-	server_free(s);
-}
-
-/* ---- one who asks ---- */
-
-struct call {
-	struct client_stream *stream;
-	struct bench *bench;
-	struct buffer body;
-	int status, heads, interim, ends, closes, writables;
-	char trailers[256], headers[512];
-	struct error why;
-	bool has_why, is_slow; /* does not say client_taken() */
-	bool resets, frees_at_head, frees_at_body, frees_at_end, frees_at_close;
-};
-
-struct bench {
-	struct loop *loop;
-	struct client *client;
-	int other; /* the other end of the socket pair */
-	uint8_t heard[64 * 1024];
-	size_t heard_len;
-	int lost, ends, closes;
-	size_t received;
-	const int *counter; /* until() waits for this */
-	int target;
-	const size_t *amount;
-	size_t amount_target;
-	bool is_late, frees_at_lost;
-	struct timer patience;
-	struct loop_task stop;
-	struct error why;
-	struct call calls[CALLS_MOST];
-};
-
-static void poke(struct bench *b)
-{
-	if ((b->counter && *b->counter >= b->target) || (b->amount && *b->amount >= b->amount_target))
-		loop_stop(b->loop);
-}
-
-static void free_now(struct bench *b)
-{
-	client_free(b->client);
-	b->client = NULL;
-}
-
-static void fields_print(char *to, size_t size, const struct header *fields, size_t count)
-{
-	size_t at = strlen(to);
-
-	for (size_t i = 0; i < count && at < size; i++)
-		at += (size_t)snprintf(to + at, size - at, SPAN_FMT "=" SPAN_FMT ";", SPAN_ARG(fields[i].name),
-				       SPAN_ARG(fields[i].value));
-}
-
-static void on_head(struct client_stream *s, int status, const struct header *headers, size_t count)
-{
-	struct call *call = client_stream_owner(s);
-
-	assert_int_equal(call->closes, 0);
-	if (status == 103) {
-		call->interim++;
-	} else {
-		call->status = status;
-		call->heads++;
-	}
-	fields_print(call->headers, sizeof(call->headers), headers, count);
-	if (call->frees_at_head)
-		free_now(call->bench);
-}
-
-static void on_body(struct client_stream *s, struct span bytes)
-{
-	struct call *call = client_stream_owner(s);
-	struct bench *b = call->bench;
-
-	assert_int_equal(call->heads, 1);
-	assert_int_equal(call->ends + call->closes, 0);
-	assert_true(bytes.len > 0);
-	buffer_append(&call->body, bytes);
-	b->received += bytes.len;
-	if (call->resets) {
-		client_reset(s);
-		client_reset(s);
-	} else if (call->frees_at_body) {
-		free_now(b);
-	} else if (!call->is_slow) {
-		client_taken(s, bytes.len);
-	}
-	poke(b);
-}
-
-static void on_end(struct client_stream *s, const struct header *trailers, size_t count)
-{
-	struct call *call = client_stream_owner(s);
-
-	assert_int_equal(call->heads, 1);
-	assert_int_equal(call->closes, 0);
-	fields_print(call->trailers, sizeof(call->trailers), trailers, count);
-	call->ends++;
-	call->bench->ends++;
-	if (call->frees_at_end)
-		free_now(call->bench);
-}
-
-static void on_writable(struct client_stream *s)
-{
-	struct call *call = client_stream_owner(s);
-
-	assert_true(client_unsent(s) < CLIENT_UNSENT_LOW);
-	call->writables++;
-}
-
-static void on_closed(struct client_stream *s, const struct error *why)
-{
-	struct call *call = client_stream_owner(s);
-
-	assert_ptr_equal(call->stream, s);
-	assert_int_equal(call->closes++, 0);
-	client_write(s, SPAN("too late"));
-	client_end(s);
-	client_reset(s);
-	call->has_why = why != NULL;
-	if (why)
-		call->why = *why;
-	call->bench->closes++;
-	if (call->frees_at_close)
-		free_now(call->bench);
-	poke(call->bench);
-}
-
-static const struct client_stream_ops stream_ops = { on_head, on_body, on_end, on_writable, on_closed };
-
-static void on_lost(struct client *c, const struct error *why)
-{
-	struct bench *b = client_owner(c);
-
-	assert_int_equal(b->lost++, 0);
-	assert_int_equal(client_streams(c), 0);
-	b->why = *why;
-	if (b->frees_at_lost)
-		free_now(b);
-	poke(b);
-}
-
-static const struct client_ops client_ops = { on_lost };
-
-static void late(struct timer *t)
-{
-	struct bench *b = CONTAINER_OF(t, struct bench, patience);
-
-	b->is_late = true;
-	loop_stop(b->loop);
-}
-
-static void run(struct bench *b)
-{
-	loop_timer_set(b->loop, &b->patience, clock_monotonic_ns() + PATIENCE_S * NS_PER_S, late);
-	poke(b);
-	loop_run(b->loop);
-	loop_timer_clear(b->loop, &b->patience);
-	b->counter = NULL;
-	b->amount = NULL;
-	assert_false(b->is_late);
-}
-
-static void until(struct bench *b, const int *counter, int target)
-{
-	b->counter = counter;
-	b->target = target;
-	run(b);
-}
-
-static void until_bytes(struct bench *b, const size_t *amount, size_t target)
-{
-	b->amount = amount;
-	b->amount_target = target;
-	run(b);
-}
-
-static void stop_now(struct loop_task *t)
-{
-	loop_stop(CONTAINER_OF(t, struct bench, stop)->loop);
-}
-
-/* Some turns of the loop: enough for all that is ready to happen. */
-static void turns(struct bench *b)
-{
-	b->stop.run = stop_now;
-	for (int i = 0; i < 6; i++) {
-		loop_defer(b->loop, &b->stop);
-		loop_run(b->loop);
-	}
-}
-
-static struct bench *bench_new(int fd)
-{
-	struct bench *b = calloc(1, sizeof(*b));
-
-	b->loop = loop_new();
-	b->other = -1;
-	b->client = client_new(b->loop, fd, &client_ops, b);
-	for (size_t i = 0; i < CALLS_MOST; i++) {
-		b->calls[i].bench = b;
-		buffer_init(&b->calls[i].body, MIB(64));
-	}
-	return b;
-}
-
-static struct bench *bench_of(const struct server *s)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	in.sin_port = htons((uint16_t)strtoul(strrchr(server_address(s, 0), ':') + 1, NULL, 10));
-	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
-	return bench_new(fd);
-}
-
-static struct bench *bench_scripted(void)
-{
-	struct bench *b;
-	int pair[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	b = bench_new(pair[0]);
-	b->other = pair[1];
-	return b;
-}
-
-static void bench_free(struct bench *b)
-{
-	client_free(b->client);
-	for (size_t i = 0; i < CALLS_MOST; i++) {
-		assert_int_equal(b->calls[i].closes, b->calls[i].stream != NULL);
-		buffer_done(&b->calls[i].body);
-	}
-	loop_free(b->loop);
-	if (b->other >= 0)
-		close(b->other);
-	free(b);
-}
-
-static struct call *ask(struct bench *b, size_t i, struct client_head head, bool is_last)
-{
-	struct call *call = &b->calls[i];
-	int before = b->closes;
-
-	if (!head.scheme.len)
-		head.scheme = SPAN("http");
-	if (!head.authority.len)
-		head.authority = SPAN("test");
-	call->stream = client_open(b->client, &head, is_last, &stream_ops, call);
-	assert_int_equal(b->closes, before);
-	return call;
-}
-
-static struct call *get(struct bench *b, size_t i, const char *path)
-{
-	return ask(b, i, (struct client_head){ .method = SPAN("GET"), .path = span_of(path) }, true);
-}
-
-static struct call *post(struct bench *b, size_t i, const char *path)
-{
-	return ask(b, i, (struct client_head){ .method = SPAN("POST"), .path = span_of(path) }, false);
-}
-
-static void assert_answered(const struct call *call, int status, const char *body)
-{
-	assert_int_equal(call->status, status);
-	assert_int_equal(call->ends, 1);
-	assert_int_equal(call->closes, 1);
-	assert_false(call->has_why);
-	if (body) {
-		assert_int_equal(call->body.len, strlen(body));
-		assert_memory_equal(call->body.ptr, body, call->body.len);
-	}
-}
-
-static void assert_failed(const struct call *call, enum error_code code)
-{
-	assert_int_equal(call->ends, 0);
-	assert_int_equal(call->closes, 1);
-	assert_true(call->has_why);
-	if (call->why.code != code)
-		fail_msg("%s: %s", error_name(call->why.code), call->why.message);
-}
-
 /* ---- with a real server ---- */
 
 static void a_request_is_answered(void **state)
 {
-	struct server *s = serve(256);
-	struct bench *b = bench_of(s);
+	struct server *s = serve(tables, 256);
+	struct bench *b = bench_of(s, client_new);
 	struct call *question = post(b, 0, "/echo");
 	struct call *no_body = get(b, 1, "/echo"), *missing = get(b, 2, "/none");
 	struct call *head = ask(b, 3, (struct client_head){ .method = SPAN("HEAD"), .path = SPAN("/big") }, true);
@@ -418,8 +70,8 @@ static void a_request_is_answered(void **state)
 
 static void requests_over_the_servers_limit_wait_for_their_turn(void **state)
 {
-	struct server *s = serve(7);
-	struct bench *b = bench_of(s);
+	struct server *s = serve(tables, 7);
+	struct bench *b = bench_of(s, client_new);
 	char text[16];
 
 	(void)state;
@@ -443,8 +95,8 @@ static void requests_over_the_servers_limit_wait_for_their_turn(void **state)
 
 static void large_bodies_go_both_ways(void **state)
 {
-	struct server *s = serve(256);
-	struct bench *b = bench_of(s);
+	struct server *s = serve(tables, 256);
+	struct bench *b = bench_of(s, client_new);
 	struct call *call = post(b, 0, "/echo");
 	char *piece = malloc(BIG);
 
@@ -468,8 +120,8 @@ static void large_bodies_go_both_ways(void **state)
 
 static void a_reader_that_takes_nothing_stops_its_sender_and_no_other(void **state)
 {
-	struct server *s = serve(256);
-	struct bench *b = bench_of(s);
+	struct server *s = serve(tables, 256);
+	struct bench *b = bench_of(s, client_new);
 	struct call *slow = &b->calls[0];
 
 	(void)state;
@@ -495,8 +147,8 @@ static void a_reader_that_takes_nothing_stops_its_sender_and_no_other(void **sta
 
 static void a_reset_ends_its_stream_and_no_other(void **state)
 {
-	struct server *s = serve(256);
-	struct bench *b = bench_of(s);
+	struct server *s = serve(tables, 256);
+	struct bench *b = bench_of(s, client_new);
 	struct call *in_the_middle = &b->calls[0], *at_once, *other;
 
 	(void)state;
@@ -507,8 +159,8 @@ static void a_reset_ends_its_stream_and_no_other(void **state)
 	client_reset(at_once->stream);
 	other = get(b, 2, "/big");
 	until(b, &b->closes, 3);
-	assert_failed(in_the_middle, ERROR_CANCELLED);
-	assert_failed(at_once, ERROR_CANCELLED);
+	assert_failed(in_the_middle, ERROR_CANCELLED, "");
+	assert_failed(at_once, ERROR_CANCELLED, "");
 	assert_int_equal(at_once->heads, 0);
 	assert_answered(other, 200, NULL);
 	assert_int_equal(other->body.len, BIG);
@@ -537,8 +189,8 @@ static void headers_of_the_connection_are_left_out(void **state)
 		{ SPAN_INIT("x-end"), SPAN_INIT("to end") },
 		{ SPAN_INIT("x-empty"), SPAN_INIT("") },
 	};
-	struct server *s = serve(256);
-	struct bench *b = bench_of(s);
+	struct server *s = serve(tables, 256);
+	struct bench *b = bench_of(s, client_new);
 	struct client_head head = {
 		.method = SPAN("GET"),
 		.path = SPAN("/headers"),
@@ -551,8 +203,9 @@ static void headers_of_the_connection_are_left_out(void **state)
 		ask(b, i, head, true);
 	until(b, &b->closes, 2);
 	for (size_t i = 0; i < 2; i++)
-		assert_answered(&b->calls[i], 200,
-				"te=trailers\nx-request-id=id-1\nx-end=to end\nx-empty=\nauthority=test\n");
+		assert_answered(
+		    &b->calls[i], 200,
+		    "GET /headers\nte=trailers\nx-request-id=id-1\nx-end=to end\nx-empty=\nauthority=test\n");
 	bench_free(b);
 	server_end(s);
 }
@@ -575,8 +228,8 @@ static struct call *grpc(struct bench *b, size_t i, const char *path)
 
 static void grpc_calls_end_with_trailers(void **state)
 {
-	struct server *s = serve(256);
-	struct bench *b = bench_of(s);
+	struct server *s = serve(tables, 256);
+	struct bench *b = bench_of(s, client_new);
 	struct call *unary = grpc(b, 0, "/t.T/Echo"), *failure = grpc(b, 1, "/t.T/Fail"), *talk;
 	static const struct span message = SPAN_INIT("\0\0\0\0\3abc");
 
@@ -607,8 +260,8 @@ static void grpc_calls_end_with_trailers(void **state)
 
 static void a_draining_server_ends_the_client(void **state)
 {
-	struct server *s = serve(256);
-	struct bench *b = bench_of(s);
+	struct server *s = serve(tables, 256);
+	struct bench *b = bench_of(s, client_new);
 	struct call *call = get(b, 0, "/echo");
 
 	(void)state;
@@ -620,7 +273,7 @@ static void a_draining_server_ends_the_client(void **state)
 	assert_true(client_is_refusing(b->client));
 	get(b, 1, "/echo");
 	until(b, &b->closes, 2);
-	assert_failed(&b->calls[1], ERROR_UNAVAILABLE);
+	assert_failed(&b->calls[1], ERROR_UNAVAILABLE, "");
 	bench_free(b);
 	server_wait(s);
 	server_free(s);
@@ -670,7 +323,7 @@ static struct span heard(struct bench *b, int type, int stream)
 
 static struct bench *scripted_started(void)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new);
 
 	SAY(b, SETTINGS, 0, 0, "");
 	turns(b);
@@ -726,11 +379,11 @@ static void a_stream_the_server_resets_says_whether_it_may_be_sent_again(void **
 	SAY(b, RST, 0, 5, "\0\0\0\7");                    /* after it has done something */
 	SAY(b, HEADERS, WHOLE, 7, STATUS_200 "\0\1A\1b"); /* an upper-case name */
 	turns(b);
-	assert_failed(&b->calls[0], ERROR_UNAVAILABLE);
-	assert_failed(&b->calls[1], ERROR_INTERNAL);
+	assert_failed(&b->calls[0], ERROR_UNAVAILABLE, "");
+	assert_failed(&b->calls[1], ERROR_INTERNAL, "");
 	assert_non_null(strstr(b->calls[1].why.message, "INTERNAL_ERROR"));
-	assert_failed(&b->calls[2], ERROR_INTERNAL);
-	assert_failed(&b->calls[3], ERROR_INTERNAL);
+	assert_failed(&b->calls[2], ERROR_INTERNAL, "");
+	assert_failed(&b->calls[3], ERROR_INTERNAL, "");
 	assert_non_null(strstr(b->calls[3].why.message, "PROTOCOL_ERROR"));
 	assert_int_equal(b->lost, 0);
 	bench_free(b);
@@ -747,13 +400,13 @@ static void a_goaway_lets_what_the_server_has_taken_end(void **state)
 	SAY(b, GOAWAY, 0, 0, "\0\0\0\1\0\0\0\0enough");
 	turns(b);
 	assert_int_equal(b->calls[0].closes, 0);
-	assert_failed(&b->calls[1], ERROR_UNAVAILABLE);
-	assert_failed(&b->calls[2], ERROR_UNAVAILABLE);
+	assert_failed(&b->calls[1], ERROR_UNAVAILABLE, "");
+	assert_failed(&b->calls[2], ERROR_UNAVAILABLE, "");
 	assert_non_null(strstr(b->calls[2].why.message, "enough"));
 	assert_true(client_is_refusing(b->client));
 	get(b, 3, "/");
 	turns(b);
-	assert_failed(&b->calls[3], ERROR_UNAVAILABLE);
+	assert_failed(&b->calls[3], ERROR_UNAVAILABLE, "");
 	assert_int_equal(b->lost, 0);
 	SAY(b, HEADERS, WHOLE | END, 1, STATUS_200);
 	turns(b);
@@ -764,7 +417,7 @@ static void a_goaway_lets_what_the_server_has_taken_end(void **state)
 
 static void a_dying_server_costs_what_it_had_and_returns_what_it_had_not(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new);
 	struct call *blocked;
 	char *piece = calloc(1, BIG);
 
@@ -785,9 +438,9 @@ static void a_dying_server_costs_what_it_had_and_returns_what_it_had_not(void **
 	b->frees_at_lost = true;
 	until(b, &b->lost, 1);
 	assert_int_equal(b->calls[0].status, 200);
-	assert_failed(&b->calls[0], ERROR_INTERNAL);
-	assert_failed(blocked, ERROR_INTERNAL);
-	assert_failed(&b->calls[2], ERROR_UNAVAILABLE);
+	assert_failed(&b->calls[0], ERROR_INTERNAL, "");
+	assert_failed(blocked, ERROR_INTERNAL, "");
+	assert_failed(&b->calls[2], ERROR_UNAVAILABLE, "");
 	assert_int_equal(b->why.code, ERROR_UNAVAILABLE);
 	free(piece);
 	bench_free(b);
@@ -805,8 +458,8 @@ static void a_stream_opened_after_the_end_is_unavailable(void **state)
 	post(b, 1, "/");
 	client_write(b->calls[1].stream, SPAN("x"));
 	until(b, &b->closes, 2);
-	assert_failed(&b->calls[0], ERROR_UNAVAILABLE);
-	assert_failed(&b->calls[1], ERROR_UNAVAILABLE);
+	assert_failed(&b->calls[0], ERROR_UNAVAILABLE, "");
+	assert_failed(&b->calls[1], ERROR_UNAVAILABLE, "");
 	get(b, 2, "/"); /* told when the client is freed */
 	bench_free(b);
 }
@@ -814,7 +467,7 @@ static void a_stream_opened_after_the_end_is_unavailable(void **state)
 static void websockets_wait_for_the_servers_word(void **state)
 {
 	struct client_head head = { .method = SPAN("CONNECT"), .protocol = SPAN("websocket"), .path = SPAN("/ws") };
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new);
 	struct call *call = ask(b, 0, head, false);
 
 	(void)state;
@@ -832,20 +485,20 @@ static void websockets_wait_for_the_servers_word(void **state)
 	assert_true(span_equal(heard(b, RST, 1), SPAN("\0\0\0\10"))); /* CANCEL: nobody reads on */
 	bench_free(b);
 
-	b = bench_scripted();
+	b = bench_scripted(client_new);
 	call = ask(b, 0, head, false);
 	SAY(b, SETTINGS, 0, 0, "");
 	turns(b);
-	assert_failed(call, ERROR_UNIMPLEMENTED);
+	assert_failed(call, ERROR_UNIMPLEMENTED, "");
 	call = ask(b, 1, head, false);
 	turns(b);
-	assert_failed(call, ERROR_UNIMPLEMENTED);
+	assert_failed(call, ERROR_UNIMPLEMENTED, "");
 	bench_free(b);
 }
 
 static void what_waits_can_be_reset(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new);
 
 	(void)state;
 	SAY(b, SETTINGS, 0, 0, "\0\3\0\0\0\1");
@@ -855,8 +508,8 @@ static void what_waits_can_be_reset(void **state)
 	client_reset(b->calls[1].stream);
 	client_reset(b->calls[4].stream);
 	turns(b);
-	assert_failed(&b->calls[1], ERROR_CANCELLED);
-	assert_failed(&b->calls[4], ERROR_CANCELLED);
+	assert_failed(&b->calls[1], ERROR_CANCELLED, "");
+	assert_failed(&b->calls[4], ERROR_CANCELLED, "");
 	for (int id = 1; id <= 5; id += 2) {
 		assert_non_null(heard(b, HEADERS, id).ptr);
 		assert_null(heard(b, HEADERS, id + 2).ptr);
@@ -884,7 +537,7 @@ static void an_answer_with_too_many_headers_is_refused(void **state)
 	say_frame(b, HEADERS, WHOLE, 3, block, 6 + CLIENT_HEADERS_MOST);
 	turns(b);
 	assert_int_equal(b->calls[0].heads, 1);
-	assert_failed(&b->calls[1], ERROR_INTERNAL);
+	assert_failed(&b->calls[1], ERROR_INTERNAL, "");
 	assert_int_equal(b->calls[1].heads, 0);
 	assert_non_null(heard(b, RST, 3).ptr);
 	assert_int_equal(b->lost, 0);
@@ -902,7 +555,7 @@ static void an_answer_with_a_status_of_no_class_is_refused(void **state)
 	turns(b);
 	say_frame(b, HEADERS, WHOLE, 1, block, sizeof(block));
 	turns(b);
-	assert_failed(&b->calls[0], ERROR_INTERNAL);
+	assert_failed(&b->calls[0], ERROR_INTERNAL, "");
 	assert_int_equal(b->calls[0].heads, 0);
 	assert_non_null(heard(b, RST, 1).ptr);
 	assert_int_equal(b->lost, 0);
@@ -911,7 +564,7 @@ static void an_answer_with_a_status_of_no_class_is_refused(void **state)
 
 static void a_server_of_something_else_is_named(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new);
 	static const char text[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
 
 	(void)state;
@@ -921,7 +574,7 @@ static void a_server_of_something_else_is_named(void **state)
 	until(b, &b->lost, 1);
 	assert_int_equal(b->why.code, ERROR_INTERNAL);
 	assert_non_null(strstr(b->why.message, "HTTP/2"));
-	assert_failed(&b->calls[0], ERROR_UNAVAILABLE); /* nothing was sent before the server had shown itself */
+	assert_failed(&b->calls[0], ERROR_UNAVAILABLE, ""); /* nothing was sent before the server had shown itself */
 	bench_free(b);
 }
 
@@ -956,23 +609,23 @@ static void the_client_may_be_freed_in_any_callback(void **state)
 		assert_null(b->client);
 		assert_int_equal(b->closes, 3);
 		assert_int_equal(b->lost, 0);
-		assert_failed(&b->calls[1], ERROR_CANCELLED);
-		assert_failed(&b->calls[2], ERROR_CANCELLED);
+		assert_failed(&b->calls[1], ERROR_CANCELLED, "");
+		assert_failed(&b->calls[2], ERROR_CANCELLED, "");
 		bench_free(b);
 	}
 }
 
 static void freeing_ends_what_is_open(void **state)
 {
-	struct bench *b = bench_scripted();
+	struct bench *b = bench_scripted(client_new);
 
 	(void)state;
 	get(b, 0, "/"); /* nothing has been sent yet */
 	client_reset(b->calls[0].stream);
 	post(b, 1, "/");
 	free_now(b);
-	assert_failed(&b->calls[0], ERROR_CANCELLED);
-	assert_failed(&b->calls[1], ERROR_CANCELLED);
+	assert_failed(&b->calls[0], ERROR_CANCELLED, "");
+	assert_failed(&b->calls[1], ERROR_CANCELLED, "");
 	bench_free(b);
 }
 
