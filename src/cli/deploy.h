@@ -58,7 +58,7 @@ bool deploy_write(struct deploy *d, struct span collection, bool exists, struct 
 
 /*
  * Whether what failed with *err is worth another reading, changing and writing: a controller wrote its status, say, in between. Then *err is empty
- * again. *tries counts, from 0, up to DEPLOY_TRIES_MOST.
+ * again, after a pause that grows. *tries counts, from 0, up to DEPLOY_TRIES_MOST.
  */
 bool deploy_again(unsigned *tries, struct error *err);
 

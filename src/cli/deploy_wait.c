@@ -48,8 +48,11 @@ bool deploy_write(struct deploy *d, struct span collection, bool exists, struct 
 
 bool deploy_again(unsigned *tries, struct error *err)
 {
+	struct timespec pause = { .tv_nsec = MIN(NS_PER_MS << *tries, LOOK_EVERY_NS) };
+
 	if (err->code != ERROR_CONFLICT || ++*tries >= DEPLOY_TRIES_MOST)
 		return false;
+	(void)nanosleep(&pause, NULL);
 	*err = (struct error){ 0 };
 	return true;
 }

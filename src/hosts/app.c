@@ -383,24 +383,45 @@ static int64_t told_length(const struct header *headers, size_t count)
 	return -1;
 }
 
-bool exchange_head(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers, size_t count)
+/* Locked. Takes the copy when there is no head yet. */
+static bool head_set(hythe_exchange *x, int status, const char *reason, struct header *copy, size_t count)
 {
-	struct header *copy = headers_copy(headers, count);
-
-	pthread_mutex_lock(&x->lock);
-	if (x->has_head) {
-		pthread_mutex_unlock(&x->lock);
-		free(copy);
+	if (x->has_head)
 		return false;
-	}
 	x->has_head = true;
 	x->status = status;
 	x->reason = reason ? span_to_text(span_of(reason)) : NULL;
 	x->out_headers = copy;
 	x->out_count = count;
 	x->left = told_length(copy, count);
-	pthread_mutex_unlock(&x->lock);
 	return true;
+}
+
+bool exchange_head(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers, size_t count)
+{
+	struct header *copy = headers_copy(headers, count);
+	bool is_good;
+
+	pthread_mutex_lock(&x->lock);
+	is_good = head_set(x, status, reason, copy, count);
+	pthread_mutex_unlock(&x->lock);
+	if (!is_good)
+		free(copy);
+	return is_good;
+}
+
+void exchange_accept(hythe_exchange *x, const struct hythe_header *headers, size_t count)
+{
+	struct header *copy = headers_copy(headers, count);
+
+	pthread_mutex_lock(&x->lock);
+	if (!head_set(x, 101, NULL, copy, count)) {
+		pthread_mutex_unlock(&x->lock);
+		free(copy);
+		return;
+	}
+	x->is_accepted = true; /* at once: an order that was posted before may be taken as soon as the lock is free */
+	exchange_post(x);
 }
 
 void exchange_add(hythe_exchange *x, const void *bytes, size_t size)

@@ -172,11 +172,8 @@ void hythe_exchange_accept(hythe_exchange *x, const char *subprotocol, const str
 	if (subprotocol)
 		all[count++] =
 		    (struct hythe_header){ { "sec-websocket-protocol", 22 }, { subprotocol, strlen(subprotocol) } };
-	if (x->is_websocket && exchange_head(x, 101, NULL, all, count)) {
-		pthread_mutex_lock(&x->lock);
-		x->is_accepted = true;
-		exchange_post(x);
-	}
+	if (x->is_websocket)
+		exchange_accept(x, all, count);
 	free(all);
 }
 

@@ -116,6 +116,8 @@ void exchange_answer_here(hythe_exchange *x, int status, const char *reason, con
 			  size_t count, const void *bytes, size_t size);
 void exchange_done(hythe_exchange *x, bool is_cut); /* on the loop: ends the answer, and lets go */
 bool exchange_head(hythe_exchange *x, int status, const char *reason, const struct hythe_header *headers, size_t count);
+void exchange_accept(hythe_exchange *x, const struct hythe_header *headers,
+		     size_t count);                                   /* of a WebSocket, and posts it */
 void exchange_add(hythe_exchange *x, const void *bytes, size_t size); /* with its lock held */
 
 void blocking_open(hythe_exchange *x);
