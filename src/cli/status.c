@@ -164,15 +164,16 @@ static bool flag_is(const struct value *object, const char *path)
 	return value_is(v, VALUE_BOOL) && v->boolean;
 }
 
-/* What somebody else keeps is told with its keeper. */
+/* What somebody else keeps is told with its keeper; but a Deployment, whose keepers (SeldonDeployments, InferenceServices) have no row of their own. */
 static void object_tell(struct report *r, const struct view_kind *kind, const struct value *object)
 {
+	bool is_deployment = strcmp(kind->name, "deployment") == 0;
 	struct row *row;
 
-	if (has_owner(object) || strcmp(kind->name, "replicaset") == 0)
+	if ((has_owner(object) && !is_deployment) || strcmp(kind->name, "replicaset") == 0)
 		return;
 	row = row_add(r, kind, object);
-	if (strcmp(kind->name, "deployment") == 0) {
+	if (is_deployment) {
 		keeper_tell(r, row, object, value_find_int(object, "spec.replicas", 1),
 			    value_find_int(object, "status.availableReplicas", 0),
 			    value_find_int(object, "status.updatedReplicas", 0));

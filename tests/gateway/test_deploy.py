@@ -2,6 +2,7 @@
 """`hythe deploy`, `promote` and `rollback`: what is refused before anything is written, what stays when it is deployed again, what is said of one that does not begin."""
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import urllib.request
@@ -78,6 +79,9 @@ def test_deployed_again_promoted_and_taken_back(m):
     request = urllib.request.Request(address, json.dumps({"data": {"ndarray": [[0] * 10]}}).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         assert len(json.loads(answer.read())["data"]["ndarray"][0]) == 2
+
+    status = hythe(m, "status")[1]
+    assert re.search(r"^default +deployment/again-default-0-again +2/2 +runs", status, re.M), status
 
     # Replicas that somebody else set stay where none are asked for.
     # Each is written while the controller still writes the status of the one before.
