@@ -22,7 +22,7 @@ static bool stalls_soon, waits_short;
 
 static void short_limits(struct gateway_limits *limits)
 {
-	limits->stall_ns = stalls_soon ? 150 * NS_PER_MS : DEADLINE_MS * NS_PER_MS;
+	limits->stall_ns = stalls_soon ? 400 * NS_PER_MS : DEADLINE_MS * NS_PER_MS;
 	limits->queue_ns = waits_short ? 600 * NS_PER_MS : DEADLINE_MS * NS_PER_MS;
 	limits->ejected_ns = EJECTED_MS * NS_PER_MS;
 	limits->failures_to_eject = 3;
@@ -131,8 +131,8 @@ static void an_endpoint_that_says_nothing_is_given_up(void **state)
 	kit_simple(&k, one, 1);
 	ask(&k, post, &answer);
 	assert_int_equal(answer.status, 504);
-	assert_true(has(&answer, "its endpoint did not go on within 150 ms"));
-	assert_in_range(now_ms() - from, 140, DEADLINE_MS);
+	assert_true(has(&answer, "its endpoint did not go on within 400 ms"));
+	assert_in_range(now_ms() - from, 390, DEADLINE_MS);
 	answer_done(&answer);
 	UNTIL(a.open == 0);
 	end();
@@ -146,7 +146,7 @@ static void a_try_s_time_limit_sends_what_is_safe_to_another_endpoint(void **sta
 	begin(WAY_SILENT, WAY_NAMES);
 	kit_begin(&k);
 	r = kit_route(&k, "/", kit_backend(&k, "web", two, 2));
-	r->try_timeout_ns = 250 * NS_PER_MS;
+	r->try_timeout_ns = NS_PER_S;
 	kit_publish(&k);
 	for (int i = 0; i < 8; i++)
 		expect(&k, "/", 200, "b");

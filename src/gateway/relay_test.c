@@ -169,7 +169,7 @@ static void a_client_waits_for_an_endpoint_and_gets_it(void **state)
 static void few(struct gateway_config *config)
 {
 	config->limits.relays_most = 2;
-	config->limits.queue_ns = 100 * NS_PER_MS;
+	config->limits.queue_ns = 500 * NS_PER_MS;
 	config->limits.relay_idle_ns = 50 * NS_PER_MS;
 }
 

@@ -557,7 +557,7 @@ static void who_leaves_or_is_late_or_cut_is_told_apart(void **state)
 	struct call *call;
 
 	(void)state;
-	config.limits.request_timeout_ms = 100;
+	config.limits.request_timeout_ms = 1000;
 	start(&config, false);
 	for (int i = 0; i < 2; i++) {
 		call = call_get(i ? "/endless" : "/stall");

@@ -370,7 +370,7 @@ static void a_late_answer_is_told_504_and_its_owner_too(void **state)
 	int fd;
 
 	(void)state;
-	config.limits.request_timeout_ms = 50;
+	config.limits.request_timeout_ms = 500;
 	s = serve(&config);
 	fd = client(s);
 	SAY(fd, "POST /later HTTP/1.1\r\n" H "Content-Length: 4\r\n\r\nbody");

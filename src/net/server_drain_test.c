@@ -74,7 +74,7 @@ static void an_idle_connection_may_ask_once_more_where_there_is_a_grace(void **s
 	int idle, silent, late;
 
 	(void)state;
-	config.idle_grace_ms = 300;
+	config.idle_grace_ms = 2000;
 	s = serve(&config);
 	idle = client(s);
 	silent = client(s);

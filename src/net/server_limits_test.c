@@ -123,8 +123,8 @@ static void slow_requests_are_told_408_and_idle_connections_are_closed(void **st
 	int fd;
 
 	(void)state;
-	config.limits.read_timeout_ms = 30;
-	config.limits.idle_timeout_ms = 60;
+	config.limits.read_timeout_ms = 300;
+	config.limits.idle_timeout_ms = 600;
 	s = serve(&config);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		fd = client(s);
@@ -151,7 +151,7 @@ static void a_request_that_takes_too_long_is_told_504(void **state)
 	int fd;
 
 	(void)state;
-	config.limits.request_timeout_ms = 50;
+	config.limits.request_timeout_ms = 500;
 	s = serve(&config);
 	fd = client(s);
 	SAY(fd, "POST /hold HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nhi");

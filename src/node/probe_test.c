@@ -620,14 +620,15 @@ static void readiness_comes_soon_after_the_port_is_open(void **state)
 	(void)state;
 	bench_begin(&b);
 	o.fd = listen_on(0, &port);
-	c = probing(&b, parsed(&b, "{'name':'main','readinessProbe':{'tcpSocket':{'port':%d}}}", port));
+	c = probing(&b,
+		    parsed(&b, "{'name':'main','readinessProbe':{'periodSeconds':60,'tcpSocket':{'port':%d}}}", port));
 	b.wanted = VERDICT_GOOD;
 	loop_now_update(b.loop);
 	begun = clock_monotonic_ns();
 	b.probes = probes_new(&c);
 	loop_timer_set(b.loop, &o.timer, clock_monotonic_ns() + 50 * NS_PER_MS, open_now);
 	loop_run(b.loop);
-	assert_true(clock_monotonic_ns() - begun < 900 * NS_PER_MS); /* long before the period of 10 s */
+	assert_true(clock_monotonic_ns() - begun < 30 * NS_PER_S); /* long before its period is over */
 	assert_int_equal(b.told, 0);
 	probes_free(b.probes);
 	close(o.fd);

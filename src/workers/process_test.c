@@ -56,10 +56,10 @@ static void a_hung_request_is_told_and_its_worker_replaced(void **state)
 	pid_t pid;
 
 	(void)state;
-	f->config.timeout_ms = 200;
+	f->config.timeout_ms = 1000;
 	front_start(f);
 	pid = worker_pid(f);
-	expect(f, "GET /hang", 504, "did not answer within 200 ms");
+	expect(f, "GET /hang", 504, "did not answer within 1000 ms");
 	assert_int_not_equal(worker_pid(f), pid);
 	UNTIL(kill(pid, 0) != 0);
 	expect(f, "POST /predict", 504, "{\"status\":{\"code\":-1,\"info\":\"worker ");
@@ -75,15 +75,15 @@ static void the_others_of_a_hung_worker_are_answered(void **state)
 	int holding, hanging;
 
 	(void)state;
-	f->config.timeout_ms = 1000;
+	f->config.timeout_ms = 3000;
 	plan_write(f, "ok 3 wsgi v1");
 	front_start(f);
 	pid = worker_pid(f);
 	hanging = ask_start(f, "GET /hang", SPAN(""));
-	pause_ms(500); /* so that the one outlives the other */
+	pause_ms(1500); /* so that the one outlives the other */
 	holding = ask_start(f, "GET /hold", SPAN(""));
 	held_wait(f);
-	expect_reply(hanging, 504, "did not answer within 1000 ms");
+	expect_reply(hanging, 504, "did not answer within 3000 ms");
 	assert_int_not_equal(worker_pid(f), pid); /* it takes no more */
 	gate_open(f);
 	reply_read(holding, &r);
@@ -102,7 +102,7 @@ static void an_answer_that_stops_midway_is_cut(void **state)
 	pid_t pid;
 
 	(void)state;
-	f->config.timeout_ms = 200;
+	f->config.timeout_ms = 1000;
 	plan_write(f, "ok 2 wsgi v1");
 	front_start(f);
 	pid = worker_pid(f);
@@ -257,7 +257,7 @@ static void what_waits_behind_a_hung_request_is_answered(void **state)
 	int first, rest[3];
 
 	(void)state;
-	f->config.timeout_ms = 300;
+	f->config.timeout_ms = 2000;
 	front_start(f);
 	first = ask_start(f, "GET /hang", SPAN(""));
 	for (size_t j = 0; j < ARRAY_LEN(rest); j++)

@@ -15,7 +15,7 @@ static void start_fails_with(const char *plan, const char *words)
 {
 	struct front *f = front_new(2);
 
-	f->config.start_timeout_ms = 300;
+	f->config.start_timeout_ms = 2000;
 	if (plan)
 		plan_write(f, plan);
 	else
@@ -33,7 +33,7 @@ static void a_start_that_fails_says_why(void **state)
 	(void)state;
 	start_fails_with("fail 1 component v1", "TestError: plan");
 	start_fails_with("die 1 component v1", "exited with status 4");
-	start_fails_with("silent 1 component v1", "was not ready within 300 ms");
+	start_fails_with("silent 1 component v1", "was not ready within 2000 ms");
 	start_fails_with(NULL, "cannot run '/no/such/program': No such file or directory");
 }
 
