@@ -48,10 +48,14 @@ TSAN_TESTS = [
 ]
 
 
+FAILURE_SAID_MOST = 6000  # characters of one failing program, its last
+
+
 class Totals:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
         self.lines = []
+        self.failures = []  # what failing tests said: told where it happened, and again at the end, where a cut log still has it
 
     def add(self, name, passed, failed, skipped=0, seconds=0.0):
         self.passed += passed
@@ -59,16 +63,21 @@ class Totals:
         self.skipped += skipped
         self.lines.append(f"{name:28s} {passed:6d} passed {failed:4d} failed {skipped:4d} skipped {seconds:7.1f} s")
 
+    def said(self, name, text):
+        text = f"-- {name}:\n{text.strip()[-FAILURE_SAID_MOST:]}"
+        print(text, flush=True)
+        self.failures.append(text)
+
 
 def run(command, **options):
     print("+", " ".join(map(str, command)), flush=True)
     return subprocess.run([str(c) for c in command], cwd=ROOT, **options)
 
 
-def ninja(folder, jobs, *targets):
+def ninja(totals, folder, jobs, *targets):
     done = run(["ninja", "-C", folder, "-j", jobs, *targets], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
-        print(done.stdout[-6000:])
+        totals.said(folder, done.stdout)
     return done.returncode == 0
 
 
@@ -90,16 +99,17 @@ def meson_tests(totals, title, folder, jobs, suites=(), names=(), env=None):
     if done.returncode and not failed:
         failed = 1
     if failed:
-        print(done.stdout[-3000:])
+        totals.said(title, done.stdout[-3000:])
         for block in re.split(r"^=+ \d+/\d+ =+$", text, flags=re.M):
             if re.search(r"^result: ", block, re.M) and not re.search(r"^result: +exit status 0$", block, re.M):
-                print(block[-4000:])
+                totals.said(title, block)
     totals.add(title, passed, failed, 0, time.monotonic() - start)
 
 
 def pytest(totals, title, env=None, select=()):
     start = time.monotonic()
-    done = run([ROOT / ".venv-test" / "bin" / "python", "-m", "pytest", "-q", "-rfEs", "--tb=short", "tests", *select],
+    done = run([ROOT / ".venv-test" / "bin" / "python", "-m", "pytest", "-q", "-rfEs", "--tb=short", "--disable-warnings", "tests",
+                *select],
                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(env or {})})
     print(done.stdout[-40000:])
     last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
@@ -107,6 +117,11 @@ def pytest(totals, title, env=None, select=()):
     failed = count("failed") + count("errors?")
     if done.returncode not in (0, 1) and not failed:
         failed = 1
+    if failed:
+        found = re.search(r"^=+ (?:FAILURES|ERRORS) =+$", done.stdout, re.M)
+        for test in re.split(r"^(?=_{3,} \S.*_{3,}$)|^=+ short test summary info =+$", done.stdout[found.end():] if found else "", flags=re.M)[1:]:
+            if test.startswith("_"):
+                totals.failures.append(f"-- {title}:\n{test.strip()[-FAILURE_SAID_MOST:]}")
     totals.add(title, count("passed"), failed, count("skipped"), time.monotonic() - start)
 
 
@@ -128,14 +143,17 @@ def fuzz_suite(totals, args):
     start = time.monotonic()
     configure("build-fuzz", {"CC": "clang-14"}, "-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false",
               "-Dbuildtype=debugoptimized")
-    if not ninja("build-fuzz", args.jobs):
+    if not ninja(totals, "build-fuzz", args.jobs):
         totals.add("build: clang -Werror", 0, 1)
         return
     totals.add("build: clang -Werror", 1, 0, 0, time.monotonic() - start)
     start = time.monotonic()
-    done = run([sys.executable, "tools/fuzz.py", "--seconds", args.fuzz_seconds, "--jobs", args.jobs], stdout=subprocess.PIPE, text=True)
-    print(done.stdout, flush=True)
+    done = run([sys.executable, "tools/fuzz.py", "--seconds", args.fuzz_seconds, "--seed", 1, "--jobs", args.jobs], stdout=subprocess.PIPE, text=True)
     found = re.search(r"fuzz: (\d+) passed, (\d+) failed", done.stdout)
+    if done.returncode:
+        totals.said("fuzz", done.stdout)
+    else:
+        print(done.stdout, flush=True)
     totals.add(f"fuzz, {args.fuzz_seconds} s each", int(found[1]) if found else 0, int(found[2]) if found else 1, 0, time.monotonic() - start)
 
 
@@ -146,7 +164,7 @@ def whole_suite(totals, args):
 def san_suite(totals, args):
     # gcc warns falsely about code that the sanitizers have rewritten; the other builds hold warnings to be errors.
     configure("build-san", None, "-Dpython=disabled", "-Db_sanitize=address,undefined", "-Dbuildtype=debugoptimized", "-Dwerror=false")
-    if not ninja("build-san", args.jobs):
+    if not ninja(totals, "build-san", args.jobs):
         totals.add("build: ASan + UBSan", 0, 1)
         return
     meson_tests(totals, "unit, ASan + UBSan", "build-san", args.jobs, ["unit", "fuzz"], env=SAN_ENV)
@@ -161,7 +179,7 @@ def tsan_suite(totals, args):
     names = sorted({t["name"] for t in wanted})
     if missing := set(TSAN_TESTS) - set(names):
         raise RuntimeError(f"tests of threads that are not there: {' '.join(sorted(missing))}")
-    if ninja("build-tsan", args.jobs, *sorted({file for t in wanted for target in t["depends"] for file in files[target]})):
+    if ninja(totals, "build-tsan", args.jobs, *sorted({file for t in wanted for target in t["depends"] for file in files[target]})):
         meson_tests(totals, "threads, TSan", "build-tsan", args.jobs, [], names, {"TSAN_OPTIONS": "halt_on_error=1:exitcode=97"})
     else:
         totals.add("build: TSan", 0, 1)
@@ -197,6 +215,8 @@ def main():
     for lane in lanes:
         lane.join()
     print()
+    for text in totals.failures:
+        print(text + "\n")
     for line in totals.lines:
         print(line)
     print(f"{totals.passed} passed, {totals.failed} failed, {totals.skipped} skipped")
