@@ -90,17 +90,21 @@ static void worst_tell(struct report *r, struct row *row, const struct value *ob
 		row->since = w.cause.since;
 }
 
-/* Deployments, StatefulSets, DaemonSets: so many are wanted, so many are there. */
+static bool is_seen(const struct value *object)
+{
+	return value_find_int(object, "status.observedGeneration", 0) >=
+	       value_find_int(object, "metadata.generation", 0);
+}
+
+/* Deployments, StatefulSets, DaemonSets, ReplicaSets: so many are wanted, so many are there. */
 static void keeper_tell(struct report *r, struct row *row, const struct value *object, int64_t wanted, int64_t there,
 			int64_t updated)
 {
 	const struct value *failure = condition(object, "ReplicaFailure"), *progress = condition(object, "Progressing");
 	struct span ready_since = value_find_string(condition(object, "Available"), "lastTransitionTime");
-	bool is_seen =
-	    value_find_int(object, "status.observedGeneration", 0) >= value_find_int(object, "metadata.generation", 0);
 
 	row->ready = SAY(r, "%lld/%lld", (long long)there, (long long)wanted);
-	if (is_seen && there >= wanted && updated >= wanted) {
+	if (is_seen(object) && there >= wanted && updated >= wanted) {
 		if (ready_since.len)
 			row->since = ready_since;
 		return;
@@ -114,6 +118,54 @@ static void keeper_tell(struct report *r, struct row *row, const struct value *o
 		row->state = STATE_FAILS;
 		row->wrong = value_find_string(progress, "message");
 	}
+}
+
+/* SeldonDeployments, InferenceServices: what their Deployments have, and what the whole says of itself. */
+static void model_tell(struct report *r, struct row *row, const struct value *object, bool is_available,
+		       bool has_failed, struct span why)
+{
+	const struct value *list = view_list(&r->view, view_kind_named("deployment"));
+	int64_t wanted = 0, there = 0;
+
+	for (uint32_t i = 0; i < list->array.count; i++) {
+		const struct value *one = value_item(list, i);
+
+		if (!is_owned_by(one, uid_of(object)))
+			continue;
+		wanted += value_find_int(one, "spec.replicas", 1);
+		there += value_find_int(one, "status.availableReplicas", 0);
+	}
+	row->ready = SAY(r, "%lld/%lld", (long long)there, (long long)wanted);
+	if (is_available && is_seen(object)) {
+		struct span since = value_find_string(condition(object, "Ready"), "lastTransitionTime");
+
+		if (since.len)
+			row->since = since;
+		return;
+	}
+	row->state = STATE_STARTS;
+	worst_tell(r, row, object);
+	if (has_failed)
+		row->state = STATE_FAILS;
+	if (!row->wrong.len)
+		row->wrong = why;
+}
+
+static void seldon_tell(struct report *r, struct row *row, const struct value *object)
+{
+	struct span state = value_find_string(object, "status.state");
+
+	model_tell(r, row, object, span_equal(state, SPAN("Available")), span_equal(state, SPAN("Failed")),
+		   value_find_string(object, "status.description"));
+}
+
+static void inference_tell(struct report *r, struct row *row, const struct value *object)
+{
+	struct span transition = value_find_string(object, "status.modelStatus.transitionStatus");
+
+	model_tell(r, row, object, is_condition(object, "Ready", "True"),
+		   span_equal(transition, SPAN("BlockedByFailedLoad")),
+		   value_find_string(condition(object, "Ready"), "message"));
 }
 
 static void job_tell(struct report *r, struct row *row, const struct value *job)
@@ -164,36 +216,60 @@ static bool flag_is(const struct value *object, const char *path)
 	return value_is(v, VALUE_BOOL) && v->boolean;
 }
 
-/* What somebody else keeps is told with its keeper; but a Deployment, whose keepers (SeldonDeployments, InferenceServices) have no row of their own. */
-static void object_tell(struct report *r, const struct view_kind *kind, const struct value *object)
+static void deployment_tell(struct report *r, struct row *row, const struct value *object)
 {
-	bool is_deployment = strcmp(kind->name, "deployment") == 0;
-	struct row *row;
+	keeper_tell(r, row, object, value_find_int(object, "spec.replicas", 1),
+		    value_find_int(object, "status.availableReplicas", 0),
+		    value_find_int(object, "status.updatedReplicas", 0));
+	if (flag_is(object, "spec.paused") && row->state == STATE_STARTS)
+		row->state = STATE_PAUSED;
+}
 
-	if ((has_owner(object) && !is_deployment) || strcmp(kind->name, "replicaset") == 0)
-		return;
-	row = row_add(r, kind, object);
-	if (is_deployment) {
-		keeper_tell(r, row, object, value_find_int(object, "spec.replicas", 1),
-			    value_find_int(object, "status.availableReplicas", 0),
-			    value_find_int(object, "status.updatedReplicas", 0));
-		if (flag_is(object, "spec.paused") && row->state == STATE_STARTS)
-			row->state = STATE_PAUSED;
-	} else if (strcmp(kind->name, "statefulset") == 0) {
-		keeper_tell(r, row, object, value_find_int(object, "spec.replicas", 1),
-			    value_find_int(object, "status.availableReplicas", 0), INT64_MAX);
-	} else if (strcmp(kind->name, "daemonset") == 0) {
-		keeper_tell(r, row, object, value_find_int(object, "status.desiredNumberScheduled", 0),
-			    value_find_int(object, "status.numberAvailable", 0),
-			    value_find_int(object, "status.updatedNumberScheduled", 0));
-	} else if (strcmp(kind->name, "job") == 0) {
-		job_tell(r, row, object);
-	} else if (strcmp(kind->name, "cronjob") == 0) {
-		row->state = flag_is(object, "spec.suspend") ? STATE_PAUSED : STATE_RUNS;
-		row->ready = value_find_string(object, "spec.schedule");
-	} else {
-		pod_tell(r, row, object);
-	}
+/* StatefulSets, ReplicaSets */
+static void set_tell(struct report *r, struct row *row, const struct value *object)
+{
+	keeper_tell(r, row, object, value_find_int(object, "spec.replicas", 1),
+		    value_find_int(object, "status.availableReplicas", 0), INT64_MAX);
+}
+
+static void daemon_set_tell(struct report *r, struct row *row, const struct value *object)
+{
+	keeper_tell(r, row, object, value_find_int(object, "status.desiredNumberScheduled", 0),
+		    value_find_int(object, "status.numberAvailable", 0),
+		    value_find_int(object, "status.updatedNumberScheduled", 0));
+}
+
+static void cron_job_tell(struct report *r, struct row *row, const struct value *object)
+{
+	(void)r;
+	row->state = flag_is(object, "spec.suspend") ? STATE_PAUSED : STATE_RUNS;
+	row->ready = value_find_string(object, "spec.schedule");
+}
+
+static const struct told_kind {
+	const char *name;
+	void (*tell)(struct report *r, struct row *row, const struct value *object);
+} told_kinds[] = {
+	{ "seldondeployment", seldon_tell },
+	{ "inferenceservice", inference_tell },
+	{ "deployment", deployment_tell },
+	{ "statefulset", set_tell },
+	{ "daemonset", daemon_set_tell },
+	{ "cronjob", cron_job_tell },
+	{ "job", job_tell },
+	{ "replicaset", set_tell },
+	{ "pod", pod_tell },
+};
+
+/* What one of these keeps is told with it. */
+static bool is_told_above(const struct value *object)
+{
+	struct span owner = owner_kind_of(object);
+
+	for (size_t i = 0; i < ARRAY_LEN(told_kinds); i++)
+		if (span_equal_ignore_case(owner, span_of(told_kinds[i].name)))
+			return true;
+	return false;
 }
 
 static int row_order(const void *a, const void *b)
@@ -205,11 +281,13 @@ static int row_order(const void *a, const void *b)
 
 static void survey(struct report *r)
 {
-	for (const struct view_kind *k = view_kinds; k->name; k++) {
-		const struct value *list = k->is_workload ? view_list(&r->view, k) : NULL;
+	for (size_t k = 0; k < ARRAY_LEN(told_kinds); k++) {
+		const struct view_kind *kind = view_kind_named(told_kinds[k].name);
+		const struct value *list = view_list(&r->view, kind);
 
-		for (uint32_t i = 0; list && i < list->array.count; i++)
-			object_tell(r, k, value_item(list, i));
+		for (uint32_t i = 0; i < list->array.count; i++)
+			if (!is_told_above(value_item(list, i)))
+				told_kinds[k].tell(r, row_add(r, kind, value_item(list, i)), value_item(list, i));
 	}
 	for (size_t i = 0; i < r->count; i++)
 		r->states[r->rows[i].state]++;

@@ -8,23 +8,23 @@
 #include "kube/kind.h"
 
 const struct view_kind view_kinds[] = {
-	{ "deployment", "deployments", "deploy", "/apis/apps/v1", true },
-	{ "statefulset", "statefulsets", "sts", "/apis/apps/v1", true },
-	{ "daemonset", "daemonsets", "ds", "/apis/apps/v1", true },
-	{ "cronjob", "cronjobs", "cj", "/apis/batch/v1", true },
-	{ "job", "jobs", "job", "/apis/batch/v1", true },
-	{ "replicaset", "replicasets", "rs", "/apis/apps/v1", true },
-	{ "pod", "pods", "po", "/api/v1", true },
-	{ "service", "services", "svc", "/api/v1", false },
-	{ "persistentvolumeclaim", "persistentvolumeclaims", "pvc", "/api/v1", false },
-	{ "horizontalpodautoscaler", "horizontalpodautoscalers", "hpa", "/apis/autoscaling/v2", false },
-	{ "node", "nodes", "no", "/api/v1", false },
-	{ "seldondeployment", "seldondeployments", "sdep", "/apis/machinelearning.seldon.io/v1", false },
-	{ "inferenceservice", "inferenceservices", "isvc", "/apis/serving.kserve.io/v1beta1", false },
-	{ "ingress", "ingresses", "ing", "/apis/networking.k8s.io/v1", false },
-	{ "httproute", "httproutes", "httproute", "/apis/gateway.networking.k8s.io/v1", false },
-	{ "grpcroute", "grpcroutes", "grpcroute", "/apis/gateway.networking.k8s.io/v1", false },
-	{ "gateway", "gateways", "gtw", "/apis/gateway.networking.k8s.io/v1", false },
+	{ "deployment", "deployments", "deploy", "/apis/apps/v1" },
+	{ "statefulset", "statefulsets", "sts", "/apis/apps/v1" },
+	{ "daemonset", "daemonsets", "ds", "/apis/apps/v1" },
+	{ "cronjob", "cronjobs", "cj", "/apis/batch/v1" },
+	{ "job", "jobs", "job", "/apis/batch/v1" },
+	{ "replicaset", "replicasets", "rs", "/apis/apps/v1" },
+	{ "pod", "pods", "po", "/api/v1" },
+	{ "service", "services", "svc", "/api/v1" },
+	{ "persistentvolumeclaim", "persistentvolumeclaims", "pvc", "/api/v1" },
+	{ "horizontalpodautoscaler", "horizontalpodautoscalers", "hpa", "/apis/autoscaling/v2" },
+	{ "node", "nodes", "no", "/api/v1" },
+	{ "seldondeployment", "seldondeployments", "sdep", "/apis/machinelearning.seldon.io/v1" },
+	{ "inferenceservice", "inferenceservices", "isvc", "/apis/serving.kserve.io/v1beta1" },
+	{ "ingress", "ingresses", "ing", "/apis/networking.k8s.io/v1" },
+	{ "httproute", "httproutes", "httproute", "/apis/gateway.networking.k8s.io/v1" },
+	{ "grpcroute", "grpcroutes", "grpcroute", "/apis/gateway.networking.k8s.io/v1" },
+	{ "gateway", "gateways", "gtw", "/apis/gateway.networking.k8s.io/v1" },
 	{ 0 },
 };
 
@@ -78,8 +78,13 @@ static const struct value *items_read(struct view *v, const char *path)
 	struct value *list = ARENA_NEW(v->arena, struct value, &v->err);
 	const struct value *items;
 
-	if (!list || !path || v->err.code || !api_get(v->api, path, v->arena, list, &v->err))
+	if (!list || !path || v->err.code)
 		return &empty;
+	if (!api_get(v->api, path, v->arena, list, &v->err)) {
+		if (v->err.code == ERROR_NOT_FOUND) /* a kind that this server does not have */
+			v->err = (struct error){ 0 };
+		return &empty;
+	}
 	items = value_get(list, SPAN("items"));
 	return value_is(items, VALUE_ARRAY) ? items : &empty;
 }
@@ -120,7 +125,7 @@ struct span name_space_of(const struct value *object)
 	return value_find_string(object, "metadata.namespace");
 }
 
-static struct span owner_of(const struct value *object)
+static const struct value *controller_of(const struct value *object)
 {
 	const struct value *owners = value_find(object, "metadata.ownerReferences");
 
@@ -128,9 +133,14 @@ static struct span owner_of(const struct value *object)
 		const struct value *is = value_get(value_item(owners, i), SPAN("controller"));
 
 		if (value_is(is, VALUE_BOOL) && is->boolean)
-			return value_find_string(value_item(owners, i), "uid");
+			return value_item(owners, i);
 	}
-	return (struct span){ 0 };
+	return NULL;
+}
+
+static struct span owner_of(const struct value *object)
+{
+	return value_find_string(controller_of(object), "uid");
 }
 
 bool is_owned_by(const struct value *object, struct span uid)
@@ -138,27 +148,29 @@ bool is_owned_by(const struct value *object, struct span uid)
 	return uid.len && span_equal(owner_of(object), uid);
 }
 
-bool has_owner(const struct value *object)
+struct span owner_kind_of(const struct value *object)
 {
-	return owner_of(object).len > 0;
+	return value_find_string(controller_of(object), "kind");
 }
 
-/* Is it, or what controls it (a ReplicaSet, a Job), controlled by this one? */
+/* Is a pod, or what stands above it, controlled by this one? No kind stands above one that is before it here. */
 static bool belongs_to(struct view *v, const struct value *pod, struct span uid)
 {
-	static const char *const between[] = { "replicaset", "job" };
+	static const char *const between[] = { "replicaset", "job", "deployment" };
 	struct span owner = owner_of(pod);
 
-	if (span_equal(owner, uid))
-		return true;
 	for (size_t i = 0; owner.len && i < ARRAY_LEN(between); i++) {
 		const struct value *list = view_list(v, view_kind_named(between[i]));
 
+		if (span_equal(owner, uid))
+			return true;
 		for (uint32_t j = 0; j < list->array.count; j++)
-			if (span_equal(uid_of(value_item(list, j)), owner))
-				return is_owned_by(value_item(list, j), uid);
+			if (span_equal(uid_of(value_item(list, j)), owner)) {
+				owner = owner_of(value_item(list, j));
+				break;
+			}
 	}
-	return false;
+	return span_equal(owner, uid);
 }
 
 void view_pods(struct view *v, const struct value *object, void (*take)(void *context, const struct value *pod),

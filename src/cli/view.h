@@ -11,7 +11,6 @@
 struct view_kind {
 	const char *name, *plural, *short_name; /* "deployment", "deployments", "deploy" */
 	const char *path;                       /* "/apis/apps/v1" */
-	bool is_workload;                       /* makes pods, or is one */
 };
 extern const struct view_kind view_kinds[]; /* ends with a row without a name */
 
@@ -25,8 +24,9 @@ struct view {
 
 /* "deploy", "deployment", "Deployments"; NULL with NOT_FOUND, naming those there are. */
 const struct view_kind *view_kind_find(struct span name, struct error *err);
-const struct view_kind *view_kind_named(const char *name);                   /* of the table */
-const struct value *view_list(struct view *v, const struct view_kind *kind); /* an array */
+const struct view_kind *view_kind_named(const char *name); /* of the table */
+/* An array; empty too where the server does not have the kind. */
+const struct value *view_list(struct view *v, const struct view_kind *kind);
 /* NULL: it is not there (err set when it could not be asked). */
 const struct value *view_get(struct view *v, const struct view_kind *kind, struct span name_space, struct span name,
 			     struct error *err);
@@ -35,7 +35,7 @@ struct span uid_of(const struct value *object);
 struct span name_of(const struct value *object);
 struct span name_space_of(const struct value *object);
 bool is_owned_by(const struct value *object, struct span uid); /* by a reference with controller: true */
-bool has_owner(const struct value *object);
+struct span owner_kind_of(const struct value *object); /* "ReplicaSet", of what controls it; empty: nothing does */
 /* Calls for each pod that the object controls, by whatever stands between; a pod is its own. */
 void view_pods(struct view *v, const struct value *object, void (*take)(void *context, const struct value *pod),
 	       void *context);

@@ -81,7 +81,8 @@ def test_deployed_again_promoted_and_taken_back(m):
         assert len(json.loads(answer.read())["data"]["ndarray"][0]) == 2
 
     status = hythe(m, "status")[1]
-    assert re.search(r"^default +deployment/again-default-0-again +2/2 +runs", status, re.M), status
+    assert re.search(r"^default +seldondeployment/again +2/2 +runs", status, re.M), status
+    assert "deployment/again-default" not in status  # it is told with what keeps it
 
     # Replicas that somebody else set stay where none are asked for.
     # Each is written while the controller still writes the status of the one before.
@@ -113,4 +114,6 @@ def test_what_does_not_begin_is_told_while_it_is_waited_for(m):
     lines = said.splitlines()
     assert "it is not available after 8 s, and goes on without being waited for" in lines[-1] and "hythe why seldondeployment/bad -n default" in lines[-1], said
     assert len(lines) >= 2 and all(line.startswith("bad: ") for line in lines[:-1]), said  # into a file: a line for what is new
+    row = r"^default +seldondeployment/bad +0/1 +fails .*exit code 1"
+    until("status names it", lambda: re.search(row, hythe(m, "status")[1], re.M))
     assert hythe(m, "deploy", "Bad.py", "--name=quiet", "--timeout=1s", "--quiet", cwd=folder)[2].count("\n") == 1

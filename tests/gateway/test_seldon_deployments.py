@@ -155,6 +155,7 @@ def test_an_inference_service_answers_by_host_and_by_path(m):
     m.apply(inference_service("prop"))
     m.run("wait", "--for=condition=Ready", "isvc/prop", "--timeout=60s")
     assert m.get("isvc", "prop")["status"]["url"] == "http://prop-default.example.com"
+    until("status tells it", lambda: re.search(r"^default +inferenceservice/prop +1/1 +runs", m.hythe("status", ok=False)[1], re.M))
     body = {"instances": ROW}
     by_host = until("an answer by host", lambda: (r := post(m, "/v1/models/prop:predict", body, "-H", "Host: prop-default.example.com"))[0] == 200 and r[1])
     by_path = until("an answer by path", lambda: (r := post(m, "/serving/default/prop/v1/models/prop:predict", body))[0] == 200 and r[1])
