@@ -1047,7 +1047,8 @@ const struct command cli_commands[] = {
 	  .arguments = "URI FOLDER",
 	  .summary = "bring a model's files to a folder",
 	  .description =
-	      "Copies what the URI names: a file or folder of this machine (file:// or a path), one file of a web server "
+	      "Copies what the URI names: a file or folder of this machine (file:// or a path), one file of a web "
+	      "server "
 	      "(http://, https://), an object or all below a prefix of a bucket (gs://, s3://). Nothing is unpacked. "
 	      "pvc:// is a volume that is mounted already, which is checked. It is what the init container of a "
 	      "prepackaged server runs.\n"

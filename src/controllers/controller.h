@@ -55,7 +55,7 @@ struct manager_config {
 	/* Where volumes are made for claims, one folder each: an absolute path. NULL: none are made, and no class for them. Kept by the
 	 * caller. */
 	const char *volumes;
-	uint32_t ended_pods_most; /* pods that have ended and are kept; 0: 12500 */
+	uint32_t ended_pods_most;          /* pods that have ended and are kept; 0: 12500 */
 	int64_t (*wall_ns)(void *context); /* NULL: the clock */
 	void *context;
 };
@@ -102,7 +102,7 @@ struct reconcile {
 	int64_t started_ns;   /* wall clock, when the manager was made */
 	bool is_due;          /* the time has come that a call before asked for */
 	const struct manager_config *config;
-	struct work *work;    /* private */
+	struct work *work; /* private */
 };
 
 /* Objects of the same namespace that this one controls, as an array. */

@@ -9,8 +9,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "hosts/host_private.h"
 #include "base/number.h"
+#include "hosts/host_private.h"
 #include "inference/inference.h"
 #include "net/direct.h"
 

@@ -81,7 +81,7 @@ bool remote_line_read(struct span line, struct arena *arena, struct remote_line 
 struct record *remote_record(const struct resource *resource, const struct value *object, struct arena *arena,
 			     struct error *err);
 struct span remote_key(const struct resource *resource, struct span name_space, struct span name, struct arena *arena,
-		       struct error *err); /* "/apps/deployments/default/web"; without a name its beginning */
+		       struct error *err);           /* "/apps/deployments/default/web"; without a name its beginning */
 int64_t remote_revision(const struct value *object); /* metadata.resourceVersion; 0: none */
 
 /* ---- cluster_remote_mirror.c ---- */

@@ -295,7 +295,7 @@ static bool read_protobuf(struct call *call, const struct expected *e, struct va
 	}
 	if (!kube_protobuf_open(call->body, &api, &kind, &raw, &err)) {
 		refuse_unreadable(call, e,
-				  !call->body.len				   ? "empty data"
+				  !call->body.len                                  ? "empty data"
 				  : span_starts(call->body, span_from("k8s\0", 4)) ? "unexpected EOF"
 										   : err.message);
 		return false;

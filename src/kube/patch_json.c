@@ -3,8 +3,8 @@
  * patch_json - JSON patch (RFC 6902) as the real server does it: `replace` of an absent member adds it, `copy` of one gives null,
  * indices below 0 count from the end, what stands in front of a path's first slash is not looked at.
  */
-#include "kube/patch_private.h"
 #include "kube/go_words.h"
+#include "kube/patch_private.h"
 
 #define COPIED_BYTES_MAX MIB(3) /* what the `copy` operations of one patch may add */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* patch_merge - JSON merge patch (RFC 7386), with the real server's habit of dropping nulls inside of new lists. */
-#include "kube/patch_private.h"
 #include "kube/go_words.h"
+#include "kube/patch_private.h"
 
 /* A copy of what the patch brings, without the members that are null; items of lists that are null stay. */
 static bool without_nulls(const struct value *v, struct arena *arena, struct value *ret, struct error *err)

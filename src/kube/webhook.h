@@ -15,7 +15,7 @@
 struct webhooks;
 
 struct webhooks *webhooks_new(struct kube *k); /* never NULL */
-void webhooks_free(struct webhooks *w); /* calls under way end; NULL is allowed */
+void webhooks_free(struct webhooks *w);        /* calls under way end; NULL is allowed */
 
 struct webhook_request {
 	const struct value *client_config; /* url or service, caBundle */

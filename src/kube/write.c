@@ -204,7 +204,8 @@ static bool patch_read(struct call *call, enum patch_form form, struct value *re
 	}
 	if (form == PATCH_JSON ? ret->type != VALUE_ARRAY : ret->type != VALUE_OBJECT) {
 		answer_message(call, 400, "BadRequest", "%sjson: cannot unmarshal %s into Go value of type %s", prefix,
-			       go_json_type(ret), form == PATCH_JSON ? "[]handlers.jsonPatchOp" : "map[string]interface {}");
+			       go_json_type(ret),
+			       form == PATCH_JSON ? "[]handlers.jsonPatchOp" : "map[string]interface {}");
 		return false;
 	}
 	if (form == PATCH_JSON && ret->array.count > PATCH_OPERATIONS_MAX) {

@@ -46,8 +46,8 @@ void metric_observe(struct metric_series *s, int64_t ns);  /* histograms: bounds
 #define METRICS_BUCKETS 23
 unsigned metric_bucket(int64_t ns);
 void metric_observe_many(struct metric_series *s, const uint64_t counts[METRICS_BUCKETS], uint64_t sum_ns);
-uint64_t metric_value(const struct metric_series *s);      /* a counter's sum; a histogram's count */
-uint64_t metric_sum_ns(const struct metric_series *s);     /* a histogram's sum */
+uint64_t metric_value(const struct metric_series *s);  /* a counter's sum; a histogram's count */
+uint64_t metric_sum_ns(const struct metric_series *s); /* a histogram's sum */
 
 /* Prometheus text format 0.0.4, or OpenMetrics 1.0 with its EOF line. Adds what the process itself tells (memory,
  * processor time, descriptors, start) and the build. */

@@ -156,7 +156,7 @@ static void hundreds_of_restarts_leave_no_more_than_one(void **state)
 	assert_string_equal(at(k, STATE "ready"), "true");
 	cluster_each(k->cluster, &resource_events, SPAN("default"), one_more, &events);
 	assert_true(events <= few_events + 4); /* they are counted, not heaped up */
-#ifndef __SANITIZE_ADDRESS__ /* which keeps what was freed */
+#ifndef __SANITIZE_ADDRESS__                   /* which keeps what was freed */
 	assert_true(memory_pages() <
 		    pages + (long)(MIB(32) >> 12)); /* the store keeps old versions for watches, up to a limit */
 #else

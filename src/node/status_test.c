@@ -304,10 +304,10 @@ static void what_cannot_be_enforced_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_cannot_be_enforced_is_told),
-		cmocka_unit_test(phases_are_kubelets),           cmocka_unit_test(states_of_containers_are_kubelets),
-		cmocka_unit_test(readiness_is_what_probes_say),  cmocka_unit_test(conditions_keep_their_times),
-		cmocka_unit_test(addresses_and_mounts_are_told), cmocka_unit_test(an_eviction_is_told_with_its_reason),
+		cmocka_unit_test(what_cannot_be_enforced_is_told),     cmocka_unit_test(phases_are_kubelets),
+		cmocka_unit_test(states_of_containers_are_kubelets),   cmocka_unit_test(readiness_is_what_probes_say),
+		cmocka_unit_test(conditions_keep_their_times),         cmocka_unit_test(addresses_and_mounts_are_told),
+		cmocka_unit_test(an_eviction_is_told_with_its_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,8 +11,8 @@
 #include "kube/kind.h"
 #include "kube/ranges.h"
 
-#define NODE_PORT_FIRST  30000
-#define NODE_PORT_LAST   32767
+#define NODE_PORT_FIRST 30000
+#define NODE_PORT_LAST  32767
 
 /* One that is free, "127.96.3.4"; empty when none is. Held, unless `is_dry_run`. */
 struct span cluster_ip_next(struct kube *k, bool is_dry_run, struct arena *arena);
