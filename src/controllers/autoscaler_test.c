@@ -74,9 +74,9 @@ static void uses(struct kit *k, const char *name, int milli)
 	    "\"web\"}},\"timestamp\":\"%s\",\"window\":\"15s\",\"containers\":[{\"name\":\"main\",\"usage\":{\"cpu\":"
 	    "\"%dm\",\"memory\":\"10Mi\"}}]}",
 	    name, now, milli);
-	copy = arena_copy(&k->arena, span_of(text), &err);
-	assert_true(value_parse(copy, NULL, &k->arena, &v, &err));
-	assert_true(usage_put(k->kube, &v, &k->arena, &err));
+	copy = arena_copy(&k->api.arena, span_of(text), &err);
+	assert_true(value_parse(copy, NULL, &k->api.arena, &v, &err));
+	assert_true(usage_put(k->api.kube, &v, &k->api.arena, &err));
 }
 
 /* So many pods, each of which uses so much. */
@@ -463,7 +463,7 @@ static bool counted_use(void *context, struct span name_space, struct span servi
 
 static void counted_serve(struct kit *k)
 {
-	kube_serve_gauges(k->kube, &(struct gauge_provider){ .use_of = counted_use });
+	kube_serve_gauges(k->api.kube, &(struct gauge_provider){ .use_of = counted_use });
 }
 
 static void service(struct kit *k)

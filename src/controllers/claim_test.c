@@ -155,7 +155,7 @@ static void a_folder_is_made_for_a_claim_of_the_default_class(void **state)
 	assert_true(span_equal(value_find_string(c, "status.phase"), SPAN("Bound")));
 	assert_true(has_event(k, "ProvisioningSucceeded"));
 	v = kit_get(k, &resource_persistent_volumes, name);
-	snprintf(path, sizeof(path), "%s/volumes/%s", k->folder, name);
+	snprintf(path, sizeof(path), "%s/volumes/%s", k->api.folder, name);
 	assert_true(span_equal(value_find_string(v, "spec.hostPath.path"), span_of(path)));
 	assert_true(span_equal(object_annotation(v, "pv.kubernetes.io/provisioned-by"), SPAN("hythe.dev/local")));
 	assert_string_equal(phase(k, name), "Bound");

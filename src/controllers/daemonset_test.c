@@ -108,7 +108,7 @@ static const char *name_on(struct kit *k, const char *node)
 	struct error err = { 0 };
 
 	assert_non_null(pod_on(k, node));
-	return arena_copy(&k->arena, object_name(pod_on(k, node)), &err).ptr;
+	return arena_copy(&k->api.arena, object_name(pod_on(k, node)), &err).ptr;
 }
 
 static bool tolerates(const struct value *pod, const char *key, const char *effect)
@@ -532,7 +532,7 @@ static void a_revision_that_is_kept_twice_becomes_one(void **state)
 	uid = value_find_string(pod_on(k, "n1"), "metadata.uid");
 	revision = revision_numbered(k, 1);
 	hash = object_label(revision, "controller-revision-hash");
-	data = value_print(value_find(revision, "data"), &k->arena, &err);
+	data = value_print(value_find(revision, "data"), &k->api.arena, &err);
 	kit_apply(
 	    k, &resource_controller_revisions,
 	    "{'apiVersion':'apps/v1','kind':'ControllerRevision','metadata':{'name':'log-again','namespace':'default',"

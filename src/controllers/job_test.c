@@ -394,12 +394,12 @@ static void late_fire(struct timer *t)
 {
 	(void)t;
 	while (late.begun < late.count)
-		late.before->write(late.k->cluster, &late.kept[late.begun++]);
+		late.before->write(late.k->api.cluster, &late.kept[late.begun++]);
 }
 
 static void late_keep(const struct cluster_write *w)
 {
-	struct arena *arena = &late.k->arena;
+	struct arena *arena = &late.k->api.arena;
 	struct cluster_write *kept = &late.kept[late.count++];
 	struct error err = { 0 };
 
@@ -409,7 +409,7 @@ static void late_keep(const struct cluster_write *w)
 	assert_true(value_copy(w->object, arena, kept->object, &err));
 	kept->name_space = arena_copy(arena, w->name_space, &err);
 	kept->name = arena_copy(arena, w->name, &err);
-	loop_timer_set(late.k->loop, &late.timer, clock_monotonic_ns() + NS_PER_MS, late_fire);
+	loop_timer_set(late.k->api.loop, &late.timer, clock_monotonic_ns() + NS_PER_MS, late_fire);
 }
 
 static void late_write(struct cluster *c, const struct cluster_write *w)
@@ -434,10 +434,10 @@ static void late_begin(struct kit *k, size_t refusals)
 	memset(&late, 0, sizeof(late));
 	late.k = k;
 	late.refusals = refusals;
-	late.before = k->cluster->ops;
+	late.before = k->api.cluster->ops;
 	late.ops = *late.before;
 	late.ops.write = late_write;
-	k->cluster->ops = &late.ops;
+	k->api.cluster->ops = &late.ops;
 }
 
 static void a_pod_is_deleted_after_its_finalizer_is_gone(void **state)
@@ -723,7 +723,7 @@ static void many_pods_are_counted_in_parts(void **state)
 	APPLY(k, "'parallelism':600,'completions':600,");
 	assert_int_equal(count_of(k, "active"), 600);
 	pods = kit_list(k, &resource_pods);
-	(void)value_set(&ended, SPAN("phase"), value_string(SPAN("Succeeded")), &k->arena, &err);
+	(void)value_set(&ended, SPAN("phase"), value_string(SPAN("Succeeded")), &k->api.arena, &err);
 	for (uint32_t i = 0; i < array_count(pods); i++) { /* all at once */
 		struct value *pod = value_item(pods, i);
 		struct cluster_write w = { .resource = &resource_pods,
@@ -735,8 +735,8 @@ static void many_pods_are_counted_in_parts(void **state)
 					   .object = pod,
 					   .done = written };
 
-		(void)value_set(pod, SPAN("status"), ended, &k->arena, &err);
-		cluster_write(k->cluster, &w);
+		(void)value_set(pod, SPAN("status"), ended, &k->api.arena, &err);
+		cluster_write(k->api.cluster, &w);
 	}
 	kit_settle(k);
 	assert_int_equal(count_of(k, "succeeded"), 600);

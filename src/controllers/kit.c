@@ -6,14 +6,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "kube/auth/pki.h"
 #include "kube/kube.h"
 #include "loop/loop.h"
 
-enum { QUIET_TURNS = 3 };
 #define PATIENCE_NS (60 * NS_PER_S)
-
-void kube_set_wall_ns(struct kube *k, int64_t wall_ns); /* kube_private.h: for tests */
 
 static int64_t kit_now(void *context)
 {
@@ -36,7 +32,8 @@ static size_t set_index(struct kit *k, struct span name)
 static int64_t size_of(struct kit *k, struct record *r)
 {
 	struct error err = { 0 };
-	const struct value *v = r ? cluster_object(k->cluster, &resource_replica_sets, r, &k->arena, &err) : NULL;
+	const struct value *v =
+	    r ? cluster_object(k->api.cluster, &resource_replica_sets, r, &k->api.arena, &err) : NULL;
 
 	return v ? value_find_int(v, "spec.replicas", -1) : -1;
 }
@@ -51,75 +48,28 @@ static void tell(void *context, const struct sighting *s)
 		snprintf(k->story + len, sizeof(k->story) - len, "%zu:%lld ", set_index(k, s->name), (long long)size);
 }
 
-/* Keys take long to find: all kits of a program have the same ones. */
-static struct {
-	char folder[64];
-	struct pki *pki;
-} keys;
-
-static void folder_remove(const char *folder)
+/* Nothing is on its way, at this time. */
+static bool is_idle(void *context)
 {
-	char command[128];
+	struct kit *k = context;
 
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	assert_int_equal(system(command), 0);
-}
-
-static void keys_free(void)
-{
-	pki_free(keys.pki);
-	folder_remove(keys.folder);
-}
-
-static struct pki *keys_open(struct error *err)
-{
-	if (keys.pki)
-		return keys.pki;
-	snprintf(keys.folder, sizeof(keys.folder), "/tmp/hythe-controllers-keys-XXXXXX");
-	assert_non_null(mkdtemp(keys.folder));
-	keys.pki = pki_open(keys.folder, (const char *const[]){ NULL }, err);
-	assert_int_equal(atexit(keys_free), 0);
-	return keys.pki;
+	return !k->manager || manager_is_idle(k->manager);
 }
 
 struct kit *kit_new(const char *const *controllers)
 {
 	struct kit *k = base_calloc(1, sizeof(*k));
-	struct store_config store = store_config_default();
-	struct kube_config kube = kube_config_default();
 	struct manager_config manager = { .names = controllers, .wall_ns = kit_now, .context = k };
 	struct error err = { 0 };
-	char path[128];
 
-	snprintf(k->folder, sizeof(k->folder), "/tmp/hythe-controllers-XXXXXX");
-	assert_non_null(mkdtemp(k->folder));
-	arena_init(&k->arena, MIB(512));
 	k->now_ns = 1800000000 * NS_PER_S;
-	k->loop = loop_new();
-	snprintf(path, sizeof(path), "%s/store", k->folder);
-	store.folder = path;
-	store.loop = k->loop;
-	store.durability = STORE_BUFFERED;
-	kube_prepare_store(&store);
-	k->store = store_open(&store, &err);
-	k->pki = k->store ? keys_open(&err) : NULL;
-	kube.loop = k->loop;
-	kube.store = k->store;
-	kube.folder = k->folder;
-	kube.pki = k->pki;
-	kube.server_address = "127.0.0.1:6443";
-	kube.ships_definitions = true;
-	k->kube = k->pki ? kube_new(&kube, &err) : NULL;
-	if (!k->kube)
-		fail_msg("%s", err.message);
-	kube_set_wall_ns(k->kube, k->now_ns);
-	k->cluster = cluster_local_new(k->kube);
-	assert_true(cluster_follow(k->cluster, &resource_replica_sets, tell, k, &err));
-	snprintf(k->volumes, sizeof(k->volumes), "%s/volumes", k->folder);
+	kube_kit_begin(&k->api, true, k->now_ns);
+	assert_true(cluster_follow(k->api.cluster, &resource_replica_sets, tell, k, &err));
+	snprintf(k->volumes, sizeof(k->volumes), "%s/volumes", k->api.folder);
 	manager.volumes = k->volumes;
 	manager.ended_pods_most = 3;
-	manager.cluster = k->cluster;
-	manager.loop = k->loop;
+	manager.cluster = k->api.cluster;
+	manager.loop = k->api.loop;
 	kit_settle(k);
 	k->manager = manager_new(&manager, &err);
 	if (!k->manager)
@@ -131,44 +81,23 @@ struct kit *kit_new(const char *const *controllers)
 void kit_done(struct kit *k)
 {
 	manager_stop(k->manager);
-	cluster_free(k->cluster);
-	kube_stop(k->kube);
-	store_close(k->store);
+	kube_kit_stop(&k->api);
 	manager_free(k->manager);
-	kube_free(k->kube);
-	loop_free(k->loop);
-	folder_remove(k->folder);
-	arena_done(&k->arena);
+	kube_kit_done(&k->api);
 	free(k);
-}
-
-/* Nothing waits, and nothing has for some turns: the collector and the like have had theirs. */
-static void look(struct timer *t)
-{
-	struct kit *k = CONTAINER_OF(t, struct kit, timer);
-	bool is_quiet = (!k->manager || manager_is_idle(k->manager)) &&
-			store_next_revision(k->store) == store_revision(k->store) + 1;
-
-	k->quiet = is_quiet ? k->quiet + 1 : 0;
-	if (k->quiet == QUIET_TURNS)
-		loop_stop(k->loop);
-	else
-		loop_timer_set(k->loop, t, clock_monotonic_ns() + NS_PER_MS, look);
 }
 
 void kit_settle(struct kit *k)
 {
 	if (k->manager)
 		manager_tick(k->manager);
-	k->quiet = 0;
-	loop_timer_set(k->loop, &k->timer, clock_monotonic_ns(), look);
-	loop_run(k->loop);
+	kube_kit_settle(&k->api, is_idle, k);
 }
 
 void kit_advance(struct kit *k, int64_t seconds)
 {
 	k->now_ns += seconds * NS_PER_S;
-	kube_set_wall_ns(k->kube, k->now_ns);
+	kube_kit_wall(&k->api, k->now_ns);
 	kit_settle(k);
 }
 
@@ -186,9 +115,9 @@ static struct value parsed(struct kit *k, const char *text)
 {
 	struct error err = { 0 };
 	struct value v = value_null();
-	struct span copy = arena_copy(&k->arena, span_of(text), &err);
+	struct span copy = arena_copy(&k->api.arena, span_of(text), &err);
 
-	if (!value_parse(copy, NULL, &k->arena, &v, &err))
+	if (!value_parse(copy, NULL, &k->api.arena, &v, &err))
 		fail_msg("%s: %s", err.message, text);
 	return v;
 }
@@ -196,7 +125,7 @@ static struct value parsed(struct kit *k, const char *text)
 /* Where its objects are: some kinds are of no namespace. */
 static struct span space_of(struct kit *k, const struct resource *r)
 {
-	const struct kind *kind = kube_kind(k->kube, span_of(r->group), span_of(r->version), span_of(r->plural));
+	const struct kind *kind = kube_kind(k->api.kube, span_of(r->group), span_of(r->version), span_of(r->plural));
 
 	if (r == &resource_leases)
 		return SPAN("kube-node-lease");
@@ -216,7 +145,7 @@ static void submit(struct kit *k, const struct resource *r, enum kube_verb verb,
 				   .grace = verb == KUBE_DELETE ? 0 : -1,
 				   .done = written };
 
-	cluster_write(k->cluster, &w);
+	cluster_write(k->api.cluster, &w);
 	kit_settle(k);
 }
 
@@ -236,7 +165,7 @@ void kit_apply(struct kit *k, const struct resource *r, const char *format, ...)
 	v = parsed(k, text);
 	status = kit_get(k, r, value_find_string(&v, "metadata.name").ptr);
 	if (value_find(status, "status"))
-		(void)value_set(&v, SPAN("status"), *value_find(status, "status"), &k->arena, &err);
+		(void)value_set(&v, SPAN("status"), *value_find(status, "status"), &k->api.arena, &err);
 	submit(k, r, status ? KUBE_UPDATE : KUBE_CREATE, "", value_find_string(&v, "metadata.name"), &v);
 }
 
@@ -260,10 +189,10 @@ void kit_delete(struct kit *k, const struct resource *r, const char *name)
 
 static struct value *get_named(struct kit *k, const struct resource *r, struct span name)
 {
-	struct record *found = cluster_get(k->cluster, r, space_of(k, r), name);
+	struct record *found = cluster_get(k->api.cluster, r, space_of(k, r), name);
 	struct error err = { 0 };
 
-	return found ? cluster_object(k->cluster, r, found, &k->arena, &err) : NULL;
+	return found ? cluster_object(k->api.cluster, r, found, &k->api.arena, &err) : NULL;
 }
 
 struct value *kit_get(struct kit *k, const struct resource *r, const char *name)
@@ -282,7 +211,7 @@ void kit_label(struct kit *k, const struct resource *r, const char *name, const 
 
 	assert_non_null(object);
 	assert_non_null(value_set(value_find(object, "metadata.labels"), span_of(label), value_string(span_of(value)),
-				  &k->arena, &err));
+				  &k->api.arena, &err));
 	submit(k, r, KUBE_UPDATE, "", span_of(name), object);
 }
 
@@ -292,7 +221,7 @@ void kit_spec(struct kit *k, const struct resource *r, const char *name, const c
 	struct error err = { 0 };
 
 	assert_non_null(object);
-	assert_non_null(value_set(value_find(object, "spec"), span_of(member), parsed(k, json), &k->arena, &err));
+	assert_non_null(value_set(value_find(object, "spec"), span_of(member), parsed(k, json), &k->api.arena, &err));
 	submit(k, r, KUBE_UPDATE, "", span_of(name), object);
 }
 
@@ -306,20 +235,20 @@ static bool add(void *context, struct record *r)
 {
 	struct listing *l = context;
 	struct error err = { 0 };
-	struct value *v = cluster_object(l->kit->cluster, l->resource, r, &l->kit->arena, &err);
+	struct value *v = cluster_object(l->kit->api.cluster, l->resource, r, &l->kit->api.arena, &err);
 
 	assert_non_null(v);
-	assert_non_null(value_append(l->list, *v, &l->kit->arena, &err));
+	assert_non_null(value_append(l->list, *v, &l->kit->api.arena, &err));
 	return true;
 }
 
 struct value *kit_list(struct kit *k, const struct resource *r)
 {
 	struct error err = { 0 };
-	struct listing l = { k, r, ARENA_NEW(&k->arena, struct value, &err) };
+	struct listing l = { k, r, ARENA_NEW(&k->api.arena, struct value, &err) };
 
 	*l.list = value_array();
-	cluster_each(k->cluster, r, space_of(k, r), add, &l);
+	cluster_each(k->api.cluster, r, space_of(k, r), add, &l);
 	return l.list;
 }
 
@@ -329,7 +258,7 @@ static void status_set(struct kit *k, const struct resource *r, struct span name
 	struct error err = { 0 };
 
 	assert_non_null(object);
-	(void)value_set(object, SPAN("status"), parsed(k, status), &k->arena, &err);
+	(void)value_set(object, SPAN("status"), parsed(k, status), &k->api.arena, &err);
 	submit(k, r, KUBE_UPDATE, "status", name, object);
 }
 

@@ -3,29 +3,15 @@
 /*
  * kit - for tests of controllers: an API server in this process with a clock of its own, no nodes; tests play the node.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "controllers/controller.h"
 #include "controllers/objects.h"
-#include "loop/loop.h"
+#include "kube/kube_kit.h"
 
 struct kit {
-	char folder[64], volumes[80];
-	struct loop *loop;
-	struct store *store;
-	struct pki *pki;
-	struct kube *kube;
-	struct cluster *cluster;
+	struct kube_kit api;
+	char volumes[80];
 	struct manager *manager;
-	struct arena arena; /* of what tests read; until kit_done() */
 	int64_t now_ns;
-	struct timer timer;
-	unsigned quiet;
 	char
 	    story[4096]; /* sizes of ReplicaSets as they change: "web-1 3; web-2 1; " by the order in which they came */
 	char names[8][80];

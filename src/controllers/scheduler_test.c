@@ -36,7 +36,7 @@ static const char *where(struct kit *k, const char *name)
 	struct error err = { 0 };
 	struct span s = value_find_string(kit_get(k, &resource_pods, name), "spec.nodeName");
 
-	return s.len ? arena_copy(&k->arena, s, &err).ptr : "";
+	return s.len ? arena_copy(&k->api.arena, s, &err).ptr : "";
 }
 
 static const char *why(struct kit *k, const char *name)
@@ -44,7 +44,7 @@ static const char *why(struct kit *k, const char *name)
 	struct error err = { 0 };
 	const struct value *c = condition_find(member(kit_get(k, &resource_pods, name), "status"), "PodScheduled");
 
-	return arena_copy(&k->arena, value_find_string(c, "message"), &err).ptr;
+	return arena_copy(&k->api.arena, value_find_string(c, "message"), &err).ptr;
 }
 
 static bool has_event(struct kit *k, const char *reason, const char *text)

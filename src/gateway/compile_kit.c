@@ -6,11 +6,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "kube/auth/pki.h"
 #include "kube/kube.h"
 #include "net/request.h"
-
-enum { QUIET_TURNS = 4 };
 
 /* ---- the gateway's part ---- */
 
@@ -57,37 +54,6 @@ void kit_bind_all(struct kit *k)
 
 /* ---- life ---- */
 
-/* Keys take long to find: all kits of a program have the same ones. */
-static struct {
-	char folder[64];
-	struct pki *pki;
-} keys;
-
-static void folder_remove(const char *folder)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	assert_int_equal(system(command), 0);
-}
-
-static void keys_free(void)
-{
-	pki_free(keys.pki);
-	folder_remove(keys.folder);
-}
-
-static struct pki *keys_open(struct error *err)
-{
-	if (keys.pki)
-		return keys.pki;
-	snprintf(keys.folder, sizeof(keys.folder), "/tmp/hythe-gateway-keys-XXXXXX");
-	assert_non_null(mkdtemp(keys.folder));
-	keys.pki = pki_open(keys.folder, (const char *const[]){ NULL }, err);
-	assert_int_equal(atexit(keys_free), 0);
-	return keys.pki;
-}
-
 static struct span sandbox_of(void *context, struct span uid, struct arena *arena)
 {
 	struct error err = { 0 };
@@ -98,8 +64,8 @@ static struct span sandbox_of(void *context, struct span uid, struct arena *aren
 
 static void compile_begin(struct kit *k)
 {
-	struct compile_config config = { .cluster = k->cluster,
-					 .loop = k->loop,
+	struct compile_config config = { .cluster = k->api.cluster,
+					 .loop = k->api.loop,
 					 .address = "127.0.0.1:8080",
 					 .tls_address = "127.0.0.1:8443",
 					 .api_address = "127.0.0.1:6443",
@@ -115,32 +81,9 @@ static void compile_begin(struct kit *k)
 struct kit *kit_new(void)
 {
 	struct kit *k = base_calloc(1, sizeof(*k));
-	struct store_config store = store_config_default();
-	struct kube_config kube = kube_config_default();
-	struct error err = { 0 };
-	char path[128];
 
 	the_kit = k;
-	snprintf(k->folder, sizeof(k->folder), "/tmp/hythe-gateway-XXXXXX");
-	assert_non_null(mkdtemp(k->folder));
-	arena_init(&k->arena, MIB(512));
-	k->loop = loop_new();
-	snprintf(path, sizeof(path), "%s/store", k->folder);
-	store.folder = path;
-	store.loop = k->loop;
-	store.durability = STORE_BUFFERED;
-	kube_prepare_store(&store);
-	k->store = store_open(&store, &err);
-	kube.loop = k->loop;
-	kube.store = k->store;
-	kube.folder = k->folder;
-	kube.pki = k->store ? keys_open(&err) : NULL;
-	kube.server_address = "127.0.0.1:6443";
-	kube.ships_definitions = true;
-	k->kube = kube.pki ? kube_new(&kube, &err) : NULL;
-	if (!k->kube)
-		fail_msg("%s", err.message);
-	k->cluster = cluster_local_new(k->kube);
+	kube_kit_begin(&k->api, true, 0);
 	kit_settle(k);
 	compile_begin(k);
 	return k;
@@ -149,53 +92,35 @@ struct kit *kit_new(void)
 void kit_restart(struct kit *k)
 {
 	compile_stop(k->compile);
-	cluster_free(k->cluster);
+	cluster_free(k->api.cluster);
 	compile_free(k->compile);
 	k->compile = NULL;
-	k->cluster = cluster_local_new(k->kube);
+	k->api.cluster = cluster_local_new(k->api.kube);
 	compile_begin(k);
 }
 
 void kit_done(struct kit *k)
 {
 	compile_stop(k->compile);
-	cluster_free(k->cluster);
-	kube_stop(k->kube);
-	store_close(k->store);
+	kube_kit_stop(&k->api);
 	compile_free(k->compile);
 	plan_unref(k->plan);
-	kube_free(k->kube);
-	loop_free(k->loop);
-	folder_remove(k->folder);
-	arena_done(&k->arena);
+	kube_kit_done(&k->api);
 	free(k);
 }
 
-static bool is_idle(struct kit *k)
+static bool is_idle(void *context)
 {
-	bool is_same = k->seen == store_revision(k->store);
+	struct kit *k = context;
+	bool is_same = k->seen == store_revision(k->api.store);
 
-	k->seen = store_revision(k->store);
-	return is_same && store_next_revision(k->store) == k->seen + 1 &&
-	       (!k->compile || !timer_is_set(&k->compile->timer));
-}
-
-static void look(struct timer *t)
-{
-	struct kit *k = CONTAINER_OF(t, struct kit, timer);
-
-	k->quiet = is_idle(k) ? k->quiet + 1 : 0;
-	if (k->quiet == QUIET_TURNS)
-		loop_stop(k->loop);
-	else
-		loop_timer_set(k->loop, t, clock_monotonic_ns() + NS_PER_MS, look);
+	k->seen = store_revision(k->api.store);
+	return is_same && (!k->compile || !timer_is_set(&k->compile->timer));
 }
 
 void kit_settle(struct kit *k)
 {
-	k->quiet = 0;
-	loop_timer_set(k->loop, &k->timer, clock_monotonic_ns(), look);
-	loop_run(k->loop);
+	kube_kit_settle(&k->api, is_idle, k);
 }
 
 /* ---- objects ---- */
@@ -215,14 +140,14 @@ static struct value parsed(struct kit *k, char *text)
 
 	for (char *at = text; (at = strchr(at, '\'')); at++)
 		*at = '"';
-	if (!value_parse(arena_copy(&k->arena, span_of(text), &err), NULL, &k->arena, &v, &err))
+	if (!value_parse(arena_copy(&k->api.arena, span_of(text), &err), NULL, &k->api.arena, &v, &err))
 		fail_msg("%s: %s", err.message, text);
 	return v;
 }
 
 static struct span space_of(struct kit *k, const struct resource *r, const struct value *v)
 {
-	const struct kind *kind = kube_kind(k->kube, span_of(r->group), span_of(r->version), span_of(r->plural));
+	const struct kind *kind = kube_kind(k->api.kube, span_of(r->group), span_of(r->version), span_of(r->plural));
 	struct span own = value_find_string(v, "metadata.namespace");
 
 	assert_non_null(kind);
@@ -240,17 +165,17 @@ static void apply(struct kit *k, const struct resource *r, char *text)
 				   .object = &v,
 				   .grace = -1,
 				   .done = written };
-	struct record *there = cluster_get(k->cluster, r, w.name_space, w.name);
+	struct record *there = cluster_get(k->api.cluster, r, w.name_space, w.name);
 	struct error err = { 0 };
 
 	if (there) {
-		const struct value *old = cluster_object(k->cluster, r, there, &k->arena, &err);
+		const struct value *old = cluster_object(k->api.cluster, r, there, &k->api.arena, &err);
 
 		w.verb = KUBE_UPDATE;
 		if (value_find(old, "status") && !value_find(&v, "status"))
-			(void)value_set(&v, SPAN("status"), *value_find(old, "status"), &k->arena, &err);
+			(void)value_set(&v, SPAN("status"), *value_find(old, "status"), &k->api.arena, &err);
 	}
-	cluster_write(k->cluster, &w);
+	cluster_write(k->api.cluster, &w);
 }
 
 #define TEXT_MOST 8192
@@ -286,16 +211,16 @@ void kit_delete(struct kit *k, const struct resource *r, const char *name_space,
 				   .manager = SPAN("test"),
 				   .done = written };
 
-	cluster_write(k->cluster, &w);
+	cluster_write(k->api.cluster, &w);
 	kit_settle(k);
 }
 
 struct value *kit_get(struct kit *k, const struct resource *r, const char *name_space, const char *name)
 {
-	struct record *found = cluster_get(k->cluster, r, span_of(name_space), span_of(name));
+	struct record *found = cluster_get(k->api.cluster, r, span_of(name_space), span_of(name));
 	struct error err = { 0 };
 
-	return found ? cluster_object(k->cluster, r, found, &k->arena, &err) : NULL;
+	return found ? cluster_object(k->api.cluster, r, found, &k->api.arena, &err) : NULL;
 }
 
 /* ---- plans ---- */
@@ -351,9 +276,9 @@ const char *kit_ask(struct kit *k, const char *entry, const char *method, const 
 
 	if (!r)
 		return "none";
-	text = arena_print(&k->arena, &err, SPAN_FMT " →", SPAN_ARG(r->name));
+	text = arena_print(&k->api.arena, &err, SPAN_FMT " →", SPAN_ARG(r->name));
 	for (size_t i = 0; i < r->target_count; i++)
-		text = arena_print(&k->arena, &err, SPAN_FMT " " SPAN_FMT ":%u", SPAN_ARG(text),
+		text = arena_print(&k->api.arena, &err, SPAN_FMT " " SPAN_FMT ":%u", SPAN_ARG(text),
 				   SPAN_ARG(r->targets[i].backend ? r->targets[i].backend->service : SPAN("-")),
 				   r->targets[i].weight);
 	return text.ptr;
@@ -368,7 +293,7 @@ const char *kit_condition(struct kit *k, const struct value *object, const char 
 		const struct value *c = value_item(list, i);
 
 		if (span_equal(value_find_string(c, "type"), span_of(type)))
-			return arena_print(&k->arena, &err, SPAN_FMT " " SPAN_FMT,
+			return arena_print(&k->api.arena, &err, SPAN_FMT " " SPAN_FMT,
 					   SPAN_ARG(value_find_string(c, "status")),
 					   SPAN_ARG(value_find_string(c, "reason")))
 			    .ptr;
@@ -386,7 +311,7 @@ static bool event_look(void *context, struct record *r)
 {
 	struct looking *l = context;
 	struct error err = { 0 };
-	const struct value *e = cluster_object(l->kit->cluster, &resource_events, r, &l->kit->arena, &err);
+	const struct value *e = cluster_object(l->kit->api.cluster, &resource_events, r, &l->kit->api.arena, &err);
 	struct span text = value_find_string(e, "message");
 
 	if (span_equal(value_find_string(e, "reason"), span_of(l->reason)) &&
@@ -399,6 +324,6 @@ bool kit_has_event(struct kit *k, const char *reason, const char *words)
 {
 	struct looking l = { k, reason, words, false };
 
-	cluster_each(k->cluster, &resource_events, (struct span){ 0 }, event_look, &l);
+	cluster_each(k->api.cluster, &resource_events, (struct span){ 0 }, event_look, &l);
 	return l.is_found;
 }

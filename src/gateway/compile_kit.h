@@ -4,25 +4,12 @@
  * compile_kit - for tests of what the gateway makes of a cluster's objects: an API server in this process, and a gateway that keeps the
  * last plan it was given instead of listening.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "gateway/compile_private.h"
+#include "kube/kube_kit.h"
 
 struct kit {
-	char folder[64];
-	struct loop *loop;
-	struct store *store;
-	struct kube *kube;
-	struct cluster *cluster;
+	struct kube_kit api;
 	struct compile *compile;
-	struct arena arena; /* of what tests read; until kit_done() */
-	struct timer timer;
-	unsigned quiet;
 	int64_t seen;
 	struct plan *plan; /* the last one published */
 	uint64_t published;

@@ -29,7 +29,7 @@ static struct made make(struct place_kit *k, const struct value *pod)
 	struct made m = { 0 };
 
 	k->err = (struct error){ 0 };
-	if (!environment_make(&k->place, pod, value_item(value_find(pod, "spec.containers"), 0), NULL, &k->arena,
+	if (!environment_make(&k->place, pod, value_item(value_find(pod, "spec.containers"), 0), NULL, &k->api.arena,
 			      &m.items, &m.count, &k->err))
 		m.count = 0;
 	return m;
@@ -40,7 +40,7 @@ static const char *get(struct place_kit *k, struct made m, const char *name)
 {
 	for (size_t i = 0; i < m.count; i++)
 		if (span_equal(m.items[i].name, span_of(name)))
-			return arena_copy(&k->arena, m.items[i].value, &k->err).ptr;
+			return arena_copy(&k->api.arena, m.items[i].value, &k->err).ptr;
 	return NULL;
 }
 
@@ -218,10 +218,10 @@ static void fields_of_the_pod_are_told(void **state)
 		struct span found = { 0 }, path;
 
 		/* As it stands in a text: something follows. */
-		path = arena_print(&k->arena, &k->err, "%s\"}", rows[i].path);
-		if (!field_value(&k->place, pod, span_first(path, path.len - 2), &k->arena, &found, &k->err))
+		path = arena_print(&k->api.arena, &k->err, "%s\"}", rows[i].path);
+		if (!field_value(&k->place, pod, span_first(path, path.len - 2), &k->api.arena, &found, &k->err))
 			fail_msg("%s: %s", rows[i].path, k->err.message);
-		assert_string_equal(arena_copy(&k->arena, found, &k->err).ptr, rows[i].value);
+		assert_string_equal(arena_copy(&k->api.arena, found, &k->err).ptr, rows[i].value);
 	}
 }
 
@@ -247,15 +247,15 @@ static void resources_are_rounded_up_by_their_divisor(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		assert_true(resource_value(&k->place, pod, SPAN("c"), span_of(rows[i].resource),
-					   span_of(rows[i].divisor), &k->arena, &found, &k->err));
+					   span_of(rows[i].divisor), &k->api.arena, &found, &k->err));
 		assert_string_equal(found.ptr, rows[i].value);
 	}
 	/* One without limits may use what the node has. */
 	assert_true(
-	    resource_value(&k->place, pod, SPAN("d"), SPAN("limits.cpu"), SPAN("1m"), &k->arena, &found, &k->err));
+	    resource_value(&k->place, pod, SPAN("d"), SPAN("limits.cpu"), SPAN("1m"), &k->api.arena, &found, &k->err));
 	assert_string_equal(found.ptr, "4000");
-	assert_true(
-	    resource_value(&k->place, pod, SPAN("d"), SPAN("limits.memory"), SPAN("1Gi"), &k->arena, &found, &k->err));
+	assert_true(resource_value(&k->place, pod, SPAN("d"), SPAN("limits.memory"), SPAN("1Gi"), &k->api.arena, &found,
+				   &k->err));
 	assert_string_equal(found.ptr, "8");
 }
 
@@ -268,11 +268,11 @@ static void commands_are_words_with_references_replaced(void **state)
 
 	assert_true(
 	    command_make(place_kit_parse(k, "{'image':'i','command':['sh','-c'],'args':['echo $(A) $$(A) $B']}"),
-			 environment, 1, NULL, &k->arena, &words, &count, &k->err));
+			 environment, 1, NULL, &k->api.arena, &words, &count, &k->err));
 	assert_int_equal(count, 3);
 	assert_true(span_equal(words[2], SPAN("echo 1 $(A) $B")));
 	assert_false(command_make(place_kit_parse(k, "{'image':'nginx:1.27','args':['x']}"), environment, 1, NULL,
-				  &k->arena, &words, &count, &k->err));
+				  &k->api.arena, &words, &count, &k->err));
 	assert_int_equal(k->err.code, ERROR_INVALID);
 	assert_non_null(strstr(k->err.message, "no command specified"));
 	assert_non_null(strstr(k->err.message, "nginx:1.27"));
@@ -291,7 +291,8 @@ static void containers_run_as_they_are_told(void **state)
 			"{'cpu':'100m'}},'securityContext':{'runAsUser':5,'readOnlyRootFilesystem':false,"
 			"'capabilities':{'add':['CAP_NET_ADMIN'],'drop':['ALL']}}}]}}");
 
-	assert_true(container_security(pod, value_item(value_find(pod, "spec.containers"), 0), &k->arena, &c, &k->err));
+	assert_true(
+	    container_security(pod, value_item(value_find(pod, "spec.containers"), 0), &k->api.arena, &c, &k->err));
 	assert_int_equal(c.security.user, 5);
 	assert_int_equal(c.security.group, 8);
 	assert_int_equal(c.security.group_count, 2);
@@ -329,7 +330,7 @@ static void root_is_refused_where_it_may_not_be(void **state)
 		struct container_config c = { 0 };
 		struct error err = { 0 };
 		bool good =
-		    container_security(pod, value_item(value_find(pod, "spec.containers"), 0), &k->arena, &c, &err);
+		    container_security(pod, value_item(value_find(pod, "spec.containers"), 0), &k->api.arena, &c, &err);
 
 		assert_int_equal(good, rows[i].message == NULL);
 		if (rows[i].message)

@@ -11,8 +11,6 @@
 #include "node/machine_private.h"
 #include "store/store.h"
 
-void kube_set_wall_ns(struct kube *k, int64_t wall_ns); /* kube_private.h: for tests */
-
 static const struct resource resource_node_usage = { "metrics.k8s.io", "v1beta1", "nodes", "NodeMetrics" };
 
 /* ---- a runtime that only tells what tests say ---- */
@@ -95,8 +93,8 @@ static int setup(void **state)
 	struct fixture *f = base_calloc(1, sizeof(*f));
 
 	f->k = place_kit_new();
-	snprintf(f->root, sizeof(f->root), "%s/root", f->k->folder);
-	snprintf(f->folder, sizeof(f->folder), "%s/node", f->k->folder);
+	snprintf(f->root, sizeof(f->root), "%s/root", f->k->api.folder);
+	snprintf(f->folder, sizeof(f->folder), "%s/node", f->k->api.folder);
 	assert_int_equal(mkdir(f->root, 0700) | mkdir(f->folder, 0700), 0);
 	memory_is(f, 3000);
 	put_file(f, "/proc/self/status", "Name:\tx\nCpus_allowed:\tf\nCpus_allowed_list:\t0-2,5\nMems_allowed:\t1\n");
@@ -108,9 +106,9 @@ static int setup(void **state)
 	put_file(f, "/etc/os-release", "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n");
 	put_file(f, "/etc/machine-id", "abc\n");
 	f->runtime.ops = &ops;
-	f->config = (struct machine_config){ .cluster = f->k->cluster,
-					     .kube = f->k->kube,
-					     .loop = f->k->loop,
+	f->config = (struct machine_config){ .cluster = f->k->api.cluster,
+					     .kube = f->k->api.kube,
+					     .loop = f->k->api.loop,
 					     .runtime = &f->runtime,
 					     .name = SPAN("host-1"),
 					     .address = SPAN("127.0.0.1"),
@@ -152,7 +150,7 @@ static void begin(struct fixture *f)
 static void advance(struct fixture *f, int64_t seconds)
 {
 	f->k->now_ns += seconds * NS_PER_S;
-	kube_set_wall_ns(f->k->kube, f->k->now_ns);
+	kube_kit_wall(&f->k->api, f->k->now_ns);
 	machine_look(f->m);
 	place_kit_settle(f->k, NULL, NULL);
 }
@@ -186,7 +184,7 @@ static const struct value *condition(struct fixture *f, const char *type)
 
 static const char *text_of(struct fixture *f, struct span s)
 {
-	return arena_copy(&f->k->arena, s, &f->k->err).ptr;
+	return arena_copy(&f->k->api.arena, s, &f->k->err).ptr;
 }
 
 /* A pod that runs here and uses so much; its uid. */
@@ -312,14 +310,15 @@ static void the_node_tells_what_it_has_and_how_it_is(void **state)
 	assert_int_equal(cpu, 3900);
 	assert_int_equal(memory, (int64_t)MIB(3900));
 	/* What is as it was is not written again but every five minutes. */
-	revision = store_revision(f->k->store);
+	revision = store_revision(f->k->api.store);
 	machine_look(f->m);
 	place_kit_settle(f->k, NULL, NULL);
-	assert_int_equal(store_revision(f->k->store), revision);
+	assert_int_equal(store_revision(f->k->api.store), revision);
 	advance(f, 301);
-	assert_text(condition(f, "Ready"), "lastHeartbeatTime", text_of(f, kube_now_text(f->k->now_ns, &f->k->arena)));
+	assert_text(condition(f, "Ready"), "lastHeartbeatTime",
+		    text_of(f, kube_now_text(f->k->now_ns, &f->k->api.arena)));
 	assert_text(condition(f, "Ready"), "lastTransitionTime",
-		    text_of(f, kube_now_text(f->k->now_ns - 301 * NS_PER_S, &f->k->arena)));
+		    text_of(f, kube_now_text(f->k->now_ns - 301 * NS_PER_S, &f->k->api.arena)));
 }
 
 static void what_others_have_put_on_the_node_stays(void **state)
@@ -382,15 +381,15 @@ static void pressure_is_told_for_five_minutes_after_it_has_gone(void **state)
 	begin(f);
 	best = place_kit_parse(f->k, "{'spec':{'containers':[{'name':'c'}]}}");
 	burst = place_kit_parse(f->k, "{'spec':{'containers':[{'name':'c','resources':{'requests':{'cpu':'1'}}}]}}");
-	assert_true(machine_admits(f->m, best, &f->k->arena, &message));
+	assert_true(machine_admits(f->m, best, &f->k->api.arena, &message));
 	memory_is(f, 50);
 	advance(f, 10);
 	assert_text(condition(f, "MemoryPressure"), "status", "True");
 	assert_text(condition(f, "MemoryPressure"), "reason", "KubeletHasInsufficientMemory");
 	assert_text(condition(f, "MemoryPressure"), "message", "kubelet has insufficient memory available");
-	assert_false(machine_admits(f->m, best, &f->k->arena, &message));
+	assert_false(machine_admits(f->m, best, &f->k->api.arena, &message));
 	assert_true(span_equal(message, SPAN("The node had condition: [MemoryPressure]. ")));
-	assert_true(machine_admits(f->m, burst, &f->k->arena, &message));
+	assert_true(machine_admits(f->m, burst, &f->k->api.arena, &message));
 	memory_is(f, 3000);
 	advance(f, 290);
 	assert_text(condition(f, "MemoryPressure"), "status", "True");
@@ -400,7 +399,7 @@ static void pressure_is_told_for_five_minutes_after_it_has_gone(void **state)
 	put_file(f, "/proc/loadavg", "0.10 0.20 0.30 1/32000 4242\n");
 	advance(f, 10);
 	assert_text(condition(f, "PIDPressure"), "reason", "KubeletHasInsufficientPID");
-	assert_false(machine_admits(f->m, burst, &f->k->arena, &message));
+	assert_false(machine_admits(f->m, burst, &f->k->api.arena, &message));
 	assert_true(span_equal(message, SPAN("The node had condition: [PIDPressure]. ")));
 }
 
@@ -438,27 +437,27 @@ static void when_memory_runs_out_one_pod_goes_after_the_other(void **state)
 	pod_run(f, "large", "", "", (int64_t)MIB(80));
 	pod_run(f, "medium", "", "", (int64_t)MIB(40));
 	advance(f, 15);
-	assert_false(machine_evict_next(f->m, &f->k->arena, &e));
+	assert_false(machine_evict_next(f->m, &f->k->api.arena, &e));
 	memory_is(f, 50);
 	f->news = 0;
 	advance(f, 10);
 	assert_true(f->news > 0);
-	assert_true(machine_evict_next(f->m, &f->k->arena, &e));
+	assert_true(machine_evict_next(f->m, &f->k->api.arena, &e));
 	assert_string_equal(text_of(f, e.name), "large");
 	assert_string_equal(text_of(f, e.message),
 			    "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. "
 			    "Container c was using 80Mi, request is 0, has larger consumption of memory. ");
 	assert_int_equal(e.grace_s, 1);
-	assert_false(machine_evict_next(f->m, &f->k->arena, &e)); /* while it ends */
+	assert_false(machine_evict_next(f->m, &f->k->api.arena, &e)); /* while it ends */
 	place_kit_status(f->k, &resource_pods, "large", "{'phase':'Failed'}");
-	assert_true(machine_evict_next(f->m, &f->k->arena, &e));
+	assert_true(machine_evict_next(f->m, &f->k->api.arena, &e));
 	assert_string_equal(text_of(f, e.name), "medium");
 	place_kit_delete(f->k, &resource_pods, "medium");
-	assert_true(machine_evict_next(f->m, &f->k->arena, &e));
+	assert_true(machine_evict_next(f->m, &f->k->api.arena, &e));
 	assert_string_equal(text_of(f, e.name), "small");
 	memory_is(f, 3000);
 	place_kit_delete(f->k, &resource_pods, "small");
-	assert_false(machine_evict_next(f->m, &f->k->arena, &e));
+	assert_false(machine_evict_next(f->m, &f->k->api.arena, &e));
 }
 
 static bool was_measured(void *context)
@@ -499,7 +498,7 @@ static void a_pod_that_fills_its_folder_goes(void **state)
 	advance(f, 15);
 	place_kit_settle(f->k, was_measured, f);
 	assert_true(f->news > 0);
-	assert_true(machine_evict_next(f->m, &f->k->arena, &e));
+	assert_true(machine_evict_next(f->m, &f->k->api.arena, &e));
 	assert_string_equal(text_of(f, e.uid), uid);
 	assert_string_equal(text_of(f, e.message), "Usage of EmptyDir volume \"x\" exceeds the limit \"1Mi\". ");
 }
@@ -517,7 +516,7 @@ static void a_container_that_logs_too_much_goes(void **state)
 	fill(f, path, MIB(2));
 	advance(f, 15);
 	place_kit_settle(f->k, was_measured, f);
-	assert_true(machine_evict_next(f->m, &f->k->arena, &e));
+	assert_true(machine_evict_next(f->m, &f->k->api.arena, &e));
 	assert_string_equal(text_of(f, e.message),
 			    "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. ");
 }

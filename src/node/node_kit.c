@@ -10,13 +10,8 @@
 
 #include "base/clock.h"
 #include "base/number.h"
-#include "kube/auth/pki.h"
 #include "kube/kinds/kinds.h"
 #include "kube/kube.h"
-
-enum { QUIET_TURNS = 4 };
-
-void kube_set_wall_ns(struct kube *k, int64_t wall_ns); /* kube_private.h: for tests */
 
 /* ---- the runtime ---- */
 
@@ -121,7 +116,7 @@ static struct fake_answer *answer(struct node_kit *k, struct span uid, runtime_d
 {
 	struct fake_answer *a = answer_hold(k, uid, done, context, has_changed);
 
-	loop_defer(k->loop, &a->task);
+	loop_defer(k->api.loop, &a->task);
 	return a;
 }
 
@@ -329,7 +324,7 @@ static void fake_free(struct runtime *r)
 	while (k->answers) {
 		struct fake_answer *a = k->answers;
 
-		loop_undefer(k->loop, &a->task);
+		loop_undefer(k->api.loop, &a->task);
 		a->has_changed = false;
 		error_set(&a->err, ERROR_CANCELLED, "the runtime ends");
 		if (a->streamed)
@@ -399,7 +394,7 @@ void fake_exit(struct node_kit *k, const char *pod, const char *container, int c
 			continue;
 		a->is_held = false;
 		k->pending++;
-		loop_defer(k->loop, &a->task);
+		loop_defer(k->api.loop, &a->task);
 	}
 	changed(k, s);
 	node_kit_settle(k);
@@ -465,11 +460,11 @@ void node_kit_begin(struct node_kit *k)
 	struct error err = { 0 };
 	char folder[128];
 
-	snprintf(folder, sizeof(folder), "%s/node", k->folder);
-	config.cluster = k->cluster;
-	config.loop = k->loop;
+	snprintf(folder, sizeof(folder), "%s/node", k->api.folder);
+	config.cluster = k->api.cluster;
+	config.loop = k->api.loop;
 	config.folder = folder;
-	config.hidden = k->folder;
+	config.hidden = k->api.folder;
 	config.name = "here";
 	config.eviction_memory = config.eviction_disk = 0; /* whatever this machine has */
 	config.runtime_new = fake_new;
@@ -490,11 +485,11 @@ void node_kit_down(struct node_kit *k)
 {
 	/* What the cluster would still tell the old node is cut off with its cluster. */
 	node_stop(k->node);
-	cluster_free(k->cluster);
+	cluster_free(k->api.cluster);
 	node_kit_settle(k);
 	node_free(k->node);
 	k->node = NULL;
-	k->cluster = cluster_local_new(k->kube);
+	k->api.cluster = cluster_local_new(k->api.kube);
 }
 
 void node_kit_again(struct node_kit *k)
@@ -507,34 +502,9 @@ void node_kit_again(struct node_kit *k)
 struct node_kit *node_kit_new(void)
 {
 	struct node_kit *k = base_calloc(1, sizeof(*k));
-	struct store_config store = store_config_default();
-	struct kube_config kube = kube_config_default();
-	struct error err = { 0 };
-	char path[128];
 
-	snprintf(k->folder, sizeof(k->folder), "/tmp/hythe-node-XXXXXX");
-	assert_non_null(mkdtemp(k->folder));
-	arena_init(&k->arena, MIB(512));
 	k->now_ns = 1800000000 * NS_PER_S;
-	k->loop = loop_new();
-	snprintf(path, sizeof(path), "%s/store", k->folder);
-	store.folder = path;
-	store.loop = k->loop;
-	store.durability = STORE_BUFFERED;
-	kube_prepare_store(&store);
-	k->store = store_open(&store, &err);
-	snprintf(path, sizeof(path), "%s/pki", k->folder);
-	k->pki = k->store ? pki_open(path, (const char *const[]){ NULL }, &err) : NULL;
-	kube.loop = k->loop;
-	kube.store = k->store;
-	kube.folder = k->folder;
-	kube.pki = k->pki;
-	kube.server_address = "127.0.0.1:6443";
-	k->kube = k->pki ? kube_new(&kube, &err) : NULL;
-	if (!k->kube)
-		fail_msg("%s", err.message);
-	kube_set_wall_ns(k->kube, k->now_ns);
-	k->cluster = cluster_local_new(k->kube);
+	kube_kit_begin(&k->api, false, k->now_ns);
 	node_kit_settle(k);
 	node_kit_begin(k);
 	return k;
@@ -542,50 +512,31 @@ struct node_kit *node_kit_new(void)
 
 void node_kit_done(struct node_kit *k)
 {
-	char command[128];
-
 	node_stop(k->node);
-	cluster_free(k->cluster);
-	kube_stop(k->kube);
-	store_close(k->store);
+	kube_kit_stop(&k->api);
 	node_free(k->node);
 	k->node = NULL;
-	kube_free(k->kube);
-	pki_free(k->pki);
-	loop_free(k->loop);
 	for (size_t i = 0; i < FAKE_SANDBOXES; i++)
 		if (k->sandboxes[i].is_there)
 			arena_done(&k->sandboxes[i].arena);
-	snprintf(command, sizeof(command), "rm -r %s", k->folder);
-	assert_int_equal(system(command), 0);
-	arena_done(&k->arena);
+	kube_kit_done(&k->api);
 	free(k);
 }
 
-/* Nothing is on its way, and nothing has been for some turns. */
-static void look(struct timer *t)
+static bool is_idle(void *context)
 {
-	struct node_kit *k = CONTAINER_OF(t, struct node_kit, timer);
-	bool is_quiet = !k->pending && store_next_revision(k->store) == store_revision(k->store) + 1;
-
-	k->quiet = is_quiet ? k->quiet + 1 : 0;
-	if (k->quiet == QUIET_TURNS)
-		loop_stop(k->loop);
-	else
-		loop_timer_set(k->loop, t, clock_monotonic_ns() + 2 * NS_PER_MS, look);
+	return !((struct node_kit *)context)->pending;
 }
 
 void node_kit_settle(struct node_kit *k)
 {
-	k->quiet = 0;
-	loop_timer_set(k->loop, &k->timer, clock_monotonic_ns(), look);
-	loop_run(k->loop);
+	kube_kit_settle(&k->api, is_idle, k);
 }
 
 void node_kit_advance(struct node_kit *k, int64_t seconds)
 {
 	k->now_ns += seconds * NS_PER_S;
-	kube_set_wall_ns(k->kube, k->now_ns);
+	kube_kit_wall(&k->api, k->now_ns);
 	if (k->node)
 		node_tick(k->node);
 	node_kit_settle(k);
@@ -605,7 +556,7 @@ static void object_write(struct node_kit *k, const struct resource *r, enum kube
 {
 	struct error err = { 0 };
 	struct value v;
-	char *copy = (char *)arena_copy(&k->arena, span_of(text), &err).ptr;
+	char *copy = (char *)arena_copy(&k->api.arena, span_of(text), &err).ptr;
 	struct cluster_write w = { .resource = r,
 				   .verb = verb,
 				   .name_space = SPAN("default"),
@@ -616,10 +567,10 @@ static void object_write(struct node_kit *k, const struct resource *r, enum kube
 
 	for (char *at = copy; (at = strchr(at, '\'')); at++)
 		*at = '"';
-	if (!value_parse(span_of(copy), NULL, &k->arena, &v, &err))
+	if (!value_parse(span_of(copy), NULL, &k->api.arena, &v, &err))
 		fail_msg("%s: %s", err.message, copy);
 	w.name = value_find_string(&v, "metadata.name");
-	cluster_write(k->cluster, &w);
+	cluster_write(k->api.cluster, &w);
 	node_kit_settle(k);
 }
 
@@ -654,16 +605,16 @@ void node_kit_delete(struct node_kit *k, const char *pod, int64_t grace)
 				   .grace = grace,
 				   .done = written };
 
-	cluster_write(k->cluster, &w);
+	cluster_write(k->api.cluster, &w);
 	node_kit_settle(k);
 }
 
 const struct value *node_kit_get(struct node_kit *k, const struct resource *r, const char *name)
 {
-	struct record *found = cluster_get(k->cluster, r, SPAN("default"), span_of(name));
+	struct record *found = cluster_get(k->api.cluster, r, SPAN("default"), span_of(name));
 	struct error err = { 0 };
 
-	return found ? cluster_object(k->cluster, r, found, &k->arena, &err) : NULL;
+	return found ? cluster_object(k->api.cluster, r, found, &k->api.arena, &err) : NULL;
 }
 
 const char *node_kit_at(struct node_kit *k, const char *pod, const char *path)
@@ -684,8 +635,8 @@ const char *node_kit_at(struct node_kit *k, const char *pod, const char *path)
 	if (!v)
 		return "";
 	if (value_is(v, VALUE_STRING))
-		return arena_copy(&k->arena, v->string, &err).ptr;
-	return arena_copy(&k->arena, value_print(v, &k->arena, &err), &err).ptr;
+		return arena_copy(&k->api.arena, v->string, &err).ptr;
+	return arena_copy(&k->api.arena, value_print(v, &k->api.arena, &err), &err).ptr;
 }
 
 struct counting {
@@ -699,12 +650,12 @@ static bool event_count(void *context, struct record *r)
 {
 	struct counting *c = context;
 	struct error err = { 0 };
-	const struct value *v = cluster_object(c->kit->cluster, &resource_events, r, &c->kit->arena, &err);
+	const struct value *v = cluster_object(c->kit->api.cluster, &resource_events, r, &c->kit->api.arena, &err);
 
 	if (span_equal(value_find_string(v, "involvedObject.name"), span_of(c->pod)) &&
 	    span_equal(value_find_string(v, "reason"), span_of(c->reason))) {
 		c->count += (int)value_find_int(v, "count", 1);
-		c->text = arena_copy(&c->kit->arena, value_find_string(v, "message"), &err).ptr;
+		c->text = arena_copy(&c->kit->api.arena, value_find_string(v, "message"), &err).ptr;
 	}
 	return true;
 }
@@ -713,7 +664,7 @@ int node_kit_events(struct node_kit *k, const char *pod, const char *reason, con
 {
 	struct counting c = { .kit = k, .pod = pod, .reason = reason };
 
-	cluster_each(k->cluster, &resource_events, SPAN("default"), event_count, &c);
+	cluster_each(k->api.cluster, &resource_events, SPAN("default"), event_count, &c);
 	if (text)
 		*text = c.text ? c.text : "";
 	return c.count;

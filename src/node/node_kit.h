@@ -4,15 +4,7 @@
  * node_kit - for tests: an API server in this process with a clock of its own, a node, and a runtime that only remembers: containers run as soon as they are
  * begun, and end when they are told to, or when the test says so.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "kube/cluster.h"
-#include "loop/loop.h"
+#include "kube/kube_kit.h"
 #include "node/node.h"
 
 enum { FAKE_SANDBOXES = 32, FAKE_CONTAINERS = 32 };
@@ -25,17 +17,9 @@ struct fake_sandbox {
 };
 
 struct node_kit {
-	char folder[64];
-	struct loop *loop;
-	struct store *store;
-	struct pki *pki;
-	struct kube *kube;
-	struct cluster *cluster;
+	struct kube_kit api;
 	struct node *node;
-	struct arena arena; /* of what tests read */
 	int64_t now_ns;
-	struct timer timer;
-	unsigned quiet;
 
 	/* the runtime */
 	struct runtime runtime;

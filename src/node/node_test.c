@@ -30,7 +30,7 @@ static void a_pod_that_is_bound_runs_and_is_ready(void **state)
 	assert_string_equal(text, "Created container: main");
 	assert_int_equal(node_kit_events(k, "web", "Started", &text), 1);
 	assert_string_equal(text, "Started container main");
-	snprintf(link, sizeof(link), "%s/node/addresses/127.97.0.2", k->folder);
+	snprintf(link, sizeof(link), "%s/node/addresses/127.97.0.2", k->api.folder);
 	assert_true(readlink(link, to, sizeof(to)) > 0);
 	node_kit_done(k);
 }
@@ -51,7 +51,7 @@ static void events_name_the_container_and_the_node(void **state)
 
 	(void)state;
 	node_kit_pod(k, "web", ONE);
-	cluster_each(k->cluster, &resource_events, SPAN("default"), event_take, &is_found);
+	cluster_each(k->api.cluster, &resource_events, SPAN("default"), event_take, &is_found);
 	assert_true(is_found);
 	node_kit_done(k);
 }
@@ -149,12 +149,12 @@ static void hundreds_of_restarts_leave_no_more_than_one(void **state)
 		if (i != FEW)
 			continue;
 		pages = memory_pages();
-		cluster_each(k->cluster, &resource_events, SPAN("default"), one_more, &few_events);
+		cluster_each(k->api.cluster, &resource_events, SPAN("default"), one_more, &few_events);
 	}
 	snprintf(count, sizeof(count), "%d", MANY);
 	assert_string_equal(at(k, STATE "restartCount"), count);
 	assert_string_equal(at(k, STATE "ready"), "true");
-	cluster_each(k->cluster, &resource_events, SPAN("default"), one_more, &events);
+	cluster_each(k->api.cluster, &resource_events, SPAN("default"), one_more, &events);
 	assert_true(events <= few_events + 4); /* they are counted, not heaped up */
 #ifndef __SANITIZE_ADDRESS__                   /* which keeps what was freed */
 	assert_true(memory_pages() <
@@ -546,7 +546,7 @@ static void other_runtimes_are_not_had(void **state)
 	const char *text;
 
 	(void)state;
-	assert_non_null(cluster_get(k->cluster, &classes, (struct span){ 0 }, SPAN("process")));
+	assert_non_null(cluster_get(k->api.cluster, &classes, (struct span){ 0 }, SPAN("process")));
 	node_kit_create(
 	    k, &classes,
 	    "{'apiVersion':'node.k8s.io/v1','kind':'RuntimeClass','metadata':{'name':'gvisor'},'handler':'runsc'}");

@@ -6,12 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
-#include "kube/auth/pki.h"
 #include "kube/kube.h"
-
-enum { QUIET_TURNS = 3 };
-
-void kube_set_wall_ns(struct kube *k, int64_t wall_ns); /* kube_private.h: for tests */
 
 static void changed(void *context, const struct sighting *s)
 {
@@ -24,37 +19,14 @@ static void changed(void *context, const struct sighting *s)
 struct place_kit *place_kit_new(void)
 {
 	struct place_kit *k = base_calloc(1, sizeof(*k));
-	struct store_config store = store_config_default();
-	struct kube_config kube = kube_config_default();
 	struct error err = { 0 };
 	char path[128];
 
-	snprintf(k->folder, sizeof(k->folder), "/tmp/hythe-place-XXXXXX");
-	assert_non_null(mkdtemp(k->folder));
-	snprintf(path, sizeof(path), "%s/pod", k->folder);
-	assert_int_equal(mkdir(path, 0700), 0);
-	arena_init(&k->arena, MIB(512));
 	k->now_ns = clock_wall_ns() / NS_PER_S * NS_PER_S;
-	k->loop = loop_new();
-	snprintf(path, sizeof(path), "%s/store", k->folder);
-	store.folder = path;
-	store.loop = k->loop;
-	store.durability = STORE_BUFFERED;
-	kube_prepare_store(&store);
-	k->store = store_open(&store, &err);
-	snprintf(path, sizeof(path), "%s/pki", k->folder);
-	k->pki = k->store ? pki_open(path, (const char *const[]){ NULL }, &err) : NULL;
-	kube.loop = k->loop;
-	kube.store = k->store;
-	kube.folder = k->folder;
-	kube.pki = k->pki;
-	kube.server_address = "127.0.0.1:6443";
-	k->kube = k->pki ? kube_new(&kube, &err) : NULL;
-	if (!k->kube)
-		fail_msg("%s", err.message);
-	kube_set_wall_ns(k->kube, k->now_ns);
-	k->cluster = cluster_local_new(k->kube);
-	k->place = (struct pod_place){ .cluster = k->cluster,
+	kube_kit_begin(&k->api, false, k->now_ns);
+	snprintf(path, sizeof(path), "%s/pod", k->api.folder);
+	assert_int_equal(mkdir(path, 0700), 0);
+	k->place = (struct pod_place){ .cluster = k->api.cluster,
 				       .node_name = SPAN("host-1"),
 				       .host_address = SPAN("192.168.0.7"),
 				       .pod_address = SPAN("127.97.0.5"),
@@ -70,60 +42,26 @@ struct place_kit *place_kit_new(void)
 
 void place_kit_done(struct place_kit *k)
 {
-	char command[128];
-
-	cluster_free(k->cluster);
-	kube_stop(k->kube);
-	store_close(k->store);
-	kube_free(k->kube);
-	pki_free(k->pki);
-	loop_free(k->loop);
-	snprintf(command, sizeof(command), "rm -rf %s", k->folder);
-	assert_int_equal(system(command), 0);
-	arena_done(&k->arena);
+	kube_kit_stop(&k->api);
+	kube_kit_done(&k->api);
 	free(k);
-}
-
-struct waiting {
-	struct place_kit *kit;
-	bool (*until)(void *context);
-	void *context;
-	struct timer timer;
-};
-
-static void look(struct timer *t)
-{
-	struct waiting *w = CONTAINER_OF(t, struct waiting, timer);
-	struct place_kit *k = w->kit;
-	bool is_quiet =
-	    store_next_revision(k->store) == store_revision(k->store) + 1 && (!w->until || w->until(w->context));
-
-	k->quiet = is_quiet ? k->quiet + 1 : 0;
-	if (k->quiet == QUIET_TURNS)
-		loop_stop(k->loop);
-	else
-		loop_timer_set(k->loop, t, clock_monotonic_ns() + NS_PER_MS, look);
 }
 
 void place_kit_settle(struct place_kit *k, bool (*until)(void *context), void *context)
 {
-	struct waiting w = { .kit = k, .until = until, .context = context };
-
-	k->quiet = 0;
-	loop_timer_set(k->loop, &w.timer, clock_monotonic_ns(), look);
-	loop_run(k->loop);
+	kube_kit_settle(&k->api, until, context);
 }
 
 static struct value *parse(struct place_kit *k, char *text)
 {
 	struct error err = { 0 };
-	struct value *v = ARENA_NEW(&k->arena, struct value, &err);
+	struct value *v = ARENA_NEW(&k->api.arena, struct value, &err);
 	struct span copy;
 
 	for (char *at = text; (at = strchr(at, '\'')); at++)
 		*at = '"';
-	copy = arena_copy(&k->arena, span_of(text), &err);
-	if (!v || !value_parse(copy, NULL, &k->arena, v, &err))
+	copy = arena_copy(&k->api.arena, span_of(text), &err);
+	if (!v || !value_parse(copy, NULL, &k->api.arena, v, &err))
 		fail_msg("%s: %s", err.message, text);
 	return v;
 }
@@ -141,10 +79,10 @@ struct value *place_kit_parse(struct place_kit *k, const char *format, ...)
 
 struct value *place_kit_get(struct place_kit *k, const struct resource *r, const char *name_space, const char *name)
 {
-	struct record *found = cluster_get(k->cluster, r, span_of(name_space), span_of(name));
+	struct record *found = cluster_get(k->api.cluster, r, span_of(name_space), span_of(name));
 	struct error err = { 0 };
 
-	return found ? cluster_object(k->cluster, r, found, &k->arena, &err) : NULL;
+	return found ? cluster_object(k->api.cluster, r, found, &k->api.arena, &err) : NULL;
 }
 
 static void written(void *context, const struct value *object, const struct error *err)
@@ -168,7 +106,7 @@ static void submit(struct place_kit *k, const struct resource *r, enum kube_verb
 					 .grace = verb == KUBE_DELETE ? 0 : -1,
 					 .done = written };
 
-	cluster_write(k->cluster, &w);
+	cluster_write(k->api.cluster, &w);
 	place_kit_settle(k, NULL, NULL);
 }
 
@@ -182,7 +120,7 @@ static void status_write(struct place_kit *k, const struct resource *r, struct s
 	struct value *now = place_kit_get(k, r, space_of(r), name.ptr);
 
 	assert_non_null(now);
-	assert_non_null(value_set(now, SPAN("status"), *status, &k->arena, &k->err));
+	assert_non_null(value_set(now, SPAN("status"), *status, &k->api.arena, &k->err));
 	submit(k, r, KUBE_UPDATE, "status", space_of(r), name, now);
 }
 
@@ -204,7 +142,7 @@ struct value *place_kit_apply(struct place_kit *k, const struct resource *r, con
 	va_end(args);
 	v = parse(k, text);
 	status = value_get(v, SPAN("status"));
-	name = arena_copy(&k->arena, value_find_string(v, "metadata.name"), &k->err);
+	name = arena_copy(&k->api.arena, value_find_string(v, "metadata.name"), &k->err);
 	old = place_kit_get(k, r, space, name.ptr);
 	submit(k, r, old ? KUBE_UPDATE : KUBE_CREATE, "", space, name, v);
 	if (status)

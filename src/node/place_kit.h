@@ -3,30 +3,15 @@
 /*
  * place_kit - for tests of what stands between pods and the cluster: an API server in this process, a folder, a clock that tests turn.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "kube/cluster.h"
-#include "loop/loop.h"
+#include "kube/kube_kit.h"
 #include "node/environment.h"
 
 struct place_kit {
-	char folder[64]; /* of all; folder/pod is there */
-	struct loop *loop;
-	struct store *store;
-	struct pki *pki;
-	struct kube *kube;
-	struct cluster *cluster;
+	struct kube_kit api; /* folder/pod is there */
 	struct pod_place place;
-	struct arena arena;
 	struct error err; /* of functions under test */
 	int64_t now_ns;
 	unsigned changes;
-	unsigned quiet;
 };
 
 struct place_kit *place_kit_new(void);

@@ -18,7 +18,7 @@ struct fixture {
 
 static void keeper_begin(struct fixture *f)
 {
-	f->keeper = volume_keeper_new(f->k->cluster, f->k->loop, span_of(f->folder), &f->k->err);
+	f->keeper = volume_keeper_new(f->k->api.cluster, f->k->api.loop, span_of(f->folder), &f->k->err);
 	assert_non_null(f->keeper);
 }
 
@@ -27,7 +27,7 @@ static int setup(void **state)
 	struct fixture *f = base_calloc(1, sizeof(*f));
 
 	f->k = place_kit_new();
-	snprintf(f->folder, sizeof(f->folder), "%s/volumes", f->k->folder);
+	snprintf(f->folder, sizeof(f->folder), "%s/volumes", f->k->api.folder);
 	assert_int_equal(mkdir(f->folder, 0755), 0);
 	keeper_begin(f);
 	*state = f;
@@ -104,7 +104,7 @@ static int failures(struct fixture *f)
 	int count = 0;
 
 	place_kit_settle(f->k, NULL, NULL);
-	cluster_each(f->k->cluster, &resource_events, (struct span){ 0 }, has_event, &count);
+	cluster_each(f->k->api.cluster, &resource_events, (struct span){ 0 }, has_event, &count);
 	return count;
 }
 
@@ -148,7 +148,7 @@ static void links_in_a_folder_and_in_its_place_are_not_followed(void **state)
 	struct fixture *f = *state;
 	char outside[128], kept[160];
 
-	snprintf(outside, sizeof(outside), "%s/outside", f->k->folder);
+	snprintf(outside, sizeof(outside), "%s/outside", f->k->api.folder);
 	snprintf(kept, sizeof(kept), "%s/kept", outside);
 	assert_int_equal(mkdir(outside, 0755), 0);
 	file_make(kept);
@@ -172,8 +172,8 @@ static void folders_of_others_are_left_alone_and_that_is_told(void **state)
 	struct error err = { 0 };
 	char outside[128];
 
-	assert_true(cluster_follow(f->k->cluster, &resource_events, events_seen, f, &err));
-	snprintf(outside, sizeof(outside), "%s/pod", f->k->folder);
+	assert_true(cluster_follow(f->k->api.cluster, &resource_events, events_seen, f, &err));
+	snprintf(outside, sizeof(outside), "%s/pod", f->k->api.folder);
 	assert_int_equal(mkdir(below(f, "pvc-1"), 0777), 0);
 	volume_make(f, "pv-outside", outside, "Delete", "");
 	volume_make(f, "pv-other", below(f, "pvc-1"), "Delete", "");

@@ -14,8 +14,6 @@
 #include "kube/kube.h"
 #include "node/volumes_private.h"
 
-void kube_set_wall_ns(struct kube *k, int64_t wall_ns); /* kube_private.h: for tests */
-
 struct fixture {
 	struct place_kit *k;
 	struct volumes *v;
@@ -36,9 +34,9 @@ static int setup(void **state)
 	struct fixture *f = base_calloc(1, sizeof(*f));
 
 	f->k = place_kit_new();
-	snprintf(f->folder, sizeof(f->folder), "%s/pod", f->k->folder);
+	snprintf(f->folder, sizeof(f->folder), "%s/pod", f->k->api.folder);
 	f->config = (struct volumes_config){ .place = &f->k->place,
-					     .loop = f->k->loop,
+					     .loop = f->k->api.loop,
 					     .folder = span_of(f->folder),
 					     .is_host_path_allowed = true,
 					     .changed = news,
@@ -104,7 +102,7 @@ static struct value *pod_of(struct fixture *f, const char *volumes, const char *
 
 static const char *path_in(struct fixture *f, const char *below)
 {
-	return arena_print(&f->k->arena, &f->k->err, "%s/%s", f->folder, below).ptr;
+	return arena_print(&f->k->api.arena, &f->k->err, "%s/%s", f->folder, below).ptr;
 }
 
 static const char *text_of(struct fixture *f, const char *below)
@@ -114,8 +112,8 @@ static const char *text_of(struct fixture *f, const char *below)
 	const char *ret;
 
 	buffer_init(&b, MIB(4));
-	ret =
-	    buffer_read_file(&b, path_in(f, below), &err) ? arena_copy(&f->k->arena, buffer_span(&b), &err).ptr : NULL;
+	ret = buffer_read_file(&b, path_in(f, below), &err) ? arena_copy(&f->k->api.arena, buffer_span(&b), &err).ptr
+							    : NULL;
 	buffer_done(&b);
 	return ret;
 }
@@ -163,7 +161,7 @@ static bool mounts_make(struct fixture *f, const struct value *pod, const struct
 {
 	f->err = (struct error){ 0 };
 	return volumes_mounts(f->v, pod, value_item(value_find(pod, "spec.containers"), 0), 0, environment, count,
-			      &f->k->arena, &ret->items, &ret->count, &f->err);
+			      &f->k->api.arena, &ret->items, &ret->count, &f->err);
 }
 
 static const struct mount_wanted *mount_at(const struct mounts *m, const char *path)
@@ -237,7 +235,7 @@ static void a_change_replaces_all_files_at_once_and_removes_old_ones(void **stat
 	assert_text(f, "volumes/v/a", "three");
 	assert_text(f, "volumes/v/new", "y");
 	assert_false(is_there(f, "volumes/v/gone"));
-	assert_false(is_there(f, arena_print(&f->k->arena, &f->err, "volumes/v/%s", before).ptr));
+	assert_false(is_there(f, arena_print(&f->k->api.arena, &f->err, "volumes/v/%s", before).ptr));
 	assert_int_equal(faccessat(held, "a", F_OK, 0), -1); /* the old folder has gone */
 	close(held);
 
@@ -294,7 +292,7 @@ static void what_a_volume_lacks_is_told_and_tried_again(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const char *volume = arena_print(&f->k->arena, &f->err, "{'name':'v',%s}", rows[i].volume).ptr;
+		const char *volume = arena_print(&f->k->api.arena, &f->err, "{'name':'v',%s}", rows[i].volume).ptr;
 		char message[256];
 
 		assert_false(prepare(f, pod_of(f, volume, "", "")));
@@ -334,7 +332,7 @@ static void names_of_files_stay_inside(void **state)
 		const struct content_file file = { .path = span_of(bad[i]), .mode = 0644, .user = -1 };
 		struct error err = { 0 };
 
-		assert_false(content_add(&c, &file, &f->k->arena, &err));
+		assert_false(content_add(&c, &file, &f->k->api.arena, &err));
 		assert_int_equal(err.code, ERROR_INVALID);
 		assert_int_equal(c.count, 0);
 	}
@@ -343,7 +341,7 @@ static void names_of_files_stay_inside(void **state)
 						   .mode = 0644,
 						   .user = -1 };
 
-		assert_true(content_add(&c, &file, &f->k->arena, &f->err));
+		assert_true(content_add(&c, &file, &f->k->api.arena, &f->err));
 		assert_int_equal(c.count, 1);
 	}
 }
@@ -360,7 +358,7 @@ static void a_volume_has_so_many_files_at_most(void **state)
 
 		snprintf(name, sizeof(name), "f%d", i);
 		file.path = span_of(name);
-		assert_int_equal(content_add(&c, &file, &f->k->arena, &err), i < VOLUME_FILES_MOST);
+		assert_int_equal(content_add(&c, &file, &f->k->api.arena, &err), i < VOLUME_FILES_MOST);
 	}
 	assert_string_equal(err.message, "a volume may have at most 10000 files");
 }
@@ -379,7 +377,7 @@ static void the_pod_is_told_of_itself(void **state)
 	assert_text(f, "volumes/v/labels", "app=\"web\"");
 	assert_text(f, "volumes/v/cpu", "4000");
 	assert_non_null(value_set(value_find(pod, "metadata.labels"), SPAN("tier"), value_string(SPAN("x")),
-				  &f->k->arena, &f->err));
+				  &f->k->api.arena, &f->err));
 	volumes_refresh(f->v, pod, f->k->now_ns);
 	assert_text(f, "volumes/v/labels", "app=\"web\"\ntier=\"x\"");
 }
@@ -407,19 +405,20 @@ static void a_token_is_there_beside_the_certificate_and_the_namespace(void **sta
 
 	/* The API server gave the pod its volume: kube-api-access-xxxxx. */
 	volume = value_item(value_find(pod, "spec.volumes"), 0);
-	name = arena_print(&f->k->arena, &err, "volumes/%.*s", (int)value_find_string(volume, "name").len,
+	name = arena_print(&f->k->api.arena, &err, "volumes/%.*s", (int)value_find_string(volume, "name").len,
 			   value_find_string(volume, "name").ptr)
 		   .ptr;
 	assert_prepared(f, pod);
-	token = text_of(f, arena_print(&f->k->arena, &err, "%s/token", name).ptr);
+	token = text_of(f, arena_print(&f->k->api.arena, &err, "%s/token", name).ptr);
 	assert_non_null(token);
-	assert_true(pki_check_token(kube_pki(f->k->kube), span_of(token), f->k->now_ns, &f->k->arena, &claims, &err));
+	assert_true(
+	    pki_check_token(kube_pki(f->k->api.kube), span_of(token), f->k->now_ns, &f->k->api.arena, &claims, &err));
 	assert_non_null(memmem(claims.ptr, claims.len, "system:serviceaccount:default:robot", 35));
 	assert_non_null(memmem(claims.ptr, claims.len, "\"pod\":{\"name\":\"web\"", 19));
-	assert_text(f, arena_print(&f->k->arena, &err, "%s/namespace", name).ptr, "default");
-	assert_memory_equal(text_of(f, arena_print(&f->k->arena, &err, "%s/ca.crt", name).ptr),
+	assert_text(f, arena_print(&f->k->api.arena, &err, "%s/namespace", name).ptr, "default");
+	assert_memory_equal(text_of(f, arena_print(&f->k->api.arena, &err, "%s/ca.crt", name).ptr),
 			    "-----BEGIN CERTIFICATE-----", 27);
-	assert_int_equal(mode_at(f, arena_print(&f->k->arena, &err, "%s/token", name).ptr), 0644);
+	assert_int_equal(mode_at(f, arena_print(&f->k->api.arena, &err, "%s/token", name).ptr), 0644);
 }
 
 static bool has_news(void *context)
@@ -439,7 +438,7 @@ static void a_token_is_renewed_after_four_fifths_of_its_life(void **state)
 			*place_kit_parse(f->k,
 					 "[{'name':'v','projected':{'defaultMode':420,'sources':[{'serviceAccountToken'"
 					 ":{'path':'token','expirationSeconds':600,'audience':'x'}}]}}]"),
-			&f->k->arena, &err);
+			&f->k->api.arena, &err);
 	path = "volumes/v/token";
 	assert_prepared(f, pod);
 	first = text_of(f, path);
@@ -447,7 +446,7 @@ static void a_token_is_renewed_after_four_fifths_of_its_life(void **state)
 	assert_int_equal(next, f->k->now_ns + 480 * NS_PER_S);
 	f->news = 0;
 	f->k->now_ns += 481 * NS_PER_S;
-	kube_set_wall_ns(f->k->kube, f->k->now_ns);
+	kube_kit_wall(&f->k->api, f->k->now_ns);
 	volumes_refresh(f->v, pod, f->k->now_ns);
 	place_kit_settle(f->k, has_news, f);
 	next = volumes_refresh(f->v, pod, f->k->now_ns);
@@ -497,7 +496,7 @@ static void a_folder_in_memory_is_the_runtimes(void **state)
 	size_t count;
 
 	assert_prepared(f, pod);
-	assert_true(volumes_tmpfs(f->v, pod, &f->k->arena, &list, &count, &f->err));
+	assert_true(volumes_tmpfs(f->v, pod, &f->k->api.arena, &list, &count, &f->err));
 	assert_int_equal(count, 2);
 	assert_int_equal(list[0].bytes, 1 << 20);
 	assert_true(list[1].bytes == f->k->place.capacity_memory);
@@ -508,7 +507,7 @@ static void folders_of_the_machine_are_checked_by_type(void **state)
 {
 	struct fixture *f = *state;
 	const char *made = path_in(f, "made/deep"), *file = path_in(f, "file");
-	const char *volumes = arena_print(&f->k->arena, &f->err,
+	const char *volumes = arena_print(&f->k->api.arena, &f->err,
 					  "{'name':'v','hostPath':{'path':'%s','type':'DirectoryOrCreate'}},"
 					  "{'name':'w','hostPath':{'path':'%s','type':'FileOrCreate'}}",
 					  made, file)
@@ -521,7 +520,8 @@ static void folders_of_the_machine_are_checked_by_type(void **state)
 	/* What is mounted is where a link leads to. */
 	assert_int_equal(symlink("made", path_in(f, "link")), 0);
 	volumes =
-	    arena_print(&f->k->arena, &f->err, "{'name':'v','hostPath':{'path':'%s/deep'}}", path_in(f, "link")).ptr;
+	    arena_print(&f->k->api.arena, &f->err, "{'name':'v','hostPath':{'path':'%s/deep'}}", path_in(f, "link"))
+		.ptr;
 	assert_true(mounts_make(f, pod_of(f, volumes, "{'name':'v','mountPath':'/v'}", ""), NULL, 0, &m));
 	assert_true(span_equal(mount_at(&m, "/v")->host_path, span_of(made)));
 }
@@ -531,10 +531,10 @@ static void the_data_folder_and_forbidden_paths_are_refused(void **state)
 	struct fixture *f = *state;
 	struct volumes_config config = f->config;
 	struct value *pod = pod_of(
-	    f, arena_print(&f->k->arena, &f->err, "{'name':'v','hostPath':{'path':'%s'}}", f->folder).ptr, "", "");
+	    f, arena_print(&f->k->api.arena, &f->err, "{'name':'v','hostPath':{'path':'%s'}}", f->folder).ptr, "", "");
 
 	volumes_free(f->v, true);
-	config.hidden = span_of(f->k->folder);
+	config.hidden = span_of(f->k->api.folder);
 	f->v = volumes_new(&config, &f->err);
 	assert_false(prepare(f, pod));
 	assert_int_equal(f->err.code, ERROR_FORBIDDEN);
@@ -594,7 +594,7 @@ static void claims_lead_to_folders_that_are_made_when_missing(void **state)
 	struct mounts m;
 	struct stat s;
 
-	claim_bind(f, arena_print(&f->k->arena, &f->err, "'hostPath':{'path':'%s'}", path_in(f, "claims/one")).ptr);
+	claim_bind(f, arena_print(&f->k->api.arena, &f->err, "'hostPath':{'path':'%s'}", path_in(f, "claims/one")).ptr);
 	assert_prepared(f, pod);
 	assert_int_equal(stat(path_in(f, "claims/one"), &s), 0);
 	if (geteuid() == 0) /* given to the group on a thread, before it was done */
@@ -633,7 +633,7 @@ static void an_ephemeral_volume_makes_its_claim(void **state)
 			     "[{'name':'v','ephemeral':{'volumeClaimTemplate':{'metadata':{'labels':{'a':'b'}},"
 			     "'spec':{'accessModes':['ReadWriteOnce'],'resources':{'requests':{'storage':'1Gi'}}}}}"
 			     "}]"),
-	    &f->k->arena, &f->err);
+	    &f->k->api.arena, &f->err);
 	assert_false(prepare(f, pod));
 	assert_non_null(strstr(f->err.message, "persistentvolumeclaim \"web-v\" not found"));
 	claim = place_kit_get(f->k, &resource_persistent_volume_claims, "default", "web-v");
@@ -642,7 +642,8 @@ static void an_ephemeral_volume_makes_its_claim(void **state)
 	assert_false(prepare(f, pod));
 	assert_non_null(strstr(f->err.message, "persistentvolumeclaim \"web-v\" is not bound"));
 	/* One of the same name that is somebody else's is not taken. */
-	(void)value_set(value_find(pod, "metadata"), SPAN("uid"), value_string(SPAN("other")), &f->k->arena, &f->err);
+	(void)value_set(value_find(pod, "metadata"), SPAN("uid"), value_string(SPAN("other")), &f->k->api.arena,
+			&f->err);
 	assert_false(prepare(f, pod));
 	assert_non_null(
 	    strstr(f->err.message, "PVC \"web-v\" was not created for pod \"default/web\" (pod is not owner)"));
@@ -680,7 +681,7 @@ static void a_sub_path_is_made_and_stays_inside(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct value *pod = pod_of(
 		    f, "{'name':'v','emptyDir':{}}",
-		    arena_print(&f->k->arena, &f->err, "{'name':'v','mountPath':'/v',%s}", rows[i].mount).ptr, "");
+		    arena_print(&f->k->api.arena, &f->err, "{'name':'v','mountPath':'/v',%s}", rows[i].mount).ptr, "");
 		struct mounts m;
 
 		if (mounts_make(f, pod, environment, 1, &m) != (rows[i].message == NULL))
@@ -765,18 +766,18 @@ static void a_container_says_why_it_ended(void **state)
 	assert_prepared(f, pod);
 	assert_true(mounts_make(f, pod, NULL, 0, &m));
 	assert_int_equal(mode_at(f, "etc/termination/c.0"), 0666);
-	assert_int_equal(volumes_termination_message(f->v, SPAN("c"), 0, &f->k->arena).len, 0);
+	assert_int_equal(volumes_termination_message(f->v, SPAN("c"), 0, &f->k->api.arena).len, 0);
 	put_file(f, "etc/termination/c.0", "out of luck\xff!");
-	assert_true(span_equal(volumes_termination_message(f->v, SPAN("c"), 0, &f->k->arena),
+	assert_true(span_equal(volumes_termination_message(f->v, SPAN("c"), 0, &f->k->api.arena),
 			       SPAN("out of luck\xef\xbf\xbd!")));
 	memset(large, 'a', 6000);
 	large[5999] = 'z';
 	file = fopen(path_in(f, "etc/termination/c.0"), "w");
 	assert_int_equal(fwrite(large, 1, 6000, file), 6000);
 	fclose(file);
-	assert_int_equal(volumes_termination_message(f->v, SPAN("c"), 0, &f->k->arena).len, 4096);
-	assert_int_equal(volumes_termination_message(f->v, SPAN("c"), 0, &f->k->arena).ptr[4095], 'z');
-	assert_int_equal(volumes_termination_message(f->v, SPAN("none"), 0, &f->k->arena).len, 0);
+	assert_int_equal(volumes_termination_message(f->v, SPAN("c"), 0, &f->k->api.arena).len, 4096);
+	assert_int_equal(volumes_termination_message(f->v, SPAN("c"), 0, &f->k->api.arena).ptr[4095], 'z');
+	assert_int_equal(volumes_termination_message(f->v, SPAN("none"), 0, &f->k->api.arena).len, 0);
 	free(large);
 }
 
@@ -792,7 +793,7 @@ static void use_is_counted_and_what_is_over_its_limit_is_named(void **state)
 	FILE *file;
 
 	assert_prepared(f, pod);
-	assert_true(volumes_usage(span_of(f->folder), pod, &bytes, &over, &f->k->arena, &f->err));
+	assert_true(volumes_usage(span_of(f->folder), pod, &bytes, &over, &f->k->api.arena, &f->err));
 	assert_int_equal(over.len, 0);
 	assert_int_equal(mkdir(path_in(f, "volumes/b/x"), 0700), 0);
 	memset(block, 'x', MIB(2));
@@ -800,7 +801,7 @@ static void use_is_counted_and_what_is_over_its_limit_is_named(void **state)
 	assert_int_equal(fwrite(block, 1, MIB(2), file), MIB(2));
 	fclose(file);
 	free(block);
-	assert_true(volumes_usage(span_of(f->folder), pod, &bytes, &over, &f->k->arena, &f->err));
+	assert_true(volumes_usage(span_of(f->folder), pod, &bytes, &over, &f->k->api.arena, &f->err));
 	assert_true(bytes >= (int64_t)MIB(2));
 	assert_true(span_equal(over, SPAN("b")));
 }
@@ -834,7 +835,7 @@ static void the_deepest_tree_is_removed_and_links_are_not_followed(void **state)
 	assert_int_equal(symlink("../../kept", path_in(f, "volumes/v/link")), 0);
 	deep_make(path_in(f, "volumes/v"), 3000);
 	/* It cannot be measured: that counts as too much. */
-	assert_true(volumes_usage(span_of(f->folder), pod, &bytes, &over, &f->k->arena, &f->err));
+	assert_true(volumes_usage(span_of(f->folder), pod, &bytes, &over, &f->k->api.arena, &f->err));
 	assert_true(span_equal(over, SPAN("v")));
 	assert_true(tree_remove_now(AT_FDCWD, path_in(f, "volumes/v")));
 	assert_false(is_there(f, "volumes/v"));
