@@ -30,7 +30,7 @@ static inline struct span lint_span_of(const char *text)
 	return (struct span){ text, lint_length(text) };
 }
 
-#define span_of(text) lint_span_of(text)
+#define span_of(...) lint_span_of(__VA_ARGS__)
 
 bool lint_span_equal(struct span a, struct span b);
-#define span_equal(a, b) lint_span_equal(a, b)
+#define span_equal(...) lint_span_equal(__VA_ARGS__)

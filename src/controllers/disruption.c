@@ -157,7 +157,7 @@ static void count(struct budget *b)
 			continue;
 		if (since && time_parse(text_of(since), &seconds))
 			until = seconds * NS_PER_S + DELETION_TIMEOUT_NS;
-		if (until > b->r->now_ns) {
+		if (since && until > b->r->now_ns) {
 			(void)value_set(&b->disrupted, object_name(pod), *since, b->r->arena, b->r->err);
 			reconcile_again(b->r, until);
 			continue;

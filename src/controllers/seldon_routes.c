@@ -208,6 +208,7 @@ static struct value *route_make(struct routing *x)
 
 	x->rules = &rules;
 	rules_make(x);
+	x->rules = NULL;
 	object = serving_route(r, x->resource, r->name, (struct span){ 0 }, rules);
 	if (object)
 		put(r, put_object(r, object, "metadata"), "labels",

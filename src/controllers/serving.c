@@ -40,7 +40,7 @@ struct span serving_name(struct reconcile *r, struct span full)
 		error_set(r->err, ERROR_INTERNAL, "MD5, which shortens names, cannot be computed here");
 		return full;
 	}
-	for (unsigned i = 0; i < len; i++) {
+	for (size_t i = 0; i < len; i++) {
 		text[2 * i] = digits[sum[i] >> 4];
 		text[2 * i + 1] = digits[sum[i] & 15];
 	}

@@ -324,7 +324,7 @@ static int balancer_port(const struct compile *c, const struct item *i, const st
 	const struct bound *b = bound_find(c, port->balancer_key);
 	int64_t number = b ? b->port : 0;
 
-	if (!c->passes && count_of(ports) == i->service->port_count)
+	if (!c->passes && ports && count_of(ports) == i->service->port_count)
 		number = value_find_int(value_item(ports, (uint32_t)index), "port", 0);
 	return number > 0 && number <= UINT16_MAX ? (int)number : port->port;
 }

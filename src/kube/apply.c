@@ -7,7 +7,7 @@
 #define LAST_APPLIED      SPAN("kubectl.kubernetes.io/last-applied-configuration")
 #define KUBECTL           SPAN("kubectl") /* the one manager whose applies know of client-side apply's annotation */
 #define BEFORE            SPAN("before-first-apply")
-#define ANNOTATIONS_BYTES (256 * 1024) /* most of all annotations of an object */
+#define ANNOTATIONS_BYTES KIB(256) /* most of all annotations of an object */
 
 struct applying {
 	const struct value *live; /* without managedFields; {} when it is created */

@@ -120,9 +120,11 @@ void mirror_each(const struct mirror *m, struct span prefix, bool (*take)(void *
 
 static void tell_one(const struct follower *f, struct record *before, struct record *now)
 {
-	struct span key = span_skip((now ? now : before)->key, 1);
 	struct sighting s = { .resource = f->resource, .before = before, .now = now };
+	struct span key;
 
+	ASSERT(before || now);
+	key = span_skip((now ? now : before)->key, 1);
 	(void)span_cut(&key, '/');
 	(void)span_cut(&key, '/');
 	s.name_space = span_cut(&key, '/');

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #define INDEX_BYTES_MOST MIB(4)
-#define YEAR_NS          (365 * 24 * 3600 * NS_PER_S)
+#define YEAR_NS          (INT64_C(365) * 24 * 3600 * NS_PER_S)
 
 struct documents {
 	struct kube *kube;

@@ -38,9 +38,11 @@ static bool member_compare(struct comparing *c, uint32_t depth, struct place p, 
 			   const struct value *now_object, struct span key)
 {
 	const struct value *old = value_get(old_object, key), *now = value_get(now_object, key);
-	bool is_null = (!old && old_object && now->type == VALUE_NULL) || (!now && old->type == VALUE_NULL);
 	struct value otherwise;
+	bool is_null;
 
+	ASSERT(old || now);
+	is_null = (!old && old_object && now->type == VALUE_NULL) || (!now && old->type == VALUE_NULL);
 	if (is_null && !p.openapi && fields_is_declared(p, key))
 		return true; /* absent and null are the same in Go's types */
 	if (old_object && now_object && (!old || !now) && fields_is_always(p, key, &otherwise)) {
@@ -83,6 +85,7 @@ static bool item_compare(struct comparing *c, uint32_t depth, struct place p, co
 	struct place item = place_item(p);
 	bool old_many = old && old->many > 1, now_many = now && now->many > 1;
 
+	ASSERT(old || now);
 	c->path[depth] = (old ? old : now)->element;
 	if (!old_many && !now_many)
 		return compare(c, depth + 1, item, old ? old->value : NULL, now ? now->value : NULL);

@@ -310,6 +310,7 @@ static struct fields *combine(const struct fields *a, const struct fields *b, co
 			left = &a->nodes[i++];
 		if (order >= 0)
 			right = &b->nodes[j++];
+		ASSERT(left || right);
 		node.element = (left ? left : right)->element;
 		if (!both(left, right, arena, &node, err))
 			return NULL;

@@ -36,7 +36,7 @@ static bool merge(const struct value *old, const struct value *patch, struct are
 {
 	struct value made = value_object();
 
-	if (!value_is(old, VALUE_OBJECT))
+	if (!old || old->type != VALUE_OBJECT)
 		return without_nulls(patch, arena, ret, err);
 	if (patch->type != VALUE_OBJECT) {
 		*ret = *patch;

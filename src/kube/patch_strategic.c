@@ -412,7 +412,7 @@ static bool merge_member(struct strategic *s, struct place p, struct value *made
 			 const struct value *patch)
 {
 	const struct value *old = value_get(made, key);
-	struct value part;
+	struct value part = value_null();
 
 	if (patch->type == VALUE_NULL) {
 		(void)value_remove(made, key);

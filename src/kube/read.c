@@ -151,7 +151,7 @@ static struct span token_make(struct call *call, int64_t revision, struct span s
 	if (!json.overflow) {
 		struct buffer text;
 
-		buffer_init(&text, 2 * TOKEN_BYTES_MOST);
+		buffer_init(&text, (size_t)2 * TOKEN_BYTES_MOST);
 		base64_write(&text, buffer_span(&json));
 		while (text.len && text.ptr[text.len - 1] == '=')
 			text.len--;

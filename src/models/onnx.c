@@ -352,7 +352,7 @@ static double trial_time(const struct onnx_model *m, int64_t rows, int64_t budge
 {
 	const struct model_info *info = &m->base.info;
 	struct tensor *inputs = ARENA_ARRAY(arena, struct tensor, info->input_count, err);
-	int64_t start = clock_monotonic_ns(), before = start, now;
+	int64_t start = clock_monotonic_ns(), before, now;
 	double best = -1;
 	struct arena room;
 

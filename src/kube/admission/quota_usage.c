@@ -280,7 +280,7 @@ static bool crosses_namespaces(const struct value *spec)
 
 static bool lists(const struct value *values, struct span text)
 {
-	for (uint32_t i = 0; i < count_of(values); i++)
+	for (uint32_t i = 0; values && i < count_of(values); i++)
 		if (span_equal(text_of(value_item(values, i)), text))
 			return true;
 	return false;

@@ -348,7 +348,7 @@ bool pki_write_kubeconfig(struct pki *p, const char *path, const char *server_ur
 
 	buffer_init(&certificate, PEM_BYTES_MAX);
 	buffer_init(&key, PEM_BYTES_MAX);
-	buffer_init(&out, PEM_BYTES_MAX * 4);
+	buffer_init(&out, (size_t)PEM_BYTES_MAX * 4);
 	done = admin_ensure(p, err) && certificate_pem(p->admin.certificate, &certificate, err) &&
 	       key_pem(p->admin.key, &key, err);
 	if (done)

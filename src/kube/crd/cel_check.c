@@ -243,7 +243,7 @@ static const struct cel_type *substitute(struct checker *c, const struct cel_typ
 
 	if (!spend(c))
 		return &cel_dyn;
-	while (t->kind == CEL_PARAM && c->found[t->param] && spend(c))
+	while (t->kind == CEL_PARAM && c->found && c->found[t->param] && spend(c))
 		t = c->found[t->param];
 	if (t->kind == CEL_PARAM)
 		return to_dyn ? &cel_dyn : t;

@@ -417,9 +417,11 @@ static struct range replaced_size(struct range text, struct range from, struct r
 
 static struct range list_walk(struct estimate *e, struct cel_node *target)
 {
-	const struct cel_type *item = target->type->kind == CEL_LIST ? target->type->params[0] : NULL;
+	const struct cel_type *item;
 	struct range each = fixed(1), n = size_or_unknown(e, target);
 
+	ASSERT(target);
+	item = target->type->kind == CEL_LIST ? target->type->params[0] : NULL;
 	if (!item)
 		return scale(n, COST_LETTER);
 	if (item->kind == CEL_STRING || item->kind == CEL_BYTES)

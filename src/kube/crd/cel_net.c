@@ -43,7 +43,9 @@ static bool is_mapped(const struct cel_net *n)
 
 static unsigned group_of(const struct cel_net *n, int i)
 {
-	return (unsigned)n->bytes[2 * i] << 8 | n->bytes[2 * i + 1];
+	const uint8_t *at = n->bytes + (size_t)i * 2;
+
+	return (unsigned)at[0] << 8 | at[1];
 }
 
 /* RFC 5952: the first of the longest runs of zeros, of two groups at least, is left out. */

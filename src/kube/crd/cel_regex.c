@@ -666,7 +666,7 @@ static struct piece *repeat(struct reader *r, struct piece *of, uint32_t least, 
 static struct piece *read_repeats(struct reader *r)
 {
 	struct piece *p = read_atom(r);
-	size_t start = r->at, before = r->at;
+	size_t start, before = r->at;
 	bool was_repeated = false;
 
 	for (; p && !at_end(r); was_repeated = true) {

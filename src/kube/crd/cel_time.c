@@ -96,7 +96,7 @@ bool cel_timestamp_parse(struct span s, int64_t *ret_seconds, int32_t *ret_nanos
 	}
 	if (s.len)
 		return false;
-	*ret_seconds = days * 86400 + h * 3600 + m * 60 + sec - offset;
+	*ret_seconds = days * 86400 + (int64_t)(h * 3600 + m * 60 + sec) - offset;
 	*ret_nanoseconds = nanoseconds;
 	return true;
 }

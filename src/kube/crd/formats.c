@@ -378,7 +378,7 @@ static bool is_uri_host(struct span host)
 static bool is_uri(struct span s)
 {
 	size_t colon = span_index(s, ':');
-	struct span rest = s, host;
+	struct span rest, host;
 
 	if (!s.len || !is_uri_text(s))
 		return false;

@@ -145,8 +145,7 @@ static void check_cost(struct checking *k, const struct at *at, const struct rul
 		       const struct standing *p)
 {
 	uint64_t one = r->program ? cel_program_cost(r->program) : 0;
-	uint64_t cost =
-	    times_of(one, p->is_bounded ? p->times : (uint64_t)(3 * 1024 * 1024 / (n->type->min_serialized + 1)));
+	uint64_t cost = times_of(one, p->is_bounded ? p->times : MIB(3) / (uint64_t)(n->type->min_serialized + 1));
 
 	if (cost > RULE_COST_MAX)
 		fault_forbidden(k->change, AT(at, "rule"),

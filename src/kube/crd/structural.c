@@ -419,7 +419,7 @@ static void prune_members(struct pruning *p, const struct openapi_schema *s, str
 		buffer_append(&p->path, m->key);
 		if (member_stays(s, m->key, &inner)) {
 			/* What stays though it is unknown is not looked into; values of a map of anything have no members. */
-			if (inner || !s->keeps_unknown)
+			if (inner || (s && !s->keeps_unknown))
 				prune(p, inner, &m->value, false);
 			i++;
 		} else {

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#define HOURS_A_YEAR INT64_C(8760)
+
 static bool digits(struct span s, size_t at, size_t count, int *ret)
 {
 	int n = 0;
@@ -99,9 +101,9 @@ static struct span print_duration(int64_t s, struct arena *arena)
 	if (hours < 192)
 		return hours % 24 ? arena_print(arena, &err, "%lldd%lldh", hours / 24, hours % 24)
 				  : arena_print(arena, &err, "%lldd", hours / 24);
-	if (hours < 24 * 365 * 2)
+	if (hours < 2 * HOURS_A_YEAR)
 		return arena_print(arena, &err, "%lldd", hours / 24);
-	if (hours < 24 * 365 * 8 && hours / 24 % 365)
+	if (hours < 8 * HOURS_A_YEAR && hours / 24 % 365)
 		return arena_print(arena, &err, "%lldy%lldd", hours / 24 / 365, hours / 24 % 365);
 	return arena_print(arena, &err, "%lldy", hours / 24 / 365);
 }

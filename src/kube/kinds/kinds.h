@@ -85,9 +85,9 @@ static inline bool get_bool(const struct value *object, const char *member)
 }
 static inline uint32_t count_of(const struct value *v) /* items or members */
 {
-	if (value_is(v, VALUE_ARRAY))
-		return v->array.count;
-	return value_is(v, VALUE_OBJECT) ? v->object.count : 0;
+	if (!v)
+		return 0;
+	return v->type == VALUE_ARRAY ? v->array.count : v->type == VALUE_OBJECT ? v->object.count : 0;
 }
 static inline bool is_text(const struct value *v, const char *text)
 {

@@ -35,14 +35,14 @@ static struct span image_tag(struct span image)
 	}
 	last = span_skip(name, slash);
 	colon = span_index(last, ':');
+	if (colon == 0 || !last.ptr)
+		return SPAN("");
 	for (size_t i = 0; i < colon; i++) {
 		char ch = last.ptr[i];
 
 		if (!((ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || ch == '.' || ch == '_' || ch == '-'))
 			return SPAN("");
 	}
-	if (colon == 0)
-		return SPAN("");
 	if (colon < last.len)
 		return span_skip(last, colon + 1);
 	return digest < image.len ? SPAN("") : SPAN("latest");

@@ -46,7 +46,7 @@ static bool needs_health_port(const struct value *spec)
 static void ports_defaults(struct change *c, struct value *ports)
 {
 	for (uint32_t i = 0; i < count_of(ports); i++) {
-		struct value *port = value_item(ports, i), *target = get(port, "targetPort");
+		struct value *port = value_item(ports, i), *target;
 
 		default_text(c, port, "protocol", "TCP");
 		target = get(port, "targetPort");

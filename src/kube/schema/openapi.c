@@ -61,11 +61,6 @@ static void reach_meta(struct openapi *o)
 			openapi_reach_named(o, META "ListMeta");
 		}
 	}
-	for (size_t i = 0; o->kinds[i]; i++) {
-		if (!o->kinds[i]->is_custom && openapi_has(o, o->kinds[i])) {
-			break;
-		}
-	}
 }
 
 static void write_v3(struct openapi *o)
@@ -110,16 +105,16 @@ static void write_v2(struct openapi *o)
 	json_close_object(w);
 }
 
-static bool document_write(struct openapi *o, struct buffer *out, struct error *err)
+static bool document_write(struct openapi o, struct buffer *out, struct error *err)
 {
 	struct error inner = { 0 };
 	struct arena arena;
 	bool ok;
 
 	arena_init(&arena, OPENAPI_ARENA_BYTES);
-	ok = begin(o, &arena, out, &inner);
+	ok = begin(&o, &arena, out, &inner);
 	if (ok)
-		write_v3(o);
+		write_v3(&o);
 	arena_done(&arena);
 	if (inner.code != ERROR_NONE) {
 		*err = inner;
@@ -159,7 +154,7 @@ bool openapi_v3_document(const struct kind *const *kinds, struct span path, stru
 	}
 	if (!is_there)
 		return error_set(err, ERROR_NOT_FOUND, "there is no document '" SPAN_FMT "'", SPAN_ARG(path));
-	return document_write(&o, out, err);
+	return document_write(o, out, err);
 }
 
 static bool v2_json(const struct kind *const *kinds, struct arena *arena, struct buffer *out, struct error *err)
