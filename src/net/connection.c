@@ -369,8 +369,11 @@ void connection_flush(struct connection *c)
 			connection_abort(c); /* the client is gone */
 			return;
 		}
-		if (n < 0)
+		if (n < 0) {
+			/* Whatever sends the rest, an event or the next flush: the codec may have stopped for it. */
+			c->tells_writable = c->codec != NULL;
 			break;
+		}
 		total += (size_t)n;
 		sent(c, (size_t)n);
 	}
@@ -396,7 +399,7 @@ static void in_release(struct connection *c)
 	}
 }
 
-/* What was written may have gone out without the kernel ever refusing: no event comes of that. */
+/* What the kernel refused, or the codec found to be much, may have gone out without an event. */
 static void tell_writable(struct connection *c)
 {
 	if (LIKELY(!c->tells_writable) || c->out_waiting >= CONNECTION_LOW_WATER || c->is_closed || c->is_closing)
@@ -803,8 +806,7 @@ static void connection_ready(struct watch *watch, unsigned events)
 	}
 	if (UNLIKELY(events & LOOP_WRITE)) {
 		connection_flush(c);
-		if (!c->is_closed && !c->is_closing && c->codec && c->out_waiting < CONNECTION_LOW_WATER)
-			c->codec->writable(c);
+		tell_writable(c);
 		if (c->tls && !tls_session_is_open(c->tls))
 			events |= LOOP_READ; /* the handshake goes on where it wanted to write */
 	}

@@ -62,15 +62,15 @@ struct connection {
 	bool is_adopted;   /* server_adopt(): the other end is ours */
 	bool is_turn_due;  /* connection_turn() */
 	bool is_cut;       /* closes with a reset */
-	bool
-	    tells_writable; /* set by the codec: `writable` is called once when little waits, kernel's refusal or not */
-	bool hears_end;     /* set by the codec with the pause: an end from the client, or its death, ends all */
-	size_t expected;    /* connection_expect() */
-	int64_t last_progress_ns;   /* when bytes were sent last */
-	int64_t codec_timeout_ns;   /* connection_timeout(); 0: none. The timer itself is set rarely and looks here when
+	/* `writable` is called once when little waits, whatever sent the rest. Set by the codec, and when the kernel refuses bytes. */
+	bool tells_writable;
+	bool hears_end;           /* set by the codec with the pause: an end from the client, or its death, ends all */
+	size_t expected;          /* connection_expect() */
+	int64_t last_progress_ns; /* when bytes were sent last */
+	int64_t codec_timeout_ns; /* connection_timeout(); 0: none. The timer itself is set rarely and looks here when
 				     it fires */
-	int64_t own_timeout_ns;     /* the transport's: first bytes, handshake, lingering */
-	char peer[64];              /* "127.0.0.1:41234", "unix" */
+	int64_t own_timeout_ns;   /* the transport's: first bytes, handshake, lingering */
+	char peer[64];            /* "127.0.0.1:41234", "unix" */
 	struct server_entry *entry; /* how it came in; NULL: by a listener of the server's own */
 	struct direct *direct;      /* taken from another process (direct.h); NULL: our own */
 	unsigned direct_slot;

@@ -18,6 +18,7 @@
 #include "base/number.h"
 #include "net/coding.h"
 #include "net/grpc.h"
+#include "net/refusal_kit.h"
 #include "net/server.h"
 
 enum { PATIENCE_MS = 20000, CALLS_MOST = 64 };
@@ -545,6 +546,28 @@ static void bodies_larger_than_the_windows_pass(void **state)
 	client_free(c);
 }
 
+/* What the kernel had refused may all be gone when it is tried again: nothing is told of that, and such a client says nothing meanwhile. */
+static void an_answer_that_was_refused_for_a_moment_goes_on(void **state)
+{
+	static const nghttp2_settings_entry windows[] = { { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 64 << 20 } };
+	struct client *c = client_new(*state);
+	struct buffer large;
+	struct call *call;
+
+	nghttp2_submit_settings(c->session, 0, windows, ARRAY_LEN(windows));
+	assert_int_equal(nghttp2_session_set_local_window_size(c->session, 0, 0, 64 << 20), 0);
+	buffer_init(&large, SIZE_MAX / 2);
+	while (large.len < MIB(5))
+		buffer_print(&large, "%zu ", large.len);
+	refusal_arm();
+	call = exchange(c, "POST", "/echo", NULL, buffer_span(&large));
+	assert_int_equal(call->status, 200);
+	assert_true(span_equal(buffer_span(&call->body), buffer_span(&large)));
+	assert_true(refusal_is_over());
+	buffer_done(&large);
+	client_free(c);
+}
+
 static void bodies_are_decompressed_and_answers_compressed(void **state)
 {
 	static const char *const zstd_headers[] = { "content-encoding", "gzip", "accept-encoding",
@@ -866,6 +889,7 @@ int main(void)
 		TEST(a_trace_goes_on_or_starts),
 		TEST(methods_are_told),
 		TEST(bodies_larger_than_the_windows_pass),
+		TEST(an_answer_that_was_refused_for_a_moment_goes_on),
 		TEST(bodies_are_decompressed_and_answers_compressed),
 		TEST(what_is_over_a_limit_is_refused_and_the_connection_lives),
 		TEST(a_full_queue_answers_429),

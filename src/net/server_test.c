@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* server_test - requests in all shapes, as raw bytes. */
+#include "net/refusal_kit.h"
 #include "net/server_kit.h"
 
 #include <semaphore.h>
@@ -138,6 +139,30 @@ static void large_bodies_pass_both_ways(void **state)
 	}
 	buffer_done(&body);
 	buffer_done(&wire);
+	close(fd);
+	server_free(s);
+}
+
+/* What the kernel had refused may all be gone when it is tried again: nothing is told of that. */
+static void a_connection_hears_after_an_answer_that_was_refused_for_a_moment(void **state)
+{
+	struct server *s = serve_default();
+	int fd = client(s);
+
+	(void)state;
+	refusal_arm();
+	for (int i = 0; i < 2; i++) {
+		struct buffer in;
+		struct answer a;
+
+		buffer_init(&in, MIB(16));
+		SAY(fd, "GET /big?n=5000000 HTTP/1.1\r\n" H "\r\n");
+		take_answer(fd, &in, &a, false);
+		assert_int_equal(a.body.len, 5000000);
+		assert_true(refusal_is_over());
+		buffer_done(&a.body);
+		buffer_done(&in);
+	}
 	close(fd);
 	server_free(s);
 }
@@ -310,6 +335,7 @@ int main(void)
 		cmocka_unit_test(a_request_behind_an_offloaded_one_waits_for_it),
 		cmocka_unit_test(bytes_may_come_one_at_a_time),
 		cmocka_unit_test(large_bodies_pass_both_ways),
+		cmocka_unit_test(a_connection_hears_after_an_answer_that_was_refused_for_a_moment),
 		cmocka_unit_test(a_client_that_reads_late_gets_every_answer),
 		cmocka_unit_test(a_client_is_told_to_go_on_when_its_body_is_wanted),
 		cmocka_unit_test(an_answer_without_a_body_has_none),
