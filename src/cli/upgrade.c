@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,6 +16,7 @@
 #include "cli/upgrade_private.h"
 
 #define GREETING_NS (10 * NS_PER_S) /* how long the other one may take to say who it is */
+#define ENDING_MS   2000            /* and one that has fallen silent, to be gone */
 
 struct upgrade {
 	int fd;
@@ -228,6 +230,26 @@ static bool receive_sockets(struct upgrade *u, size_t count, struct error *err)
 	return true;
 }
 
+/* Whoever ends says as little as one who does not know the greeting. */
+static bool has_ended(int fd)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+	struct pollfd end = { -1, POLLIN, 0 };
+	bool is_gone;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0 || who.pid == getpid())
+		return false;
+	end.fd = (int)syscall(SYS_pidfd_open, who.pid, 0);
+	if (end.fd < 0)
+		return errno == ESRCH;
+	is_gone = poll(&end, 1, ENDING_MS) == 1;
+	close(end.fd);
+	if (is_gone)
+		log_warn("up", "the process to take over from has ended by itself", LOG_INT("process", who.pid));
+	return is_gone;
+}
+
 struct upgrade *upgrade_join(const char *folder, struct error *err)
 {
 	struct upgrade *u;
@@ -240,13 +262,14 @@ struct upgrade *upgrade_join(const char *folder, struct error *err)
 		return NULL;
 	u = base_calloc(1, sizeof(*u));
 	u->fd = fd;
-	if (!upgrade_is_ours(fd) || !greet(u, &count, err) || !receive_sockets(u, count, err)) {
-		if (!err->code)
-			error_set(err, ERROR_FORBIDDEN, "the hythe that runs there is another user's");
-		upgrade_free(u);
-		return NULL;
-	}
-	return u;
+	if (upgrade_is_ours(fd) && greet(u, &count, err) && receive_sockets(u, count, err))
+		return u;
+	if (!err->code)
+		error_set(err, ERROR_FORBIDDEN, "the hythe that runs there is another user's");
+	else if (has_ended(fd))
+		*err = (struct error){ 0 };
+	upgrade_free(u);
+	return NULL;
 }
 
 pid_t upgrade_pid(const struct upgrade *u)

@@ -29,7 +29,7 @@
 
 struct upgrade;
 
-/* NULL: nobody runs there (err is untouched), or the one who does cannot hand over (err). Sockets that were not asked for are closed by upgrade_free(). */
+/* NULL: nobody runs there, or it has ended meanwhile (err says nothing), or the one who does cannot hand over (err). Sockets that were not asked for are closed by upgrade_free(). */
 struct upgrade *upgrade_join(const char *folder, struct error *err);
 pid_t upgrade_pid(const struct upgrade *u); /* of the old one; our own: see above, we have started again */
 

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/upgrade_private.h"
@@ -160,6 +162,53 @@ static void nobody_there_is_no_error(void **state)
 	upgrade_close(o);
 }
 
+/* One that listens and is killed, or closes and lives, when the other one has come. */
+static pid_t silent_one(const struct place *p, bool is_killed)
+{
+	struct sockaddr_un at;
+	int folder = upgrade_address(p->folder, &at), fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork(); /* whoever listens is whom its peers see */
+	if (pid == 0) {
+		if (bind(fd, (const struct sockaddr *)&at, sizeof(at)) != 0 || listen(fd, 1) != 0 ||
+		    write(ready[1], "r", 1) != 1)
+			_exit(1);
+		close(accept(fd, NULL, NULL));
+		if (is_killed)
+			(void)kill(getpid(), SIGKILL);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	close(folder);
+	close(fd);
+	return pid;
+}
+
+static void one_that_ends_before_it_has_greeted_is_as_good_as_nobody(void **state)
+{
+	struct place *p = *state;
+
+	for (int is_killed = 0; is_killed < 2; is_killed++) {
+		pid_t pid = silent_one(p, is_killed);
+		struct error err = { 0 };
+		char path[128];
+
+		assert_null(upgrade_join(p->folder, &err));
+		assert_int_equal(err.code, is_killed ? ERROR_NONE : ERROR_UNAVAILABLE);
+		(void)kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		(void)snprintf(path, sizeof(path), "%s/" UPGRADE_FILE, p->folder);
+		assert_int_equal(unlink(path), 0);
+	}
+}
+
 static void the_file_is_for_its_owner_alone(void **state)
 {
 	struct place *p = *state;
@@ -263,6 +312,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(sockets_go_over_with_their_keys, place_make, place_remove),
 		cmocka_unit_test_setup_teardown(nobody_there_is_no_error, place_make, place_remove),
+		cmocka_unit_test_setup_teardown(one_that_ends_before_it_has_greeted_is_as_good_as_nobody, place_make,
+						place_remove),
 		cmocka_unit_test_setup_teardown(the_file_is_for_its_owner_alone, place_make, place_remove),
 		cmocka_unit_test_setup_teardown(who_does_not_greet_gets_nothing, place_make, place_remove),
 		cmocka_unit_test_setup_teardown(who_takes_over_serves_or_does_not, place_make, place_remove),
