@@ -60,6 +60,7 @@ static void exec_runs_beside_the_command(void **state)
 		assert_non_null(box);
 		text_read(ready[0], text, sizeof(text), "ready");
 		assert_int_equal(exec_in(box,
+					 "until grep -q ^sleep /proc/1/cmdline; do sleep 0.01; done; "
 					 "cat /tmp/file; id -u; tr '\\0' ' ' < /proc/1/cmdline; grep Seccomp: "
 					 "/proc/self/status; hostname; exit 7",
 					 text, sizeof(text), &err),
