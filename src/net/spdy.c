@@ -100,6 +100,7 @@ static uint32_t get32(const void *from)
 {
 	const unsigned char *p = from;
 
+	ASSERT(p);
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 

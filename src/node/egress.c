@@ -345,7 +345,7 @@ static int door_knock(struct egress *e, struct in_addr pod, int domain, int type
 	union {
 		struct cmsghdr head;
 		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
+	} control = { 0 };
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
 	char text[INET_ADDRSTRLEN], link[PATH_MAX], folder[PATH_MAX], status;
 	int wanted[2] = { domain, type }, fd, got = -1;

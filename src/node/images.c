@@ -57,7 +57,7 @@ static struct span host_skip(struct span name)
 
 static struct span match_name(struct span lines, struct span name, struct arena *arena)
 {
-	struct span bare = span_first(name, span_index(name, '@')), found = line_of(lines, name), tail = bare;
+	struct span bare = span_first(name, span_index(name, '@')), found = line_of(lines, name), tail;
 	struct error ignored = { 0 };
 	size_t slash = 0, colon;
 

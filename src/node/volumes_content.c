@@ -18,7 +18,7 @@ static bool add(struct filling *f, struct span path, struct span data, const str
 {
 	const struct content_file file = { .path = path,
 					   .data = data,
-					   .mode = (int)(value_is(mode, VALUE_INT) ? mode->integer : f->mode),
+					   .mode = (int)(mode && mode->type == VALUE_INT ? mode->integer : f->mode),
 					   .user = -1 };
 
 	return content_add(f->content, &file, f->arena, f->err);

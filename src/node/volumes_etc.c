@@ -323,7 +323,7 @@ static struct span text_clean(struct span s, struct arena *arena)
 
 	if (span_is_utf8(s))
 		return arena_copy(arena, s, &ignored);
-	buffer_init(&out, TERMINATION_MESSAGE_MOST * 3);
+	buffer_init(&out, (size_t)TERMINATION_MESSAGE_MOST * 3);
 	while (s.len) {
 		size_t n = 1;
 

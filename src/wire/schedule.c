@@ -302,9 +302,9 @@ static bool day_seek(const struct schedule *s, struct moment *m, bool *is_cut)
 		moment_show(m, m->year, m->month, m->day + 1, of_day(m));
 		/* Summer time begins or ends at midnight. */
 		if (m->hour > 12)
-			moment_set(m, m->seconds + (24 - m->hour) * 3600);
+			moment_set(m, m->seconds + (int64_t)(24 - m->hour) * 3600);
 		else if (m->hour)
-			moment_set(m, m->seconds - m->hour * 3600);
+			moment_set(m, m->seconds - (int64_t)m->hour * 3600);
 		if (m->day == 1)
 			return false;
 	}
@@ -315,7 +315,7 @@ static bool hour_seek(const struct schedule *s, struct moment *m, bool *is_cut)
 {
 	while (!(s->hours >> m->hour & 1) && m->steps < STEPS_MOST) {
 		if (!*is_cut)
-			moment_show(m, m->year, m->month, m->day, m->hour * 3600);
+			moment_show(m, m->year, m->month, m->day, (int64_t)m->hour * 3600);
 		*is_cut = true;
 		moment_set(m, m->seconds + 3600);
 		if (m->hour == 0)

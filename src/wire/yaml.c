@@ -533,8 +533,9 @@ static bool node_read(struct reader *r, const struct place_in_text *above, unsig
 static bool document_read(struct reader *r, struct value *ret)
 {
 	*ret = value_null();
-	if (!event_next(r) || !event_next(r)) /* the stream, a document */
-		return false;
+	for (int i = 0; i < 2; i++) /* the stream, a document */
+		if (!event_next(r))
+			return false;
 	if (r->event.type == YAML_STREAM_END_EVENT)
 		return true;
 	return event_next(r) && node_read(r, NULL, 1, ret) && event_next(r);

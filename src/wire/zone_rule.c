@@ -71,7 +71,7 @@ static bool take_time(struct span *s, int64_t *ret)
 /* "M3.5.0/2", "J60", "59/-2" */
 static bool take_day(struct span *s, struct zone_day *ret)
 {
-	ret->seconds = 2 * 3600;
+	ret->seconds = INT64_C(7200); /* two o'clock */
 	if (take(s, 'M')) {
 		ret->form = DAY_OF_MONTH_WEEK;
 		if (!take_number(s, 1, 12, &ret->month) || !take(s, '.') || !take_number(s, 1, 5, &ret->week) ||

@@ -151,7 +151,7 @@ static void check_group(struct change *c, const struct at *at, const struct valu
 
 static bool check_simple_path(struct change *c, const struct at *at, const struct value *v)
 {
-	if (text_of(v).ptr[0] == '.')
+	if (span_starts(text_of(v), SPAN(".")))
 		return true;
 	fault_invalid(c, at, v, "must be a simple json path starting with .");
 	return false;
