@@ -96,24 +96,24 @@ static struct security security_copy(const struct security *s)
 
 /* ---- inside: the first process ---- */
 
-/* `process`: a pid as text, "self"; 0: nobody may see it. */
-static ino_t mount_namespace_of(const char *process)
+/* Neither a group lists its processes, nor does a pid namespace end with them. */
+static bool is_known_by_mounts(const struct confined *c)
 {
-	AUTO_FREE char *path = text_format("/proc/%s/ns/mnt", process);
-	struct stat st;
-
-	return stat(path, &st) == 0 ? st.st_ino : 0;
+	return !c->group.path && (c->enclosure->shares_processes || c->enclosure->is_pid_host);
 }
 
 _Noreturn static void first_main(const struct confined *c, const struct container_config *config, char **argv,
 				 const int stdio[3], int channel)
 {
-	struct message here = { .word = WORD_HERE, .mount_namespace = mount_namespace_of("self") };
+	struct message here = { .word = WORD_HERE };
+	int mounts = is_known_by_mounts(c) ? open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC) : -1;
 	struct error err = { 0 };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_DUMPABLE, 0); /* nobody looks into the supervisor's memory by us */
-	talk_tell(channel, &here);
+	talk_send(channel, &here, mounts);
+	if (mounts >= 0)
+		close(mounts);
 	command_oom_score_set(c->oom_score);
 	if ((!config->has_terminal && !command_stdio_set(stdio, false, &err)) ||
 	    !root_enter(c->enclosure, config, &c->group, &err) ||
@@ -202,8 +202,8 @@ static void guide_exec(const struct confined *c, int channel)
 
 /* ---- the supervisor's side ---- */
 
-/* Reaps the guides and hears what became of the process. */
-static bool first_words(pid_t guide, int channel, pid_t *ret_pid, ino_t *ret_mounts, struct error *err)
+/* Reaps the guides and hears what became of the process. `ret_mounts`: what came with its word, the caller's to close; -1. */
+static bool first_words(pid_t guide, int channel, pid_t *ret_pid, int *ret_mounts, struct error *err)
 {
 	struct heard h = { 0 };
 	const struct message *m = &h.message;
@@ -223,7 +223,7 @@ static bool first_words(pid_t guide, int channel, pid_t *ret_pid, ino_t *ret_mou
 		waitpid(second, NULL, 0);
 	if (is_here) {
 		*ret_pid = h.sender;
-		*ret_mounts = m->mount_namespace;
+		*ret_mounts = h.passed;
 		return true;
 	}
 	if (m->word == WORD_ERROR && m->err.code != ERROR_NONE) {
@@ -284,7 +284,7 @@ struct confined *confined_new(struct enclosure *e, const struct container_config
 	pid_t guide;
 
 	c->enclosure = e;
-	c->pidfd = c->channel = c->terminal = -1;
+	c->pidfd = c->channel = c->terminal = c->mounts = -1;
 	c->next = e->containers;
 	e->containers = c;
 	is_good = confined_prepare(c, config, err) && talk_make(pair, err);
@@ -297,7 +297,7 @@ struct confined *confined_new(struct enclosure *e, const struct container_config
 		}
 		close(pair[END_CONTAINER]);
 		c->channel = pair[END_SUPERVISOR];
-		is_good = guide > 0 ? first_words(guide, c->channel, &c->pid, &c->mount_namespace, err)
+		is_good = guide > 0 ? first_words(guide, c->channel, &c->pid, &c->mounts, err)
 				    : error_errno(err, errno, "cannot fork");
 	}
 	texts_free(argv);
@@ -437,8 +437,8 @@ pid_t confined_exec(struct confined *c, const struct span *command, size_t count
 	char **argv;
 	int pair[2], terminal = -1;
 	pid_t guide, pid = -1;
-	ino_t ignored;
 	bool is_good;
+	int none;
 
 	if (count == 0) {
 		error_set(err, ERROR_INVALID, "no command");
@@ -455,7 +455,7 @@ pid_t confined_exec(struct confined *c, const struct span *command, size_t count
 	}
 	texts_free(argv);
 	close(pair[END_CONTAINER]);
-	is_good = guide > 0 ? first_words(guide, pair[END_SUPERVISOR], &pid, &ignored, err)
+	is_good = guide > 0 ? first_words(guide, pair[END_SUPERVISOR], &pid, &none, err)
 			    : error_errno(err, errno, "cannot fork");
 	if (is_good) {
 		is_good = channel_finish(c->enclosure, &pair[END_SUPERVISOR], false, &terminal, err);
@@ -475,17 +475,21 @@ pid_t confined_exec(struct confined *c, const struct span *command, size_t count
 
 /* ---- signals, limits ---- */
 
-/* Where no group lists them: processes whose mount namespace is the container's. True: some were there. */
-static bool kill_by_namespace(const struct confined *c)
+/* Processes whose mount namespace is the container's. True: some were there. */
+static bool kill_by_mounts(const struct confined *c)
 {
-	DIR *folder = c->mount_namespace ? opendir("/proc") : NULL;
+	struct stat own, other;
+	DIR *folder = fstat(c->mounts, &own) == 0 ? opendir("/proc") : NULL;
 	bool found = false;
 
 	for (struct dirent *d = folder ? readdir(folder) : NULL; d; d = readdir(folder)) {
+		char path[64];
 		int64_t pid = 0;
 
-		if (number_parse_int64(span_of(d->d_name), &pid) &&
-		    mount_namespace_of(d->d_name) == c->mount_namespace) {
+		if (!number_parse_int64(span_of(d->d_name), &pid))
+			continue;
+		(void)snprintf(path, sizeof(path), "/proc/%lld/ns/mnt", (long long)pid);
+		if (stat(path, &other) == 0 && other.st_ino == own.st_ino) {
 			found = true;
 			kill((pid_t)pid, SIGKILL);
 		}
@@ -500,13 +504,9 @@ static void kill_all(const struct confined *c)
 {
 	if (c->pidfd >= 0)
 		syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
-	if (!c->enclosure->shares_processes && !c->enclosure->is_pid_host)
-		return;
-	if (c->group.path) {
+	if (c->group.path && (c->enclosure->shares_processes || c->enclosure->is_pid_host))
 		group_kill(&c->group);
-		return;
-	}
-	for (int i = 0; i < 1000 && kill_by_namespace(c); i++)
+	for (int i = 0; c->mounts >= 0 && i < 1000 && kill_by_mounts(c); i++)
 		poll(NULL, 0, 1);
 }
 
@@ -554,6 +554,8 @@ void confined_free(struct confined *c)
 		process_reap(c->pidfd, false);
 		close(c->pidfd);
 	}
+	if (c->mounts >= 0)
+		close(c->mounts);
 	group_remove(&c->group);
 	for (at = &c->enclosure->containers; *at && *at != c; at = &(*at)->next)
 		;

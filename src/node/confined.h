@@ -16,7 +16,7 @@ struct confined {
 	struct control_group group;
 	struct rights rights;
 	struct filter *filter;
-	ino_t mount_namespace; /* tells its processes from others'; 0: not known */
+	int mounts; /* its mount namespace, where that alone tells its processes from others'; -1. Held: no other one gets its number. */
 	/* What exec needs of the configuration. */
 	char **environment; /* NULL at the end */
 	char *working_directory;
@@ -42,15 +42,14 @@ enum { END_SUPERVISOR, END_CONTAINER }; /* of the channel */
 enum word {
 	WORD_ERROR,
 	WORD_GUIDE,
-	WORD_HERE,
+	WORD_HERE, /* with the mount namespace, where the container's end needs it */
 	WORD_GO,
 	WORD_QUESTIONS,
-	WORD_TERMINAL /* the last two with a descriptor */
+	WORD_TERMINAL /* the last two always with a descriptor */
 };
 
 struct message {
 	enum word word;
-	ino_t mount_namespace; /* of who says that it is here */
 	struct error err;
 };
 

@@ -57,7 +57,8 @@ static void exec_runs_beside_the_command(void **state)
 		c.attempt++;
 		assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
 		box = begin(&p, &c, "echo made > /tmp/file; echo ready; exec sleep 1000", ready[1], &err);
-		assert_non_null(box);
+		if (!box)
+			fail_msg("%s", err.message);
 		text_read(ready[0], text, sizeof(text), "ready");
 		assert_int_equal(exec_in(box,
 					 "until grep -q ^sleep /proc/1/cmdline; do sleep 0.01; done; "
@@ -178,7 +179,8 @@ static void signals_reach_the_first_process(void **state)
 	pod_start(&p, "a");
 	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
 	box = begin(&p, &c, "trap 'echo ended; exit 5' TERM; echo ready; while :; do sleep 0.01; done", ready[1], &err);
-	assert_non_null(box);
+	if (!box)
+		fail_msg("%s", err.message);
 	text_read(ready[0], text, sizeof(text), "ready");
 	assert_true(confined_signal(box, SIGTERM));
 	assert_int_equal(status_of(confined_pid(box)), 5);
@@ -230,7 +232,8 @@ static void limits_are_seen_and_changed(void **state)
 	}
 	c.resources = (struct resources){ .cpu_request = 250, .cpu_limit = 500, .memory_limit = 64 << 20 };
 	box = begin(&p, &c, "sleep 1000", -1, &err);
-	assert_non_null(box);
+	if (!box)
+		fail_msg("%s", err.message);
 	exec_in(box,
 		"cd /sys/fs/cgroup; cat cpu.max cpu/cpu.cfs_quota_us; cat memory.max memory/memory.limit_in_bytes; cat "
 		"cpu/cpu.shares",
@@ -264,7 +267,8 @@ static void use_is_counted_with_or_without_control_groups(void **state)
 	box =
 	    begin(&p, &c, "(i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo counted; sleep 1000) & sleep 1000",
 		  out[1], &err);
-	assert_non_null(box);
+	if (!box)
+		fail_msg("%s", err.message);
 	text_read(out[0], text, sizeof(text), "counted");
 	assert_true(confined_usage(box, &cpu, &memory, &processes));
 	assert_true(cpu > 0 && memory > 0);
@@ -291,7 +295,8 @@ static void processes_are_bounded(void **state)
 	pod_start(&p, "a");
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	box = begin(&p, &c, "(for i in $(seq 200); do sleep 1000 & done); echo bounded; exec sleep 1000", out[1], &err);
-	assert_non_null(box);
+	if (!box)
+		fail_msg("%s", err.message);
 	text_read(out[0], text, sizeof(text), "bounded");
 	assert_non_null(strstr(text, "fork"));
 	if (has_groups(&p)) {
@@ -363,7 +368,8 @@ static void nothing_is_left(void **state)
 			assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 			/* They leave their session and their parent. */
 			box = begin(&p, &c, script, out[1], &err);
-			assert_non_null(box);
+			if (!box)
+				fail_msg("%s", err.message);
 			text_read(out[0], text, sizeof(text), "ready");
 			assert_false(is_gone(mark));
 			if (i == 0) {
@@ -383,6 +389,33 @@ static void nothing_is_left(void **state)
 	assert_int_equal(stat(path, &st), -1);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1);
 	assert_int_equal(errno, ECHILD);
+}
+
+/* The kernel gives the number of a namespace that is gone to the next one. */
+static void one_that_has_ended_takes_no_other_with_it(void **state)
+{
+	struct container_config c = plain();
+	struct pod p = { .config = { .shares_processes = true } };
+	struct error err = { 0 };
+
+	(void)state;
+	pod_start(&p, "a");
+	for (int i = 0; i < 10; i++) {
+		struct confined *first = begin(&p, &c, "exit 3", -1, &err), *second;
+
+		if (!first)
+			fail_msg("%s", err.message);
+		assert_int_equal(status_of(confined_pid(first)), 3);
+		c.attempt++;
+		second = begin(&p, &c, "exec sleep 1000", -1, &err);
+		if (!second)
+			fail_msg("%s", err.message);
+		confined_free(first);
+		assert_int_equal(waitpid(confined_pid(second), NULL, WNOHANG | __WALL), 0); /* it runs */
+		confined_free(second);
+		c.attempt++;
+	}
+	enclosure_free(p.enclosure);
 }
 
 static void a_container_ends_with_its_supervisor(void **state)
@@ -528,7 +561,8 @@ static void pods_do_not_see_each_other(void **state)
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	box = begin(&a, &c, "echo secret-of-a > /tmp/a; echo secret-of-a > /dev/shm/a; echo ready; exec sleep 1000",
 		    out[1], &err);
-	assert_non_null(box);
+	if (!box)
+		fail_msg("%s", err.message);
 	text_read(out[0], text, sizeof(text), "ready");
 	snprintf(script, sizeof(script),
 		 "cat /proc/%d/environ /proc/*/environ | tr '\\0' ' '; cat /tmp/a /dev/shm/a; ls -A %s; kill -9 %d; ls "
@@ -558,6 +592,7 @@ static int run_here(void)
 		cmocka_unit_test(processes_are_bounded),
 		cmocka_unit_test(use_is_counted_with_or_without_control_groups),
 		cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(one_that_has_ended_takes_no_other_with_it),
 		cmocka_unit_test(a_container_ends_with_its_supervisor),
 		cmocka_unit_test(escapes_are_refused),
 		cmocka_unit_test(pods_do_not_see_each_other),
