@@ -8,7 +8,8 @@
 #include "kube/auth/pki.h"
 #include "kube/kube_private.h"
 
-enum { QUIET_TURNS = 4 };
+enum { QUIET_TURNS = 5 };
+#define TURN_NS (2 * NS_PER_MS)
 
 static struct {
 	char folder[64];
@@ -85,7 +86,7 @@ static void look(struct timer *t)
 	if (k->quiet == QUIET_TURNS)
 		loop_stop(k->loop);
 	else
-		loop_timer_set(k->loop, t, clock_monotonic_ns() + NS_PER_MS, look);
+		loop_timer_set(k->loop, t, clock_monotonic_ns() + TURN_NS, look);
 }
 
 void kube_kit_settle(struct kube_kit *k, bool (*is_idle)(void *context), void *context)
