@@ -1156,10 +1156,12 @@ const struct command cli_commands[] = {
 	{ .name = "status",
 	  .arguments = "",
 	  .summary = "tell what runs, what is wrong, and since when",
-	  .description = "Lists Deployments, StatefulSets, DaemonSets, Jobs, CronJobs and single pods, those that fail "
-			 "first, each with what is wrong with it. Ends with 1 when something fails.\n"
-			 "  hythe status\n"
-			 "  hythe status -n shop --json",
+	  .description =
+	      "Lists SeldonDeployments, InferenceServices, Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, "
+	      "ReplicaSets and pods, those that fail first, each with what is wrong with it; what one of them "
+	      "keeps is told with it. Ends with 1 when something fails.\n"
+	      "  hythe status\n"
+	      "  hythe status -n shop --json",
 	  FLAGS(status_flags),
 	  .options_size = sizeof(struct cluster_options),
 	  .run = status_run },
