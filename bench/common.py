@@ -5,7 +5,6 @@ The server runs on core SERVER_CORE, the load on LOAD_CORE. Rivals are installed
 """
 import contextlib
 import http.client
-import json
 import os
 import pathlib
 import re

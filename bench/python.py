@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import time
 
-from common import HYTHE, LOAD_CORE, ROOT, WORK, Server, cpu_seconds, free_port, h2load, measure, measure_in_turn, number, post, say, table, venv, wrk
+from common import HYTHE, LOAD_CORE, ROOT, WORK, Server, cpu_seconds, free_port, h2load, measure_in_turn, number, post, say, table, venv, wrk
 from models import grpc_message, record, seldon_json
 
 PREDICTIONS = "/api/v1.0/predictions"

@@ -3,7 +3,7 @@
 import json
 import textwrap
 
-from common import CONNECTIONS, WORK, Server, free_port, venv
+from common import WORK, Server, free_port, venv
 from models import logistic, record, seldon_json, v2_json
 
 FLASK = """

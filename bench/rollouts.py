@@ -155,7 +155,7 @@ def tell(what, found):
 # ---- the parts ----
 
 def settle(m, name, replicas):
-    from gates import until
+    from waiting import until
 
     m.run("rollout", "status", f"deployment/{name}", "--timeout=300s", timeout=320)
     until("old pods have gone", lambda: len(m.items("pods", "-l", f"app={name}")) == replicas, 300)

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import textwrap
 import time
 
 from common import LOAD_CORE, WORK, Server, free_port, memory_mb, number, post, say, table, tree, venv

@@ -11,10 +11,10 @@ import time
 
 import pytest
 
+from waiting import DEADLINE, SANITIZED
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = pathlib.Path(os.environ.get("HYTHE", ROOT / "build" / "hythe"))
-SANITIZED = bool(os.environ.get("HYTHE_SANITIZED"))
-DEADLINE = 120 if SANITIZED else 30
 # The Python package with its extension module: of the same build, or (an interpreter loads no sanitized module) of the release build.
 PACKAGE = PROGRAM.parent / "hosts" / "python" if not SANITIZED else ROOT / "build" / "hosts" / "python"
 sys.path.insert(0, str(PACKAGE))

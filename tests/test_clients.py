@@ -2,7 +2,6 @@
 """Clients that nobody here wrote: MLServer's, seldon-core's, tritonclient, requests, curl, gRPC reflection and health."""
 import json
 import pathlib
-import re
 import shutil
 import subprocess
 import textwrap

@@ -5,7 +5,6 @@ Every ```sh block of a page is run by bash in one empty folder that has `example
 background until the page ends. A ```text block says what the sh block before it prints; `…` stands for anything.
 """
 import os
-import pathlib
 import re
 import shutil
 import signal

@@ -10,23 +10,15 @@ import shutil
 import signal
 import socket
 import threading
-import time
 
 import pytest
 import requests
 
 from conftest import DEADLINE, SANITIZED
+from waiting import until
 
 FEATURES = [f"G{i}" for i in range(1, 11)]
 ROW = {name: i % 2 for i, name in enumerate(FEATURES)}
-
-
-def until(condition, deadline=DEADLINE):
-    end = time.monotonic() + deadline
-    while not (value := condition()):
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
-    return value
 
 
 def memory_kb(pid):
@@ -82,7 +74,7 @@ def test_a_file_is_swapped_without_losing_a_request(serve, tmp_path):
         new = tmp_path / "new.json"
         new.write_text(linear(version))
         os.replace(new, path)
-        until(lambda: ask() not in seen)
+        until("another answer", lambda: ask() not in seen)
         seen.append(ask())
     load.stop()
     assert not load.wrong
@@ -140,7 +132,7 @@ def test_ending_answers_what_was_accepted(serve):
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with socket.create_connection((server.host, server.port), timeout=DEADLINE) as slow:
         slow.sendall(head + body[:10])
-        until(lambda: requests.get(f"{server.url}/metrics", timeout=DEADLINE).status_code == 200)
+        until("its metrics", lambda: requests.get(f"{server.url}/metrics", timeout=DEADLINE).status_code == 200)
         server.process.send_signal(signal.SIGTERM)
 
         def is_closed():
@@ -150,7 +142,7 @@ def test_ending_answers_what_was_accepted(serve):
             except OSError:
                 return True
 
-        until(is_closed)
+        until("the connection closed", is_closed)
         assert server.process.poll() is None, "it waits for the request it accepted"
         slow.sendall(body[10:])
         answer = slow.recv(65536)
@@ -194,7 +186,7 @@ def test_connections_over_the_limit_get_503(serve):
     finally:
         for s in held:
             s.close()
-    until(lambda: requests.get(f"{server.url}/live", timeout=DEADLINE).status_code == 200)
+    until("it lives", lambda: requests.get(f"{server.url}/live", timeout=DEADLINE).status_code == 200)
 
 
 def test_a_full_queue_answers_429_and_short_requests_go_on(serve):

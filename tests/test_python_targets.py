@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
-from conftest import PACKAGE, PROGRAM, ROOT
+from conftest import PACKAGE, PROGRAM
 
 from hythe import convert, loading, microservice, seldon, sklearn  # noqa: E402
 

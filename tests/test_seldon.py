@@ -4,7 +4,6 @@ import base64
 import concurrent.futures
 import json
 import math
-import struct
 
 import numpy as np
 import pytest

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 
 import pytest
 import requests
 
 from conftest import DEADLINE, PACKAGE, PROGRAM, SANITIZED, Server
+from waiting import until
 
 EXTENSION = PACKAGE / "hythe" / "_hythe.abi3.so"
 pytestmark = pytest.mark.skipif(not EXTENSION.exists(), reason="the extension module is not built")
@@ -88,14 +88,6 @@ def do(server, deed):
     return answer.status_code, body.get("strData", body.get("status", {}).get("info", answer.text))
 
 
-def until(condition, what):
-    end = time.monotonic() + DEADLINE
-    while not (found := condition()):
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
-    return found
-
-
 class Load:
     """Clients that ask for predictions all the time, each on its own connection, until the block ends; what was not right is in .wrong."""
 
@@ -123,7 +115,7 @@ class Load:
     def more(self, count=20):
         """Waits until that many more answers have come."""
         goal = self.answered + count
-        until(lambda: self.answered >= goal, "answers stopped coming")
+        until("answers go on coming", lambda: self.answered >= goal)
 
     def __enter__(self):
         for thread in self.threads:
@@ -184,7 +176,7 @@ def test_a_worker_that_grew_is_replaced_and_nobody_notices(front):
     with Load(server, clients=2) as load:
         assert do(server, "grow") == (200, "done")
         assert do(server, "grow")[0] == 200
-        until(lambda: do(server, "pid")[1] != before, "the worker was not replaced")
+        until("the worker replaced", lambda: do(server, "pid")[1] != before)
         load.more()
     assert load.wrong == []
 
@@ -224,7 +216,7 @@ def test_reloads_under_load_lose_nothing(front, tmp_path, flags):
         for number in range(2, 7 if SANITIZED else 14):
             write_version(tmp_path, number)
             os.kill(server.pid, signal.SIGHUP)
-            until(lambda: do(server, "version") == (200, str(number)), f"version {number} does not come up:\n{server.read()[-2000:]}")
+            until(f"version {number}", lambda: do(server, "version") == (200, str(number)))
             load.more(5)
     assert load.wrong == []
 
@@ -243,7 +235,7 @@ def test_bad_code_at_reload_leaves_the_old_code_in_service(front, tmp_path, text
         load.more()
         write_version(tmp_path, 3)
         os.kill(server.pid, signal.SIGHUP)
-        until(lambda: do(server, "version") == (200, "3"), "the repaired code does not come up")
+        until("the repaired code", lambda: do(server, "version") == (200, "3"))
     assert load.wrong == []
 
 
@@ -268,7 +260,7 @@ def test_workers_are_replaced_after_their_requests_and_nobody_notices(front):
         def another():
             seen.add(do(server, "pid")[1])
             return len(seen) > 5
-        until(another, "workers are not replaced")
+        until("workers replaced", another)
     assert load.wrong == []
 
 
@@ -285,7 +277,7 @@ def test_preloaded_workers_share_what_was_loaded(front):
             thread.join()
         return len(pids) > 1
 
-    until(every, "one worker answers all")
+    until("each worker answers", every)
     parents = {re.search(r"^PPid:\s+(\d+)", open(f"/proc/{pid}/status").read(), re.M)[1] for pid in pids}
     assert len(parents) == 1 and parents != {str(server.pid)}, "the workers are forked from one process that loaded the code"
 
@@ -334,7 +326,7 @@ def test_what_was_accepted_is_answered_before_the_end(front, tmp_path):
     answers = []
     asking = threading.Thread(target=lambda: answers.append(do(server, "wait")))
     asking.start()
-    until((tmp_path / "waiting").exists, "the request did not reach the worker")
+    until("the request at the worker", (tmp_path / "waiting").exists)
     os.kill(server.pid, signal.SIGTERM)
     server.wait_for("draining")
     (tmp_path / "go").touch()

@@ -8,7 +8,8 @@ import socket
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "node"))
-from nodes import PYTHON, Machine, condition, container, deployment, until  # noqa: E402, F401
+from nodes import PYTHON, Machine, condition, container, deployment  # noqa: E402, F401
+from waiting import until  # noqa: E402, F401
 
 PORT = 8000
 # It ends at once at SIGTERM: a request that it has then is lost, unless nobody asks it any more.

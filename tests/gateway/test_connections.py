@@ -13,7 +13,8 @@ import pytest
 from gates import USER, Gates, address_of, service, web
 from cluster import Up
 from load import ANSWER_MOST_S, Load
-from nodes import SANITIZED, folder_for_all, until
+from nodes import folder_for_all
+from waiting import SANITIZED, until
 
 WANTED = 2000 if SANITIZED else 10000
 SLOW = 300  # of them send byte by byte

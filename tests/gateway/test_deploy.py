@@ -9,7 +9,8 @@ import urllib.request
 
 import pytest
 from gates import machine_of  # which says where the next ones are
-from nodes import folder_for_all, until
+from nodes import folder_for_all
+from waiting import until
 from cluster import PROGRAM, ROOT
 
 MODEL = ROOT / "examples" / "propensity.json"

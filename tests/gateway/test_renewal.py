@@ -13,7 +13,8 @@ import threading
 import pytest
 from gates import Gates, USER, service, web
 from load import ANSWER_MOST_S, Load
-from nodes import SANITIZED, folder_for_all, until
+from nodes import folder_for_all
+from waiting import SANITIZED, until
 
 CLIENTS = 2
 RATE = 60  # requests a second of one load: several run at once

@@ -9,9 +9,10 @@ import subprocess
 
 import pytest
 from gates import Gates, free_port
-from nodes import PYTHON, container, deployment, folder_for_all, need, until
+from nodes import PYTHON, container, deployment, folder_for_all, need
 
 # Tells who answers, and what was asked; each path that is asked is a line of its log.
+from waiting import until
 CODE = """
 import http.server, json, os
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -8,9 +8,10 @@ import urllib.request
 import pytest
 from gates import PYTHON, machine_of
 from load import Load
-from nodes import SANITIZED, folder_for_all, until
+from nodes import folder_for_all
 
 # A component in plain Python: it tells who it is, and each question is a line of its log. One that is told to fails.
+from waiting import SANITIZED, until
 CODE = """
 import http.server, json, os, signal, socketserver, sys, threading
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -11,8 +11,9 @@ import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from gates import address_of, until
+from gates import address_of
 from test_seldon_deployments import MODEL, ROW, available, inference_service, m, seldon, served  # noqa: F401
+from waiting import until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REQUESTS = 10000

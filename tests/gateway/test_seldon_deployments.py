@@ -12,7 +12,8 @@ import pytest
 import yaml
 from gates import address_of, condition, machine_of
 from cluster import ROOT
-from nodes import folder_for_all, until
+from nodes import folder_for_all
+from waiting import until
 
 MODEL = ROOT / "examples" / "propensity.json"
 ROW = [[1, 0, 1, 0, 1, 0, 1, 0, 1, 0]]

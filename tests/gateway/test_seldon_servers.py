@@ -12,7 +12,8 @@ import urllib.request
 import numpy as np
 import pytest
 from gates import PYTHON, address_of, machine_of
-from nodes import SANITIZED, container, deployment, folder_for_all, until
+from nodes import container, deployment, folder_for_all
+from waiting import SANITIZED, until
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from make_models import customers, numbers  # noqa: E402

@@ -12,7 +12,8 @@ import time
 import pytest
 from gates import address_of, machine_of, service, web
 from load import Load
-from nodes import SANITIZED, folder_for_all, until
+from nodes import folder_for_all
+from waiting import SANITIZED, until
 
 UPGRADES = 2 if SANITIZED else 5
 CLIENTS = 4 if SANITIZED else 8

@@ -9,7 +9,8 @@ import socket
 import pytest
 from gates import PORT, USER, address_of, machine_of, processes, raw, service, web
 from load import Load
-from nodes import PYTHON, SANITIZED, condition, folder_for_all, until
+from nodes import PYTHON, condition, folder_for_all
+from waiting import SANITIZED, until
 
 CLIENTS = 4 if SANITIZED else 8
 RATE = 300  # requests a second: the machine has other work to do meanwhile, and pods share it

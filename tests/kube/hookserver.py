@@ -6,7 +6,6 @@ import json
 import ssl
 import subprocess
 import threading
-import time
 
 KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
@@ -102,12 +101,3 @@ class HookServer:
 
 def patch(*operations):
     return base64.b64encode(json.dumps(list(operations)).encode()).decode()
-
-
-def until(what, seconds=20):
-    """Waits for a true value."""
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end, "it does not come"
-        time.sleep(0.01)
-    return found

@@ -7,6 +7,7 @@ import time
 import pytest
 from cluster import PROGRAM, Up
 from elsewhere import Controllers
+from waiting import until
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 PODS = "/api/v1/namespaces/default/pods"
@@ -21,13 +22,6 @@ def deployment(name, replicas):
 def pods(up, name=None):
     items = up.cluster.ask("GET", PODS + (f"?labelSelector=app={name}" if name else "")).json["items"]
     return [p["metadata"]["name"] for p in items if "deletionTimestamp" not in p["metadata"]]
-
-
-def until(is_true, what):
-    end = time.monotonic() + 60
-    while not is_true():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
 
 
 def port_of(up):
@@ -45,16 +39,16 @@ def test_they_work_on_an_api_server_elsewhere(server, tmp_path):
     controllers = Controllers(tmp_path, server.kubeconfig)
     assert "no API server" in controllers.said() and server.cluster.server in controllers.said()
     server.cluster.ask("POST", DEPLOYMENTS, deployment("web", 3))
-    until(lambda: len(pods(server)) == 3, "three pods")
+    until("three pods", lambda: len(pods(server)) == 3)
     server.cluster.ask("PATCH", DEPLOYMENTS + "/web", {"spec": {"replicas": 1}}, {"Content-Type": "application/merge-patch+json"})
-    until(lambda: len(pods(server)) == 1, "one pod")
+    until("one pod", lambda: len(pods(server)) == 1)
     events = []
 
     def told():
         events[:] = server.cluster.ask("GET", "/api/v1/namespaces/default/events").json["items"]
         return {e["reason"] for e in events} >= {"ScalingReplicaSet", "SuccessfulCreate", "SuccessfulDelete"}
 
-    until(told, "the events of a Deployment and its ReplicaSet")
+    until("the events of a Deployment and its ReplicaSet", told)
     assert all(e["count"] >= 1 and e["source"]["component"] for e in events)
     assert controllers.stop() == 0
 
@@ -77,7 +71,7 @@ def test_a_thousand_objects_are_listed_in_pages(server, tmp_path):
         items = server.cluster.ask("GET", PODS).json["items"]
         return len(items) == 600 and all(p["metadata"].get("ownerReferences") for p in items)
 
-    until(adopted, "all pods are adopted, and no more are made")
+    until("all pods are adopted, and no more are made", adopted)
     assert controllers.stop() == 0
 
 
@@ -86,7 +80,7 @@ def test_a_server_that_comes_back_is_taken_up_where_it_was(tmp_path, number):
     first = Up(tmp_path / "up")
     controllers = Controllers(tmp_path, first.kubeconfig)
     first.cluster.ask("POST", DEPLOYMENTS, deployment("a", 2))
-    until(lambda: len(pods(first, "a")) == 2, "two pods")
+    until("two pods", lambda: len(pods(first, "a")) == 2)
     port = port_of(first)
     first.stop(number)
     controllers.wait("the API server does not answer")
@@ -96,7 +90,7 @@ def test_a_server_that_comes_back_is_taken_up_where_it_was(tmp_path, number):
     alone.cluster.ask("POST", DEPLOYMENTS, deployment("b", 1))
     alone.stop()
     second = Up(tmp_path / "up", port=port)
-    until(lambda: len(pods(second, "a")) == 2 and len(pods(second, "b")) == 1, "what was changed meanwhile is seen")
+    until("what was changed meanwhile is seen", lambda: len(pods(second, "a")) == 2 and len(pods(second, "b")) == 1)
     controllers.wait("the API server answers again")
     time.sleep(0.5)
     assert len(pods(second)) == 3, "nothing is made twice"
@@ -107,13 +101,13 @@ def test_a_server_that_comes_back_is_taken_up_where_it_was(tmp_path, number):
 def test_controllers_that_were_stopped_see_all_that_was_changed(server, tmp_path):
     controllers = Controllers(tmp_path, server.kubeconfig)
     server.cluster.ask("POST", DEPLOYMENTS, deployment("a", 1))
-    until(lambda: len(pods(server, "a")) == 1, "a pod")
+    until("a pod", lambda: len(pods(server, "a")) == 1)
     controllers.process.send_signal(signal.SIGSTOP)
     for i in range(50):
         server.cluster.ask("POST", DEPLOYMENTS, deployment(f"b{i}", 1))
     server.cluster.ask("DELETE", DEPLOYMENTS + "/a")
     controllers.process.send_signal(signal.SIGCONT)
-    until(lambda: len(pods(server)) == 50 and not pods(server, "a"), "a pod of each")
+    until("a pod of each", lambda: len(pods(server)) == 50 and not pods(server, "a"))
     assert controllers.stop() == 0
 
 
@@ -123,9 +117,9 @@ def test_a_server_that_is_not_there_is_waited_for(tmp_path):
     up.stop()
     log = (tmp_path / "early.log").open("wb")
     process = subprocess.Popen([str(PROGRAM), "up", "--kubeconfig", str(up.kubeconfig)], stdout=log, stderr=log)
-    until(lambda: b"does not answer" in (tmp_path / "early.log").read_bytes(), "it says that the server is not there")
+    until("it says that the server is not there", lambda: b"does not answer" in (tmp_path / "early.log").read_bytes())
     again = Up(tmp_path / "up", port=port)
-    until(lambda: b"controllers only" in (tmp_path / "early.log").read_bytes(), "it is up")
+    until("it is up", lambda: b"controllers only" in (tmp_path / "early.log").read_bytes())
     process.terminate()
     assert process.wait(30) == 0
     assert again.stop() == 0

@@ -7,7 +7,8 @@ import uuid
 
 import pytest
 from fixtures import kube, kubeconfig  # noqa: F401
-from hookserver import Authority, HookServer, patch, until
+from hookserver import Authority, HookServer, patch
+from waiting import until
 
 HOOKS = "/apis/admissionregistration.k8s.io/v1/"
 RULE = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]}
@@ -33,7 +34,7 @@ class Space:
         self.name = "k3-" + uuid.uuid4().hex[:10]
         assert cluster.ask("POST", "/api/v1/namespaces", {"metadata": {"name": self.name}}).status == 201
         self.base = f"/api/v1/namespaces/{self.name}/"
-        until(lambda: cluster.ask("GET", self.base + "serviceaccounts/default").status == 200)
+        until("the default service account", lambda: cluster.ask("GET", self.base + "serviceaccounts/default").status == 200)
 
     def hook(self, path, mutating=False, answer=None, **more):
         """Configures one webhook for this namespace; its path on the server is its own."""
@@ -236,7 +237,7 @@ def test_a_service_is_reached_by_its_endpoints(space):
 
 def quota(space, hard, name="q", **more):
     assert space.cluster.ask("POST", space.base + "resourcequotas", {"metadata": {"name": name}, "spec": {"hard": hard, **more}}).status == 201
-    until(lambda: space.cluster.ask("GET", space.base + f"resourcequotas/{name}").json["status"].get("hard") == hard)
+    until("the quota's status", lambda: space.cluster.ask("GET", space.base + f"resourcequotas/{name}").json["status"].get("hard") == hard)
 
 
 def used(space, name="q"):
@@ -287,14 +288,14 @@ def test_creates_and_deletes_that_race_leave_the_count_right(space):
     stop.set()
     watcher.join()
     assert max(most) <= 12
-    until(lambda: used(space) == {"count/configmaps": str(there)})
+    until("what is used, counted", lambda: used(space) == {"count/configmaps": str(there)})
 
 
 def test_a_write_that_fails_gives_back_what_it_took(space):
     quota(space, {"count/secrets": "2"})
     big = {"metadata": {"name": "big"}, "stringData": {"a": "x" * (1100 << 10)}}
     assert space.cluster.ask("POST", space.base + "secrets", big).status in (413, 422)
-    until(lambda: used(space) == {"count/secrets": "0"})
+    until("what is used, counted", lambda: used(space) == {"count/secrets": "0"})
 
 
 def test_scopes_take_some_pods(space):
@@ -307,7 +308,7 @@ def test_scopes_take_some_pods(space):
     ending["metadata"]["name"], ending["spec"]["activeDeadlineSeconds"] = "c", 10
     assert space.cluster.ask("POST", space.base + "pods", ending).status == 201
     space.cluster.ask("DELETE", space.base + "pods/a")
-    until(lambda: used(space, "lasting") == {"pods": "0"})
+    until("what is used, counted", lambda: used(space, "lasting") == {"pods": "0"})
 
 
 def test_what_services_and_claims_ask_for_is_counted(space):
@@ -364,7 +365,7 @@ class Kinds:
         assert made.status == 201, made
         space.made.append(f"{CRDS}/places.{self.group}")
         for name in ("v1", "v2"):
-            until(lambda name=name: space.cluster.ask("GET", self.at(name)).status == 200)
+            until(f"version {name} served", lambda name=name: space.cluster.ask("GET", self.at(name)).status == 200)
         if space.cluster.real:
             threading.Event().wait(2)
 

@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import threading
 import time

@@ -8,12 +8,12 @@ import shutil
 import string
 import subprocess
 import threading
-import time
 
 import pytest
 import yaml
 from cluster import Up
 from fixtures import kube, kubeconfig  # noqa: F401
+from waiting import DEADLINE, until
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MODULES = {
@@ -23,7 +23,6 @@ MODULES = {
 }
 COUNTS = {"sigs.k8s.io/gateway-api@v1.2.1": 10, "github.com/kserve/kserve@v0.15.0": 9, "github.com/tektoncd/pipeline@v0.68.0": 9}
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-DEADLINE = 120 if os.environ.get("HYTHE_SANITIZED") else 30
 MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
@@ -42,14 +41,6 @@ def module_folder(module):
 
 def documents(folder, patterns):
     return [d for pattern in patterns for path in sorted(folder.glob(pattern)) for d in yaml.load_all(path.read_text(), LOADER) if d]
-
-
-def until(what, is_done):
-    end = time.monotonic() + DEADLINE
-    while not (found := is_done()):
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
-    return found
 
 
 def condition(definition, kind):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evictions, decided by budgets that the disruption controller counts; claims that get a folder of the data folder."""
 import signal
-import time
 
 import pytest
-from cluster import DEADLINE, Up
+import waiting
+from cluster import Up
 
 CORE = "/api/v1/namespaces/default/"
 PODS = CORE + "pods"
@@ -27,11 +27,11 @@ def make(up, path, body):
 
 
 def until(up, path, is_done):
-    end = time.monotonic() + DEADLINE
-    while not is_done(found := up.cluster.ask("GET", path).json):
-        assert time.monotonic() < end, found
-        time.sleep(0.01)
-    return found
+    def once():
+        found = up.cluster.ask("GET", path).json
+        assert is_done(found), found
+        return found
+    return waiting.until(path, once)
 
 
 def pod(up, name, is_ready):

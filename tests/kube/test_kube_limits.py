@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -10,6 +11,7 @@ import ssl
 
 import pytest
 from cluster import Up
+from waiting import until
 
 PATH = "/api/v1/namespaces/default/configmaps"
 NOISY = 150  # requests of one user, a connection each
@@ -112,6 +114,18 @@ def write_again(up, name, count, size, path=PATH):
     raw.close()
 
 
+@contextlib.contextmanager
+def held(up):
+    """The server stands still, all its threads: what is sent meanwhile is there at once when it goes on."""
+    os.kill(up.process.pid, signal.SIGSTOP)
+    for task in pathlib.Path(f"/proc/{up.process.pid}/task").iterdir():
+        until("a thread stopped", lambda task=task: (task / "stat").read_text().rpartition(")")[2].split()[0] == "T")
+    try:
+        yield
+    finally:
+        os.kill(up.process.pid, signal.SIGCONT)
+
+
 def test_a_client_with_many_requests_does_not_hold_up_another(tmp_path):
     with running(tmp_path) as up:
         binding = {"metadata": {"name": "plain"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
@@ -122,11 +136,10 @@ def test_a_client_with_many_requests_does_not_hold_up_another(tmp_path):
         for raw in [*noisy, quiet]:  # the handshake and the right are behind them
             raw.send("GET", PATH)
             assert raw.answer()[0] == 200
-        os.kill(up.process.pid, signal.SIGSTOP)  # all of it is there when it goes on; the quiet one's came last
-        for i, raw in enumerate(noisy):
-            raw.send("POST", PATH, config_map(f"noisy-{i}"))
-        quiet.send("POST", PATH, config_map("quiet"))
-        os.kill(up.process.pid, signal.SIGCONT)
+        with held(up):
+            for i, raw in enumerate(noisy):
+                raw.send("POST", PATH, config_map(f"noisy-{i}"))
+            quiet.send("POST", PATH, config_map("quiet"))  # it comes last
         versions = []
         for raw in [*noisy, quiet]:
             status, made = raw.answer()
@@ -144,10 +157,9 @@ def test_too_many_waiting_requests_of_one_user_are_refused(tmp_path):
         for raw in noisy:
             raw.send("GET", PATH)
             assert raw.answer()[0] == 200
-        os.kill(up.process.pid, signal.SIGSTOP)
-        for i, raw in enumerate(noisy):
-            raw.send("POST", PATH, config_map(f"noisy-{i}"))
-        os.kill(up.process.pid, signal.SIGCONT)
+        with held(up):
+            for i, raw in enumerate(noisy):
+                raw.send("POST", PATH, config_map(f"noisy-{i}"))
         answers = [raw.answer() for raw in noisy]
         refused = [body for status, body in answers if status == 429]
         assert {status for status, _ in answers} == {201, 429}

@@ -2,7 +2,6 @@
 """`hythe up` as the one who runs it sees it: what it says, what it counts, what it refuses, what it keeps."""
 import base64
 import json
-import os
 import re
 import socket
 import subprocess

@@ -9,15 +9,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "kube"))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parents[1] / "kube")]
 from cluster import Up  # noqa: E402
+from waiting import Failed, until  # noqa: E402, F401
 
-SANITIZED = bool(os.environ.get("HYTHE_SANITIZED"))
-DEADLINE = 180 if SANITIZED else 60
 ORDINARY = 1000  # a user that need not have a name
 # A program inside pods: the machine's own, which any user may read.
 PYTHON = next(p for p in ("/usr/bin/python3", "/usr/local/bin/python3", shutil.which("python3")) if p and os.access(p, os.X_OK))
@@ -33,25 +31,6 @@ def as_user(*command):
     if os.geteuid() != 0:
         return list(command)
     return ["setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups", *command]
-
-
-class Failed(AssertionError):
-    pass
-
-
-def until(what, is_so, seconds=DEADLINE):
-    """Waits for a condition, and returns what it gives; exceptions count as not yet."""
-    end = time.monotonic() + seconds
-    last = None
-    while time.monotonic() < end:
-        try:
-            if found := is_so():
-                return found
-            last = found
-        except (OSError, KeyError, IndexError, subprocess.SubprocessError, AssertionError) as e:
-            last = e
-        time.sleep(0.02)
-    raise Failed(f"not within {seconds} s: {what}; last: {last!r}")
 
 
 class Machine:

@@ -10,7 +10,8 @@ import subprocess
 import threading
 
 import pytest
-from nodes import SANITIZED, folder_for_all  # which says where the next one is
+from nodes import folder_for_all  # which says where the next one is
+from waiting import SANITIZED
 from cluster import PROGRAM
 
 LINUX = shutil.which("linux.uml")

@@ -7,7 +7,8 @@ import subprocess
 import tempfile
 
 import pytest
-from nodes import Machine, as_user, container, folder_for_all, pod, server, shell, until
+from nodes import Machine, as_user, container, folder_for_all, pod, server, shell
+from waiting import until
 
 import cluster
 

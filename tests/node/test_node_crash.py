@@ -7,7 +7,8 @@ import shutil
 import time
 
 import pytest
-from nodes import SANITIZED, Machine, condition, container, deployment, folder_for_all, need, pod, server, until
+from nodes import Machine, condition, container, deployment, folder_for_all, need, pod, server
+from waiting import SANITIZED, until
 
 KILLS = int(os.environ.get("NODE_KILLS", "6" if SANITIZED else "25"))
 

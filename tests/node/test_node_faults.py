@@ -5,7 +5,8 @@ import pathlib
 import shutil
 
 import pytest
-from nodes import PYTHON, Machine, condition, container, deployment, folder_for_all, need, pod, server, shell, until
+from nodes import PYTHON, Machine, container, deployment, folder_for_all, need, pod, server, shell
+from waiting import until
 
 SECRET = f"{os.getpid()}-{os.urandom(8).hex()}"  # in a pod that does nothing wrong, for others to look for
 

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 
 import pytest
-from nodes import PYTHON, Machine, container, folder_for_all, pod, until
+from nodes import PYTHON, Machine, container, folder_for_all, pod
+from waiting import until
 
 PATH = "/api/v1/namespaces/default/configmaps"
 TEXT = "x" * 8000

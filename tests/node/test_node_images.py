@@ -9,7 +9,8 @@ import subprocess
 import urllib.request
 
 import pytest
-from nodes import Machine, condition, container, folder_for_all, need, pod, until
+from nodes import Machine, condition, container, folder_for_all, need, pod
+from waiting import until
 
 SANITIZED = pytest.mark.skipif("HYTHE_SANITIZED" in os.environ, reason="no extension module in this build")
 CLASS = """

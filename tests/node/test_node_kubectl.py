@@ -14,7 +14,8 @@ import termios
 import threading
 
 import pytest
-from nodes import PYTHON, Machine, condition, container, deployment, folder_for_all, need, pod, server, shell, until  # first: it sets the path of the next
+from nodes import PYTHON, Machine, condition, container, deployment, folder_for_all, need, pod, server, shell  # first: it sets the path of the next
+from waiting import until
 
 import kubectls
 

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 
 import pytest
-from nodes import PYTHON, Machine, container, deployment, folder_for_all, need, pod, until  # first: it sets the path of the next
+from nodes import PYTHON, Machine, container, deployment, folder_for_all, need, pod  # first: it sets the path of the next
+from waiting import until
 
 
 

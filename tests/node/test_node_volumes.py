@@ -7,7 +7,8 @@ import shutil
 import subprocess
 
 import pytest
-from nodes import PYTHON, Machine, condition, container, deployment, folder_for_all, need, pod, shell, until
+from nodes import PYTHON, Machine, condition, container, deployment, folder_for_all, need, pod, shell
+from waiting import until
 
 
 @pytest.fixture(scope="module", params=["root", "user"])
