@@ -377,8 +377,7 @@ static void choices_make(struct backend *b)
 /* One that has refused a connection is asked for one at a time, until it takes one. */
 static bool has_room(const struct endpoint *e)
 {
-	return e->refusals ? e->in_flight == e->tunnels
-			   : e->in_flight < e->balance->worker->config->limits.endpoint_most;
+	return e->in_flight - e->tunnels < (e->refusals ? 1 : e->balance->worker->config->limits.endpoint_most);
 }
 
 /* A new one is passed over, the less often the older it is. */
@@ -579,6 +578,8 @@ void endpoint_end(struct endpoint *e, enum endpoint_fate fate)
 void endpoint_tunnel(struct endpoint *e)
 {
 	e->tunnels++;
+	if (UNLIKELY(e->backend->waiting != NULL))
+		backend_wake(e->backend);
 	drained_tell(e);
 }
 
@@ -606,29 +607,9 @@ struct endpoint *balance_choose(struct gateway_worker *w, const struct plan_back
 	else if (client && client->ss_family == AF_INET6)
 		who = span_from(&in6->sin6_addr, sizeof(in6->sin6_addr));
 	e = backend_choose(b, NULL, who);
-	if (e)
-		endpoint_tunnel(e);
-	else if (service_use_wanted(b->service_use, now_of(w->balance)))
+	if (!e && service_use_wanted(b->service_use, now_of(w->balance)))
 		gateway_tell_wanted(w->gateway, b->service_use);
 	return e;
-}
-
-const struct sockaddr_storage *endpoint_address(const struct endpoint *e)
-{
-	return &e->address;
-}
-
-struct span endpoint_sandbox(const struct endpoint *e)
-{
-	return e->sandbox;
-}
-
-void endpoint_release(struct endpoint *e, bool is_good)
-{
-	if (is_good)
-		endpoint_connected(e);
-	endpoint_tunnel_end(e);
-	endpoint_end(e, is_good ? FATE_GOOD : FATE_REFUSED);
 }
 
 /* ---- the budget of tries ---- */

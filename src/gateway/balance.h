@@ -105,6 +105,9 @@ void backend_release(struct backend *b);
 
 /* One to be asked, held and counted; not `not_this` if there is another. `client`: for affinity; empty: none. NULL: none may be now. */
 struct endpoint *backend_choose(struct backend *b, const struct endpoint *not_this, struct span client);
+/* The same for bytes that are not HTTP, by the client's address. NULL: none may be now; who scales from zero is told that one is wanted. */
+struct endpoint *balance_choose(struct gateway_worker *w, const struct plan_backend *plan,
+				const struct sockaddr_storage *client);
 bool backend_has_ready(struct backend *b); /* one may be chosen */
 /* Those who wait are given what may be chosen, at the end of this turn. */
 void backend_wake(struct backend *b);
@@ -118,8 +121,11 @@ enum endpoint_fate {
 };
 void endpoint_end(struct endpoint *e, enum endpoint_fate fate);
 void endpoint_connected(struct endpoint *e); /* a connection to it was made */
-void endpoint_tunnel(
-    struct endpoint *e); /* the one who has chosen it is not waited for at drains; endpoint_tunnel_end() first, then */
+/*
+ * What the one who has chosen it has there is a connection of bytes now (a WebSocket, a relay): it may last for days, is not waited for at
+ * drains, and takes no request's room. endpoint_tunnel_end() first, then endpoint_end().
+ */
+void endpoint_tunnel(struct endpoint *e);
 void endpoint_tunnel_end(struct endpoint *e);
 void endpoint_hold(struct endpoint *e);
 void endpoint_drop(struct endpoint *e);

@@ -196,6 +196,31 @@ static void full_ones_are_not_chosen(void **state)
 	end(&f);
 }
 
+static void a_tunnel_takes_no_request_s_room(void **state)
+{
+	struct endpoint *held[100], *e;
+	struct fixture f;
+	struct backend *b;
+
+	(void)state;
+	begin(&f);
+	f.config.limits.endpoint_most = 1;
+	b = take_up(&f, 1, 0, "pod");
+	for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+		assert_non_null(held[i] = backend_choose(b, NULL, (struct span){ 0 }));
+		assert_null(backend_choose(b, NULL, (struct span){ 0 }));
+		endpoint_tunnel(held[i]);
+	}
+	assert_non_null(e = backend_choose(b, NULL, (struct span){ 0 }));
+	assert_null(backend_choose(b, NULL, (struct span){ 0 }));
+	endpoint_end(e, FATE_GOOD);
+	for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+		endpoint_tunnel_end(held[i]);
+		endpoint_end(held[i], FATE_GOOD);
+	}
+	end(&f);
+}
+
 static void one_that_refuses_rests_and_is_then_asked_by_one_at_a_time(void **state)
 {
 	struct fixture f;
@@ -321,6 +346,7 @@ int main(void)
 		cmocka_unit_test(a_new_one_begins_with_little_and_grows),
 		cmocka_unit_test(one_that_was_tried_is_not_tried_again_if_there_is_another),
 		cmocka_unit_test(full_ones_are_not_chosen),
+		cmocka_unit_test(a_tunnel_takes_no_request_s_room),
 		cmocka_unit_test(one_that_refuses_rests_and_is_then_asked_by_one_at_a_time),
 		cmocka_unit_test(clients_are_spread_and_few_move_when_one_is_added),
 		cmocka_unit_test(what_is_known_of_an_endpoint_outlives_plans_but_not_its_pod),

@@ -34,13 +34,18 @@ struct endpoint *balance_choose(struct gateway_worker *w, const struct plan_back
 	e->key = SPAN("an endpoint");
 	e->address = p->address;
 	e->is_ready = true;
-	e->tunnels = e->in_flight = 1;
+	e->in_flight = 1;
 	return e;
 }
 
 void endpoint_connected(struct endpoint *e)
 {
 	assert_int_equal(e->in_flight, 1);
+}
+
+void endpoint_tunnel(struct endpoint *e)
+{
+	assert_int_equal(e->tunnels++, 0);
 }
 
 void endpoint_tunnel_end(struct endpoint *e)
@@ -53,13 +58,6 @@ void endpoint_end(struct endpoint *e, enum endpoint_fate fate)
 	(void)fate;
 	assert_int_equal(e->tunnels, 0);
 	free(e);
-}
-
-void endpoint_release(struct endpoint *e, bool is_good)
-{
-	(void)is_good;
-	endpoint_tunnel_end(e);
-	endpoint_end(e, FATE_NONE);
 }
 
 /* ---- workers ---- */

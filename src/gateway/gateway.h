@@ -31,15 +31,16 @@ struct gateway_limits {
 	size_t
 	    queue_most; /* requests that wait for a backend's endpoint, of each worker: 1024; over it 429 with Retry-After */
 	int64_t queue_ns; /* how long one waits when none is ready: 10 s; then 503 with the reason and Retry-After */
-	size_t endpoint_most;       /* requests in flight to one endpoint, of each worker: 1024; more wait */
-	size_t idle_most;           /* idle connections kept to one endpoint, of each worker: 64 */
-	int64_t idle_ns;            /* 60 s */
-	int64_t connect_ns;         /* 5 s */
-	int64_t stall_ns;           /* an endpoint that neither takes nor gives a byte of a request under way: 60 s */
-	size_t body_kept;           /* bytes of a request's body kept for another try: 64 KiB */
-	unsigned tries_most;        /* 3 */
-	unsigned failures_to_eject; /* in a row: 5 */
-	int64_t ejected_ns;         /* the first time; doubled each time up to ten times: 5 s */
+	size_t
+	    endpoint_most;   /* requests in flight to one endpoint, of each worker: 1024; more wait. Tunnels are none */
+	size_t idle_most;    /* idle connections kept to one endpoint, of each worker: 64 */
+	int64_t idle_ns;     /* 60 s */
+	int64_t connect_ns;  /* 5 s */
+	int64_t stall_ns;    /* an endpoint that neither takes nor gives a byte of a request under way: 60 s */
+	size_t body_kept;    /* bytes of a request's body kept for another try: 64 KiB */
+	unsigned tries_most; /* 3 */
+	unsigned failures_to_eject;    /* in a row: 5 */
+	int64_t ejected_ns;            /* the first time; doubled each time up to ten times: 5 s */
 	unsigned ejected_most_percent; /* of a backend's endpoints: 50 */
 	int64_t slow_start_ns;         /* a new endpoint's share grows over: 2 s; 0 at once */
 	size_t relays_most;            /* connections of bytes, of each worker: 10,000 */

@@ -102,21 +102,6 @@ enum { SNIFF_MOST = 8192 }; /* of a request line */
 /* By the first bytes that a client has sent. is_all: no more are waited for; then the answer is never SNIFF_MORE. */
 enum sniff sniff(struct span first, bool is_all);
 
-/* ---- balance.c: which endpoint ---- */
-
-/* What a worker knows of an endpoint: requests in flight, failures, idle connections. The same over plans as long as the key is. */
-struct endpoint;
-/*
- * One of the backend's that may be chosen now, counted as one more in flight until endpoint_release(); NULL: there is none. `client`: for
- * affinity by address; may be NULL. It lives, with its address, until it is released.
- */
-struct endpoint *balance_choose(struct gateway_worker *w, const struct plan_backend *backend,
-				const struct sockaddr_storage *client);
-const struct sockaddr_storage *endpoint_address(const struct endpoint *e);
-struct span endpoint_sandbox(const struct endpoint *e);
-/* is_good: it answered; false: it could not be reached (counts towards ejection). */
-void endpoint_release(struct endpoint *e, bool is_good);
-
 /* ---- relay.c, relay_udp.c: bytes that are not HTTP ---- */
 
 struct relays *relays_new(struct gateway_worker *w);

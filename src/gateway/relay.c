@@ -141,12 +141,12 @@ static void relay_end(struct relay *r, bool is_reset, enum relay_result result)
 	if (r->dial)
 		dial_cancel(r->dial);
 	loop_timer_clear(w->loop, &r->timer);
+	if (r->server.fd >= 0)
+		endpoint_tunnel_end(r->endpoint);
 	side_close(&r->client, is_reset);
 	side_close(&r->server, is_reset);
-	if (r->endpoint) {
-		endpoint_tunnel_end(r->endpoint);
+	if (r->endpoint)
 		endpoint_end(r->endpoint, FATE_NONE);
-	}
 	metric_add(r->counts->ended[result], 1);
 	metric_move(r->counts->open, -1);
 	if (r->next)
@@ -303,13 +303,13 @@ static void dialed(void *owner, int fd, const struct error *err)
 		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 		r->server.fd = fd;
 		endpoint_connected(r->endpoint);
+		endpoint_tunnel(r->endpoint);
 		relay_go_on(r);
 		return;
 	}
 	log_debug("gateway", "an endpoint cannot be connected to", LOG_SPAN("endpoint", r->endpoint->key),
 		  LOG_TEXT("error", err->message));
-	endpoint_release(r->endpoint, false);
-	r->endpoint = NULL;
+	endpoint_end(TAKE(r->endpoint), FATE_REFUSED);
 	choose(r);
 }
 

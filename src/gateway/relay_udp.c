@@ -146,11 +146,10 @@ static void session_end(struct session *s, enum relay_result result)
 	if (s->fd >= 0) {
 		loop_unwatch(loop_of(u), &s->watch);
 		close(s->fd);
-	}
-	if (s->endpoint) {
 		endpoint_tunnel_end(s->endpoint);
-		endpoint_end(s->endpoint, result == RELAY_BROKEN ? FATE_REFUSED : FATE_NONE);
 	}
+	if (s->endpoint)
+		endpoint_end(s->endpoint, result == RELAY_BROKEN ? FATE_REFUSED : FATE_NONE);
 	kept_free(s);
 	metric_add(s->counts->ended[result], 1);
 	metric_move(s->counts->open, -1);
@@ -226,13 +225,13 @@ static void dialed(void *owner, int fd, const struct error *err)
 	if (fd < 0) {
 		log_debug("gateway", "an endpoint cannot be reached", LOG_SPAN("endpoint", s->endpoint->key),
 			  LOG_TEXT("error", err->message));
-		endpoint_release(s->endpoint, false);
-		s->endpoint = NULL;
+		endpoint_end(TAKE(s->endpoint), FATE_REFUSED);
 		session_end(s, RELAY_BROKEN);
 		return;
 	}
 	s->fd = fd;
 	endpoint_connected(s->endpoint);
+	endpoint_tunnel(s->endpoint);
 	loop_watch(loop_of(s->relay), &s->watch, fd, LOOP_READ, answer_ready);
 	for (struct datagram *d = s->kept; d; d = d->next)
 		pass_on(s, d->bytes, d->len);

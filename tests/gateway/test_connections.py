@@ -17,6 +17,7 @@ from nodes import folder_for_all
 from waiting import SANITIZED, until
 
 WANTED = 2000 if SANITIZED else 10000
+SILENT = 1000 if SANITIZED else 6000  # who are given a connection to a pod before they say anything: two descriptors each
 SLOW = 300  # of them send byte by byte
 REQUEST = b"GET /many HTTP/1.1\r\nHost: web\r\n\r\n"
 SPARE = 2000  # descriptors for everything else, here and in hythe
@@ -171,6 +172,24 @@ def test_ten_thousand_clients_are_answered(m, count, of):
     finally:
         crowd.close()
     # What is kept to pods, and their answers, is some hundred.
+    until("their descriptors are free again", lambda: descriptors(m) < before + 300)
+
+
+def test_thousands_who_say_nothing_yet_have_a_connection_each(m, count):
+    """Of a port of no known protocol: databases' clients are silent for hours. They are no requests in flight."""
+    m.apply(service("silent", app="many"))
+    address = address_of(m, "silent")
+    until("it answers", lambda: ask(address) == 200)
+    before = descriptors(m)
+    crowd = Crowd(address, SILENT, 0)
+    try:
+        crowd.connect()
+        until("each has its connection to a pod", lambda: descriptors(m) >= before + 2 * SILENT)
+        assert ask(address_of(m, "many")) == 200  # and requests have room
+        crowd.ask()
+        assert not crowd.failures, f"{len(crowd.failures)} of {SILENT} failed: {set(crowd.failures[:20])}"
+    finally:
+        crowd.close()
     until("their descriptors are free again", lambda: descriptors(m) < before + 300)
 
 
