@@ -112,6 +112,20 @@ static void items_free(struct items *list)
 	free(list->slots);
 }
 
+bool address_read(struct span text, int port, struct sockaddr_storage *ret)
+{
+	struct sockaddr_in *in = (void *)ret;
+	char buffer[INET_ADDRSTRLEN];
+
+	*ret = (struct sockaddr_storage){ .ss_family = AF_INET };
+	in->sin_port = htons((uint16_t)port);
+	if (!text.len || text.len >= sizeof(buffer))
+		return false;
+	memcpy(buffer, text.ptr, text.len);
+	buffer[text.len] = '\0';
+	return inet_pton(AF_INET, buffer, &in->sin_addr) == 1;
+}
+
 /* ---- seeing ---- */
 
 /* Days since 1970-01-01 of a date (proleptic Gregorian). */
@@ -191,6 +205,7 @@ static void plan_make(struct compile *c, struct plan_builder *b, struct error *e
 
 	arena_init(&p.scratch, SCRATCH_MOST);
 	services_add(&p);
+	pods_add(&p);
 	tables_add(&p);
 	ingresses_add(&p);
 	routes_add(&p);
@@ -257,6 +272,7 @@ static const struct {
 	[GRANTS] = { &resource_reference_grants, NULL, NULL, true },
 	[SECRETS] = { &resource_secrets, NULL, is_tls_secret, false },
 	[NAMESPACES] = { &resource_namespaces, NULL, NULL, false },
+	[PODS] = { &resource_pods, pod_read, pod_has_host_port, false },
 };
 
 static void kinds_again(struct timer *t);

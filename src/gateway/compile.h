@@ -5,6 +5,7 @@
  *
  *	Service        cluster IP, node port, load balancer → entries; ports → backends; status.loadBalancer
  *	EndpointSlice  → endpoints; a pod's sandbox by its pod
+ *	Pod            hostPort → entries, of those that run here
  *	Ingress        → the tables of the shared HTTP and HTTPS entries; status.loadBalancer
  *	GatewayClass "hythe", Gateway → entries with tables; HTTPRoute, GRPCRoute → routes; status of all (Accepted, Programmed, ResolvedRefs)
  *	Secret         kubernetes.io/tls → certificates

@@ -80,7 +80,9 @@ void bounds_free(struct compile *c)
 
 static void fault_tell(struct compile *c, const struct plan_entry *e, const struct error *error)
 {
-	bool is_service = span_equal(e->owner_kind, SPAN("Service"));
+	enum kinds kind = span_equal(e->owner_kind, SPAN("Service")) ? SERVICES
+			  : span_equal(e->owner_kind, SPAN("Pod"))   ? PODS
+								     : GATEWAYS;
 	struct error ignored = { 0 };
 	const struct item *owner;
 	struct arena arena;
@@ -91,8 +93,7 @@ static void fault_tell(struct compile *c, const struct plan_entry *e, const stru
 		 LOG_SPAN("kind", e->owner_kind), LOG_SPAN("namespace", e->owner_namespace),
 		 LOG_SPAN("name", e->owner_name), LOG_TEXT("error", error->message));
 	arena_init(&arena, KIB(64));
-	owner =
-	    item_find(c, is_service ? SERVICES : GATEWAYS, key_of(e->owner_namespace, e->owner_name, &arena, &ignored));
+	owner = item_find(c, kind, key_of(e->owner_namespace, e->owner_name, &arena, &ignored));
 	if (owner)
 		cluster_event(c->config.cluster, owner->object, "Warning", "FailedToListen", COMPILE_COMPONENT, text);
 	arena_done(&arena);

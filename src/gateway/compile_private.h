@@ -5,6 +5,7 @@
  *
  *	compile.c           what is followed, when a plan is made
  *	compile_services.c  Services and EndpointSlices → backends and entries
+ *	compile_pods.c      hostPort of pods → backends and entries
  *	compile_rules.c     rules of Ingresses and routes → routes of the plan
  *	compile_filters.c   filters of Gateway API
  *	compile_ingress.c, compile_routes.c, compile_grpc.c  → rules
@@ -47,6 +48,7 @@ enum kinds {
 	GRANTS,
 	SECRETS,
 	NAMESPACES,
+	PODS, /* those with a hostPort */
 	KINDS
 };
 
@@ -85,6 +87,18 @@ struct slice {
 	struct slice_port *ports;
 	size_t port_count, endpoint_count;
 	struct item *next;
+};
+
+struct host_port {
+	struct span name, key, address; /* of the entry */
+	bool is_udp;
+	struct plan_endpoint endpoint;
+};
+
+struct pod {
+	struct span label, address, sandbox;
+	struct host_port *ports; /* none: it does not run here */
+	size_t port_count;
 };
 
 /* A reference to a service's port. */
@@ -162,6 +176,7 @@ struct item {
 	union {
 		struct service *service;
 		struct slice *slice;
+		struct pod *pod;
 		struct ingress *ingress;
 		struct route_rules *route;
 	};
@@ -232,6 +247,8 @@ static inline uint32_t count_of(const struct value *array)
 	return value_is(array, VALUE_ARRAY) ? array->array.count : 0;
 }
 struct span key_of(struct span name_space, struct span name, struct arena *arena, struct error *err); /* "a/b" */
+/* "127.97.0.3". False: it is no IPv4 address. */
+bool address_read(struct span text, int port, struct sockaddr_storage *ret);
 
 /* ---- one pass ---- */
 
@@ -301,6 +318,12 @@ struct pass {
 bool service_read(struct compile *c, struct item *i, struct error *err);
 bool slice_read(struct compile *c, struct item *i, struct error *err);
 void services_add(struct pass *p);
+
+/* ---- compile_pods.c ---- */
+
+bool pod_has_host_port(const struct record *r);
+bool pod_read(struct compile *c, struct item *i, struct error *err);
+void pods_add(struct pass *p);
 
 /* ---- compile_filters.c ---- */
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* compile_services - Services and their EndpointSlices: backends with endpoints, and the addresses that services have. */
-#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -71,18 +70,6 @@ static void port_read(struct compile *c, struct item *i, const struct value *fro
 					 SPAN_WHOLE(to->backend_name));
 }
 
-static bool is_address(struct span text)
-{
-	char buffer[INET_ADDRSTRLEN];
-	struct in_addr ignored;
-
-	if (!text.len || text.len >= sizeof(buffer))
-		return false;
-	memcpy(buffer, text.ptr, text.len);
-	buffer[text.len] = '\0';
-	return inet_pton(AF_INET, buffer, &ignored) == 1;
-}
-
 static int64_t affinity_of(const struct value *spec)
 {
 	if (!span_equal(value_find_string(spec, "sessionAffinity"), SPAN("ClientIP")))
@@ -96,6 +83,7 @@ bool service_read(struct compile *c, struct item *i, struct error *err)
 	struct span type = value_find_string(spec, "type"), class = value_find_string(spec, "loadBalancerClass");
 	struct span address = value_find_string(spec, "clusterIP");
 	struct service *s = ARENA_NEW(&i->arena, struct service, err);
+	struct sockaddr_storage ignored;
 
 	i->service = s;
 	if (!s)
@@ -109,7 +97,7 @@ bool service_read(struct compile *c, struct item *i, struct error *err)
 	s->affinity_ns = affinity_of(spec);
 	if (s->is_external)
 		return true;
-	if (!is_address(address)) /* "None" of headless ones */
+	if (!address_read(address, 0, &ignored)) /* "None" of headless ones */
 		address = (struct span){ 0 };
 	s->ports = arena_calloc(&i->arena, count_of(ports), sizeof(*s->ports), err);
 	for (uint32_t n = 0; s->ports && n < count_of(ports); n++)
@@ -131,18 +119,11 @@ static bool endpoint_read(struct compile *c, struct item *i, const struct value 
 			  struct plan_endpoint *to, struct error *err)
 {
 	const struct value *addresses = value_find(from, "addresses");
-	struct sockaddr_in *in = (void *)&to->address;
 	struct span address = count_of(addresses) ? value_item(addresses, 0)->string : (struct span){ 0 };
-	char text[INET_ADDRSTRLEN];
 
-	if (!is_address(address))
+	if (!address_read(address, (int)port, &to->address))
 		return false;
-	memcpy(text, address.ptr, address.len);
-	text[address.len] = '\0';
-	in->sin_family = AF_INET;
-	in->sin_port = htons((uint16_t)port);
-	(void)inet_pton(AF_INET, text, &in->sin_addr);
-	to->key = PRINT("%s:%d", text, (int)port);
+	to->key = PRINT(SPAN_FMT ":%d", SPAN_WHOLE(address), (int)port);
 	/* Absent: unknown, to be taken as ready. */
 	to->is_ready = condition_is(from, "conditions.ready", true);
 	to->is_serving = condition_is(from, "conditions.serving", to->is_ready) &&
@@ -254,23 +235,17 @@ static void api_add(struct pass *p, struct plan_backend *to)
 {
 	struct plan_endpoint *e = ARENA_NEW(p->arena, struct plan_endpoint, p->err);
 	struct span address = span_of(p->compile->config.api_address), rest = address, host = span_cut(&rest, ':');
-	struct sockaddr_in *in;
-	char text[INET_ADDRSTRLEN];
+	struct sockaddr_storage ignored;
 	int64_t port;
 
 	if (!e || !address.len)
 		return;
-	if (!is_address(host) || span_equal(host, SPAN("0.0.0.0")))
+	if (!address_read(host, 0, &ignored) || span_equal(host, SPAN("0.0.0.0")))
 		host = SPAN("127.0.0.1");
 	if (!number_parse_int64(rest, &port) || port <= 0 || port > UINT16_MAX)
 		return;
-	memcpy(text, host.ptr, host.len);
-	text[host.len] = '\0';
-	in = (void *)&e->address;
-	in->sin_family = AF_INET;
-	in->sin_port = htons((uint16_t)port);
-	(void)inet_pton(AF_INET, text, &in->sin_addr);
-	e->key = arena_print(p->arena, p->err, "%s:%d", text, (int)port);
+	(void)address_read(host, (int)port, &e->address);
+	e->key = arena_print(p->arena, p->err, SPAN_FMT ":%d", SPAN_WHOLE(host), (int)port);
 	e->is_ready = true;
 	to->endpoints = e;
 	to->endpoint_count = 1;

@@ -249,6 +249,101 @@ static void an_address_that_cannot_be_bound_is_an_event_of_the_service(void **st
 	kit_done(k);
 }
 
+/* ---- pods ---- */
+
+static void written(void *context, const struct value *object, const struct error *err)
+{
+	(void)context;
+	(void)object;
+	if (err)
+		fail_msg("%s", err->message);
+}
+
+static void pod_is(struct kit *k, const char *name, const char *phase, const char *address)
+{
+	struct value *pod = kit_get(k, &resource_pods, "default", name);
+	struct error err = { 0 };
+	struct value *status = value_ensure_object(pod, SPAN("status"), &k->api.arena, &err);
+	struct cluster_write w = { .resource = &resource_pods,
+				   .verb = KUBE_UPDATE,
+				   .subresource = SPAN("status"),
+				   .name_space = SPAN("default"),
+				   .name = span_of(name),
+				   .manager = SPAN("test"),
+				   .object = pod,
+				   .grace = -1,
+				   .done = written };
+
+	(void)value_set(status, SPAN("phase"), value_string(span_of(phase)), &k->api.arena, &err);
+	(void)value_set(status, SPAN("podIP"), value_string(span_of(address)), &k->api.arena, &err);
+	cluster_write(k->api.cluster, &w);
+	kit_settle(k);
+}
+
+static const struct plan_entry *entry_at(struct kit *k, const char *address, bool is_udp)
+{
+	for (size_t i = 0; i < k->plan->entry_count; i++)
+		if (span_equal(k->plan->entries[i].address, span_of(address)) && k->plan->entries[i].is_udp == is_udp)
+			return &k->plan->entries[i];
+	return NULL;
+}
+
+#define HOST_PORTS(name)                                                                                               \
+	"{'apiVersion':'v1','kind':'Pod','metadata':{'name':'" name "'},'spec':{"                                      \
+	"'containers':[{'name':'a','image':'x','ports':[{'containerPort':80,'hostPort':9080},{'containerPort':81}]},"  \
+	"{'name':'b','image':'x','ports':[{'containerPort':53,'hostPort':9053,'protocol':'UDP'},"                      \
+	"{'containerPort':82,'hostPort':9082,'hostIP':'127.0.0.9'},{'containerPort':83,'hostPort':9083,'hostIP':'::1'" \
+	"}"                                                                                                            \
+	"]}]}}"
+
+static void a_port_of_the_host_is_an_entry_with_its_pod_alone_behind_it(void **state)
+{
+	struct kit *k = kit_new();
+	const struct plan_entry *e;
+	const struct sockaddr_in *in;
+
+	(void)state;
+	kit_apply(k, &resource_pods, HOST_PORTS("web"));
+	assert_null(entry_at(k, "127.0.0.1:9080", false)); /* it has no address yet */
+	pod_is(k, "web", "Pending", "127.97.0.3");
+	assert_non_null(e = entry_at(k, "127.0.0.1:9080", false));
+	assert_true(span_equal(e->owner_kind, SPAN("Pod")) && span_equal(e->owner_name, SPAN("web")));
+	assert_int_equal(e->backend->speech, SPEECH_BYTES);
+	assert_int_equal(e->backend->endpoint_count, 1);
+	assert_true(e->backend->endpoints[0].is_ready && e->backend->endpoints[0].sandbox.len);
+	in = (const void *)&e->backend->endpoints[0].address;
+	assert_int_equal(ntohs(in->sin_port), 80);
+	assert_int_equal(in->sin_addr.s_addr, inet_addr("127.97.0.3"));
+	assert_non_null(entry_at(k, "127.0.0.1:9053", true));
+	assert_non_null(entry_at(k, "127.0.0.9:9082", false));
+	assert_null(entry_at(k, "127.0.0.1:9083", false));
+	pod_is(k, "web", "Succeeded", "127.97.0.3");
+	assert_null(entry_at(k, "127.0.0.1:9080", false));
+	kit_apply(k, &resource_pods,
+		  "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'host'},'spec':{'hostNetwork':true,"
+		  "'containers':[{'name':'a','image':'x','ports':[{'containerPort':9080}]}]}}"); /* its hostPort too */
+	pod_is(k, "host", "Running", "127.0.0.1");
+	assert_null(entry_at(k, "127.0.0.1:9080", false));
+	kit_done(k);
+}
+
+static void a_port_of_the_host_that_another_has_is_an_event_of_the_pod(void **state)
+{
+	struct kit *k = kit_new();
+
+	(void)state;
+	k->bind_refused = 9081;
+	kit_apply(k, &resource_pods, HOST_PORTS("web"));
+	pod_is(k, "web", "Running", "127.97.0.3");
+	kit_bind_all(k);
+	assert_true(kit_has_event(k, "FailedToListen", "cannot listen on 127.0.0.1:9080: Permission denied"));
+	kit_delete(k, &resource_pods, "default", "web");
+	assert_null(entry_at(k, "127.0.0.9:9082", false));
+	kit_done(k);
+}
+
+/* ---- plans ---- */
+
 static void changes_of_one_moment_make_one_plan(void **state)
 {
 	struct kit *k = kit_new();
@@ -622,6 +717,8 @@ int main(void)
 		cmocka_unit_test(a_load_balancer_tells_the_port_it_found_and_keeps_it),
 		cmocka_unit_test(a_load_balancer_of_another_class_is_left_alone),
 		cmocka_unit_test(an_address_that_cannot_be_bound_is_an_event_of_the_service),
+		cmocka_unit_test(a_port_of_the_host_is_an_entry_with_its_pod_alone_behind_it),
+		cmocka_unit_test(a_port_of_the_host_that_another_has_is_an_event_of_the_pod),
 		cmocka_unit_test(changes_of_one_moment_make_one_plan),
 		cmocka_unit_test(ingresses_of_the_class_are_routes_of_the_shared_entry),
 		cmocka_unit_test(the_gateway_and_its_class_are_there_from_the_start_and_say_how_they_are),

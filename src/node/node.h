@@ -44,7 +44,7 @@ struct node_config {
 	/*
 	 * Before a pod whose containers run is told to end (a deletion, an eviction, the end of the node), when slices of endpoints no longer have it:
 	 * it is to be asked nothing more, and `done` is called once when what it was asked is answered, or after most_ns. It may be called at once; not
-	 * after node_free(). See DRAIN_PART in plan.h for the time. NULL: nobody asks pods by way of this program.
+	 * after node_free(). See DRAIN_PART in plan.h for the time. NULL: nobody asks pods by way of this program, and nobody opens their host ports.
 	 */
 	void (*drain)(void *drain_context, const char *pod_address, int64_t most_ns, void (*done)(void *context),
 		      void *context);

@@ -177,7 +177,7 @@ static void a_port_of_the_host_is_told_as_not_opened(void **state)
 	    "{'containerPort':81}]}]");
 	assert_string_equal(at(k, "status.phase"), "Running");
 	assert_int_equal(node_kit_events(k, "web", "HostPortNotSupported", &text), 1);
-	assert_string_equal(text, "hostPort 8080 is not opened on this node: use a Service, or hostNetwork");
+	assert_string_equal(text, "hostPort 8080 is not opened: this hythe has no gateway (--gateway=on)");
 	node_kit_done(k);
 }
 

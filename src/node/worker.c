@@ -348,12 +348,12 @@ static void old_sandbox_removed(void *context, const struct error *err)
 	pod_worker_wake(w);
 }
 
-/* Said once for each sandbox: the pod runs without them. */
+/* The gateway opens them. Without one it is said once for each sandbox: the pod runs without them. */
 static void host_ports_tell(struct look *l)
 {
 	const struct value *list = value_find(l->pod, "spec.containers");
 
-	if (get_bool(get(l->pod, "spec"), "hostNetwork"))
+	if (l->w->host.drains || get_bool(get(l->pod, "spec"), "hostNetwork"))
 		return;
 	for (uint32_t i = 0; i < count_of(list); i++) {
 		const struct value *ports = get(value_item(list, i), "ports");
@@ -364,7 +364,7 @@ static void host_ports_tell(struct look *l)
 
 			if (port)
 				worker_event(l->w, name, "Warning", "HostPortNotSupported",
-					     "hostPort %lld is not opened on this node: use a Service, or hostNetwork",
+					     "hostPort %lld is not opened: this hythe has no gateway (--gateway=on)",
 					     (long long)port);
 		}
 	}

@@ -24,9 +24,10 @@ struct worker_host {
 	struct cluster *cluster;
 	struct loop *loop;
 	struct runtime *runtime;
-	struct span folder;    /* the node's */
-	struct span hidden;    /* the data folder: no hostPath leads into it; empty: none */
-	struct drains *drains; /* NULL: pods are told to end at once */
+	struct span folder; /* the node's */
+	struct span hidden; /* the data folder: no hostPath leads into it; empty: none */
+	struct drains
+	    *drains; /* NULL: there is no gateway: pods are told to end at once, and have no ports of the host */
 	struct pod_place place;
 	bool is_host_path_allowed;
 	int64_t memory; /* of the machine: for oom_score_adj */

@@ -5,14 +5,15 @@ import collections
 import json
 import re
 import shutil
+import socket
 import subprocess
 
 import pytest
 from gates import Gates, free_port
 from nodes import PYTHON, container, deployment, folder_for_all, need
+from waiting import until
 
 # Tells who answers, and what was asked; each path that is asked is a line of its log.
-from waiting import until
 CODE = """
 import http.server, json, os
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -108,6 +109,25 @@ def test_a_cluster_ip_answers_on_this_machine(m):
 def test_a_node_port_answers(m):
     port = m.get("service", "web")["spec"]["ports"][0]["nodePort"]
     assert asked(f"http://127.0.0.1:{port}/x")["who"] == "web"
+
+
+def test_a_port_of_the_host_leads_to_its_pod(m):
+    port, url = free_port(), "http://127.0.0.1:{}/x"
+
+    def of(name, more=()):
+        d = app(name)
+        d["spec"]["template"]["spec"]["containers"][0]["ports"] = [{"containerPort": 8000, "hostPort": port}, *more]
+        return d
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        m.apply(of("onhost", [{"containerPort": 8001, "hostPort": taken.getsockname()[1]}]))
+        until("it answers", lambda: asked(url.format(port))["who"] == "onhost")
+        until("the other one is told as taken", lambda: "is taken by another program" in m.run("get", "events", "--field-selector", "reason=FailedToListen"))
+    m.apply(of("second"))
+    until("it has to wait", lambda: "didn't have free ports for the requested pod ports" in m.run("describe", "pods", "-l", "app=second"))
+    m.run("delete", "deployment", "onhost")
+    until("the next one has it", lambda: asked(url.format(port))["who"] == "second")
+    m.run("delete", "deployment", "second")
+    until("nobody has it", lambda: subprocess.run(["curl", "-s", "-m", "20", url.format(port)]).returncode == 7)
 
 
 def test_a_deployment_is_exposed_by_a_load_balancer_that_keeps_its_port(m):

@@ -9,9 +9,9 @@ import pytest
 from gates import PYTHON, machine_of
 from load import Load
 from nodes import folder_for_all
+from waiting import SANITIZED, until
 
 # A component in plain Python: it tells who it is, and each question is a line of its log. One that is told to fails.
-from waiting import SANITIZED, until
 CODE = """
 import http.server, json, os, signal, socketserver, sys, threading
 class Handler(http.server.BaseHTTPRequestHandler):
