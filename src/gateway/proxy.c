@@ -20,10 +20,10 @@
 #include "gateway/head.h"
 #include "metrics/metrics.h"
 #include "net/forwarded.h"
+#include "net/passing.h"
 #include "wire/json.h"
 
 #define WANT          KIB(256) /* of a body, that may be under way */
-#define HELD_MOST     KIB(256) /* of an answer, that the client has not taken */
 #define KEPT_SPARE    KIB(4)   /* of the buffer of one that is free */
 #define CHECK_MOST_NS NS_PER_S
 enum { FREE_MOST = 256, UNSENT_TRIES_MOST = 3, BROKEN_MOST = 3 };
@@ -44,10 +44,9 @@ struct proxy {
 	struct mirror *mirrors[PLAN_MIRRORS_MOST];
 	size_t mirror_count;
 	struct buffer kept; /* of the body, all that came */
-	size_t unasked;     /* bytes of the body that came and were not asked for anew */
-	size_t untaken;     /* bytes of the answer whose window is held back */
-	unsigned tries;     /* that an endpoint may have seen */
-	unsigned unsent;    /* that none can have seen */
+	struct passing passing;
+	unsigned tries;  /* that an endpoint may have seen */
+	unsigned unsent; /* that none can have seen */
 	unsigned
 	    broken; /* on connections that were kept, and broke before an answer: not among `tries`, up to BROKEN_MOST */
 	int status, grpc_status;
@@ -56,7 +55,6 @@ struct proxy {
 	enum endpoint_fate cut_fate; /* what its reset says about the endpoint */
 	struct timer try_timer;
 	bool is_http2, is_tunnel, is_grpc;
-	bool is_last_in;   /* the body is whole */
 	bool is_asking;    /* the body was asked for */
 	bool asked_little; /* as much as can be kept */
 	bool is_kept, is_waiting, is_cut, has_head, has_ended;
@@ -232,7 +230,7 @@ static void waiting_add(struct proxy *x)
 	*(x->next_waiting ? &x->next_waiting->previous_waiting : &b->waiting_last) = x;
 	x->is_waiting = true;
 	/* What can be kept of the body is read: an HTTP/1.1 client that goes is heard behind its body only. */
-	if (!x->is_last_in && !x->is_tunnel && !x->is_asking) {
+	if (!x->passing.is_whole && !x->is_tunnel && !x->is_asking) {
 		x->is_asking = x->asked_little = true;
 		request_want(x->req, limits_of(x)->body_kept);
 	}
@@ -334,9 +332,9 @@ static void body_begin(struct proxy *x)
 {
 	if (x->kept.len)
 		client_write(x->stream, buffer_span(&x->kept));
-	if (x->kept.len && x->is_last_in)
+	if (x->kept.len && x->passing.is_whole)
 		client_end(x->stream);
-	if (x->is_last_in)
+	if (x->passing.is_whole)
 		return;
 	if (!x->is_asking || x->asked_little)
 		request_want(x->req, WANT);
@@ -365,7 +363,7 @@ static void stream_open(struct proxy *x, struct upstream *u)
 	x->upstream = u;
 	x->is_cut = false;
 	x->progress_ns = from.now_ns;
-	x->stream = client_open(upstream_client(u), &h->head, x->is_last_in && x->kept.len == 0, &stream_ops, x);
+	x->stream = client_open(upstream_client(u), &h->head, x->passing.is_whole && x->kept.len == 0, &stream_ops, x);
 	if (UNLIKELY(x->arrival->route && x->arrival->route->try_timeout_ns))
 		loop_timer_set(x->all->worker->loop, &x->try_timer, from.now_ns + x->arrival->route->try_timeout_ns,
 			       try_late);
@@ -477,31 +475,20 @@ static void body_receive(struct request *req, struct span bytes, bool is_last)
 	body_keep(x, bytes);
 	if (UNLIKELY(x->mirror_count))
 		mirrors_write(x, bytes, is_last);
-	x->is_last_in = is_last;
+	x->passing.is_whole = is_last;
 	x->progress_ns = now_of(x);
-	if (!x->stream || x->is_cut) {
-		x->unasked += bytes.len;
-		return;
-	}
-	if (bytes.len)
-		client_write(x->stream, bytes);
-	if (is_last)
-		client_end(x->stream);
-	else if (client_unsent(x->stream) > CLIENT_UNSENT_LOW)
-		x->unasked += bytes.len;
+	if (x->stream && !x->is_cut)
+		passing_body(&x->passing, req, x->stream, bytes);
 	else
-		request_want(req, bytes.len);
+		passing_hold(&x->passing, bytes.len);
 }
 
 static void body_writable(struct client_stream *s)
 {
 	struct proxy *x = client_stream_owner(s);
-	size_t bytes = x->unasked;
 
 	x->progress_ns = now_of(x);
-	x->unasked = 0;
-	if (x->req && bytes && !x->is_last_in)
-		request_want(x->req, bytes);
+	passing_want(&x->passing, x->req);
 }
 
 /* ---- the answer ---- */
@@ -553,26 +540,15 @@ static void answer_receive(struct client_stream *s, struct span bytes)
 	struct proxy *x = client_stream_owner(s);
 
 	x->progress_ns = now_of(x);
-	if (!x->req) {
-		client_taken(s, bytes.len);
-		return;
-	}
-	request_write(x->req, bytes);
-	if (UNLIKELY(request_unsent(x->req) > HELD_MOST))
-		x->untaken += bytes.len;
-	else
-		client_taken(s, bytes.len);
+	passing_answer(&x->passing, x->req, s, bytes);
 }
 
 static void answer_writable(struct request *req)
 {
 	struct proxy *x = request_owner(req);
-	size_t bytes = x->untaken;
 
 	x->progress_ns = now_of(x);
-	x->untaken = 0;
-	if (x->stream && bytes)
-		client_taken(x->stream, bytes);
+	passing_take(&x->passing, x->stream);
 }
 
 static void answer_end(struct client_stream *s, const struct header *trailers, size_t count)
@@ -734,9 +710,9 @@ static void client_gone(struct request *req, const struct error *why)
 /* Not the endpoint's fault: it waits for the client, in one direction or the other. */
 static bool waits_for_client(const struct proxy *x)
 {
-	bool is_fed = !x->is_last_in && !x->is_tunnel && x->unasked == 0 && client_unsent(x->stream) == 0;
+	bool is_fed = !x->passing.is_whole && !x->is_tunnel && x->passing.unasked == 0 && client_unsent(x->stream) == 0;
 
-	return !x->req || is_fed || x->untaken > 0;
+	return !x->req || is_fed || x->passing.untaken > 0;
 }
 
 static void late_words(const struct proxy *x, struct error *err)
@@ -881,8 +857,8 @@ static void mirrors_begin(struct proxy *x)
 		struct mirror *m = NULL;
 
 		if (plan->backend && plan->denominator && random_fast() % plan->denominator < plan->numerator)
-			m = mirror_begin(x->all->mirrors, x->req, x->arrival, plan, !x->is_last_in);
-		if (m && x->is_last_in)
+			m = mirror_begin(x->all->mirrors, x->req, x->arrival, plan, !x->passing.is_whole);
+		if (m && x->passing.is_whole)
 			mirror_end(m, false);
 		else if (m)
 			x->mirrors[x->mirror_count++] = m;
@@ -921,7 +897,7 @@ void proxy_request(struct request *req)
 	x->is_grpc = req->is_grpc;
 	x->is_tunnel = req->upgrade.len > 0;
 	x->is_http2 = speaks_http2(req, a);
-	x->is_last_in = req->is_end && !x->is_tunnel;
+	x->passing.is_whole = req->is_end && !x->is_tunnel;
 	use_slot_begin(b->use);
 	metric_move(b->in_flight_gauge, 1);
 	backend_asked(b);

@@ -15,14 +15,13 @@
 
 #include "base/clock.h"
 #include "kube/kube.h"
-#include "net/client.h"
 #include "net/forwarded.h"
+#include "net/passing.h"
 #include "node/handler_private.h"
 #include "node/proxy_fields.h"
 
-#define WANT      KIB(256) /* of the question's body, that may be under way */
-#define HELD_MOST KIB(256) /* of the answer, that the client has not taken */
-#define LATE_NS   (30 * NS_PER_S)
+#define WANT    KIB(256) /* of the question's body, that may be under way */
+#define LATE_NS (30 * NS_PER_S)
 
 struct proxy {
 	struct session session;
@@ -37,9 +36,8 @@ struct proxy {
 	struct timer late;
 	struct client *client;
 	struct client_stream *stream;
-	size_t unasked; /* bytes of the body that came and were not asked for anew */
-	size_t untaken; /* bytes of the answer whose window is held back */
-	bool has_head, is_last_in;
+	struct passing passing;
+	bool has_head;
 };
 
 static struct proxy *proxy_of(struct session *s)
@@ -111,22 +109,14 @@ static void answer_receive(struct client_stream *s, struct span bytes)
 {
 	struct proxy *x = client_stream_owner(s);
 
-	if (x->req)
-		request_write(x->req, bytes);
-	if (x->req && request_unsent(x->req) > HELD_MOST)
-		x->untaken += bytes.len;
-	else
-		client_taken(s, bytes.len);
+	passing_answer(&x->passing, x->req, s, bytes);
 }
 
 static void answer_writable(struct request *req)
 {
 	struct proxy *x = request_owner(req);
-	size_t bytes = x->untaken;
 
-	x->untaken = 0;
-	if (x->stream && bytes)
-		client_taken(x->stream, bytes);
+	passing_take(&x->passing, x->stream);
 }
 
 static void answer_end(struct client_stream *s, const struct header *trailers, size_t count)
@@ -136,7 +126,7 @@ static void answer_end(struct client_stream *s, const struct header *trailers, s
 
 	if (req)
 		request_end(req, trailers, count);
-	if (!x->is_last_in)
+	if (!x->passing.is_whole)
 		client_reset(s); /* an answer that did not wait for all of the question */
 }
 
@@ -162,29 +152,18 @@ static void body_receive(struct request *req, struct span bytes, bool is_last)
 {
 	struct proxy *x = request_owner(req);
 
-	x->is_last_in = is_last;
-	if (!x->stream) {
-		x->unasked += bytes.len;
-		return;
-	}
-	if (bytes.len)
-		client_write(x->stream, bytes);
-	if (is_last)
-		client_end(x->stream);
-	else if (client_unsent(x->stream) > CLIENT_UNSENT_LOW)
-		x->unasked += bytes.len;
+	x->passing.is_whole = is_last;
+	if (x->stream)
+		passing_body(&x->passing, req, x->stream, bytes);
 	else
-		request_want(req, bytes.len);
+		passing_hold(&x->passing, bytes.len);
 }
 
 static void body_writable(struct client_stream *s)
 {
 	struct proxy *x = client_stream_owner(s);
-	size_t bytes = x->unasked;
 
-	x->unasked = 0;
-	if (x->req && bytes && !x->is_last_in)
-		request_want(x->req, bytes);
+	passing_want(&x->passing, x->req);
 }
 
 static void client_gone(struct request *req, const struct error *why)
@@ -232,10 +211,10 @@ static void ask(struct proxy *x, int fd)
 		end_when_over(x);
 		return;
 	}
-	x->is_last_in = req->is_end && !req->upgrade.len;
+	x->passing.is_whole = req->is_end && !req->upgrade.len;
 	x->client = client_new_http1(loop_of(x), fd, &client_ops, x);
-	x->stream = client_open(x->client, &head, x->is_last_in, &stream_ops, x);
-	if (!x->is_last_in)
+	x->stream = client_open(x->client, &head, x->passing.is_whole, &stream_ops, x);
+	if (!x->passing.is_whole)
 		request_want(req, WANT);
 }
 

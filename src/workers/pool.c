@@ -76,7 +76,7 @@ void pool_dispatch(struct workers *w)
 {
 	while (w->queue_first) {
 		struct proxy *x = w->queue_first;
-		struct process *p = pool_choose(w, x->is_kept && x->is_last_in);
+		struct process *p = pool_choose(w, x->is_kept && x->passing.is_whole);
 
 		if (!p)
 			return;

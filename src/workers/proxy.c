@@ -91,7 +91,7 @@ static struct proxy *proxy_new(struct workers *w, struct request *req)
 	}
 	*x = (struct proxy){ .workers = w, .req = req, .kept = kept, .is_kept = true };
 	x->is_tunnel = req->upgrade.len > 0;
-	x->is_last_in = req->is_end && !x->is_tunnel; /* it has no body */
+	x->passing.is_whole = req->is_end && !x->is_tunnel; /* it has no body */
 	return x;
 }
 
@@ -162,7 +162,7 @@ static void stream_open(struct proxy *x)
 	headers[count++] = (struct header){ FORWARDED_SCHEME, from.scheme };
 	headers[count++] = (struct header){ FORWARDED_VERSION, from.version };
 	head.header_count = count;
-	x->stream = client_open(x->process->client, &head, x->is_last_in && x->kept.len == 0, &stream_ops, x);
+	x->stream = client_open(x->process->client, &head, x->passing.is_whole && x->kept.len == 0, &stream_ops, x);
 }
 
 /* ---- to the worker ---- */
@@ -190,9 +190,9 @@ void proxy_give(struct proxy *x, struct process *p)
 	has_body = x->kept.len > 0;
 	if (has_body)
 		client_write(x->stream, buffer_span(&x->kept));
-	if (has_body && x->is_last_in)
+	if (has_body && x->passing.is_whole)
 		client_end(x->stream);
-	if (x->is_last_in)
+	if (x->passing.is_whole)
 		return;
 	if (!x->is_asking)
 		request_want(x->req, WANT);
@@ -242,33 +242,23 @@ static void body_receive(struct request *req, struct span bytes, bool is_last)
 	struct proxy *x = request_owner(req);
 
 	body_keep(x, bytes);
-	x->is_last_in = is_last;
+	x->passing.is_whole = is_last;
 	x->progress_ns = loop_now(x->workers->loop);
-	if (!x->stream || x->is_cut) {
-		x->unasked += bytes.len;
-		if (x->is_queued && is_last)
-			pool_settle(x->workers); /* it may be sent ahead now */
+	if (x->stream && !x->is_cut) {
+		passing_body(&x->passing, req, x->stream, bytes);
 		return;
 	}
-	if (bytes.len)
-		client_write(x->stream, bytes);
-	if (is_last)
-		client_end(x->stream);
-	else if (client_unsent(x->stream) > CLIENT_UNSENT_LOW)
-		x->unasked += bytes.len;
-	else
-		request_want(req, bytes.len);
+	passing_hold(&x->passing, bytes.len);
+	if (x->is_queued && is_last)
+		pool_settle(x->workers); /* it may be sent ahead now */
 }
 
 static void body_writable(struct client_stream *s)
 {
 	struct proxy *x = client_stream_owner(s);
-	size_t bytes = x->unasked;
 
 	x->progress_ns = loop_now(x->workers->loop);
-	x->unasked = 0;
-	if (x->req && bytes && !x->is_last_in)
-		request_want(x->req, bytes);
+	passing_want(&x->passing, x->req);
 }
 
 /* ---- to the client ---- */
@@ -300,26 +290,15 @@ static void answer_receive(struct client_stream *s, struct span bytes)
 	struct proxy *x = client_stream_owner(s);
 
 	x->progress_ns = loop_now(x->workers->loop);
-	if (!x->req) {
-		client_taken(s, bytes.len);
-		return;
-	}
-	request_write(x->req, bytes);
-	if (request_unsent(x->req) > HELD_MAX)
-		x->untaken += bytes.len;
-	else
-		client_taken(s, bytes.len);
+	passing_answer(&x->passing, x->req, s, bytes);
 }
 
 static void answer_writable(struct request *req)
 {
 	struct proxy *x = request_owner(req);
-	size_t bytes = x->untaken;
 
 	x->progress_ns = loop_now(x->workers->loop);
-	x->untaken = 0;
-	if (x->stream && bytes)
-		client_taken(x->stream, bytes);
+	passing_take(&x->passing, x->stream);
 }
 
 static void answer_end(struct client_stream *s, const struct header *trailers, size_t count)
@@ -384,7 +363,7 @@ static void client_gone(struct request *req, const struct error *why)
 		proxy_unlink(&x->process->mourners, x);
 		x->process = NULL;
 		proxy_free(x);
-	} else if (x->has_head || x->is_ahead || !x->is_last_in || !is_one_by_one(x->process)) {
+	} else if (x->has_head || x->is_ahead || !x->passing.is_whole || !is_one_by_one(x->process)) {
 		stream_cut(x);
 	}
 }
@@ -419,9 +398,9 @@ void proxies_mourn(struct process *p)
 /* Not the worker's fault: it waits for the client, in one direction or the other. */
 static bool waits_for_client(const struct proxy *x)
 {
-	bool is_fed = !x->is_last_in && !x->is_tunnel && x->unasked == 0 && client_unsent(x->stream) == 0;
+	bool is_fed = !x->passing.is_whole && !x->is_tunnel && x->passing.unasked == 0 && client_unsent(x->stream) == 0;
 
-	return x->req && (is_fed || x->untaken > 0);
+	return x->req && (is_fed || x->passing.untaken > 0);
 }
 
 /* An open WebSocket, or a stream of events, may be quiet. */
@@ -476,7 +455,7 @@ static const struct client_stream_ops stream_ops = {
 static void proxy_wait(struct proxy *x)
 {
 	queue_push(x->workers, x);
-	if (x->workers->config.count > 1 || x->is_last_in || x->is_tunnel)
+	if (x->workers->config.count > 1 || x->passing.is_whole || x->is_tunnel)
 		return;
 	x->is_asking = true;
 	request_want(x->req, KEPT_MAX);

@@ -22,7 +22,7 @@
 
 #include "base/clock.h"
 #include "loop/loop.h"
-#include "net/client.h"
+#include "net/passing.h"
 #include "workers/spawn.h"
 #include "workers/workers.h"
 
@@ -42,7 +42,6 @@ enum {
 };
 #define KEPT_MAX KIB(64)  /* a body up to this size can be sent again */
 #define WANT     KIB(256) /* bytes of a body asked for ahead */
-#define HELD_MAX KIB(256) /* of an answer, waiting for a slow client; then the worker waits */
 
 enum cause {
 	CAUSE_EXIT,    /* ended by itself */
@@ -72,18 +71,16 @@ struct proxy {
 	struct proxy *next, *previous; /* in the queue, or among a process's proxies or mourners, or free */
 	int64_t progress_ns;           /* when the worker was given, or gave, something last */
 	struct buffer kept;            /* the body so far, for another worker */
-	size_t unasked;                /* bytes of the body taken and not asked for again yet */
-	size_t untaken;                /* bytes of the answer given on, whose window is held back */
+	struct passing passing;
 	unsigned tries;
 	bool is_kept; /* `kept` has all of the body that has come */
 	bool is_queued;
-	bool is_asking;  /* the body was asked for */
-	bool is_last_in; /* the body has come whole */
-	bool has_head;   /* of the answer */
-	bool has_ended;  /* the answer */
-	bool is_tunnel;  /* WebSocket */
-	bool is_cut;     /* the stream was reset by this side */
-	bool is_ahead;   /* given ahead of its turn: the worker has not begun it */
+	bool is_asking; /* the body was asked for */
+	bool has_head;  /* of the answer */
+	bool has_ended; /* the answer */
+	bool is_tunnel; /* WebSocket */
+	bool is_cut;    /* the stream was reset by this side */
+	bool is_ahead;  /* given ahead of its turn: the worker has not begun it */
 };
 
 struct process {
@@ -245,7 +242,7 @@ static inline bool process_can_queue(const struct process *p)
 	return p->state == PROCESS_READY && p->client && p->slots == 1 && p->workers->config.count == 1 &&
 	       p->in_flight > 0 && p->in_flight <= AHEAD_MAX &&
 	       (!p->served_most || p->served + p->in_flight < p->served_most) && !p->is_due && p->proxies &&
-	       p->proxies->is_last_in && !client_is_refusing(p->client);
+	       p->proxies->passing.is_whole && !client_is_refusing(p->client);
 }
 /* "worker 1234 was killed by signal 11 (Segmentation fault)" */
 void process_obituary(const struct process *p, struct error *ret);
