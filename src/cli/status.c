@@ -239,11 +239,32 @@ static void daemon_set_tell(struct report *r, struct row *row, const struct valu
 		    value_find_int(object, "status.updatedNumberScheduled", 0));
 }
 
+/* The last of its Jobs that has ended, or fails by now, speaks for it. */
 static void cron_job_tell(struct report *r, struct row *row, const struct value *object)
 {
-	(void)r;
-	row->state = flag_is(object, "spec.suspend") ? STATE_PAUSED : STATE_RUNS;
+	const struct value *jobs = view_list(&r->view, view_kind_named("job"));
+	struct span last = { 0 };
+
 	row->ready = value_find_string(object, "spec.schedule");
+	for (uint32_t i = 0; i < jobs->array.count; i++) {
+		const struct value *job = value_item(jobs, i);
+		struct span made = value_find_string(job, "metadata.creationTimestamp");
+		struct row one = { .state = STATE_RUNS };
+
+		if (!is_owned_by(job, uid_of(object)) || (last.len && span_order(made, last) < 0))
+			continue;
+		job_tell(r, &one, job);
+		if (one.state != STATE_DONE && one.state != STATE_FAILS)
+			continue;
+		last = made;
+		row->state = one.state == STATE_FAILS ? STATE_FAILS : STATE_RUNS;
+		row->since = one.since.len ? one.since : made;
+		row->wrong = !one.wrong.len ? one.wrong
+					    : SAY(r, "job " SPAN_FMT ": " SPAN_FMT, SPAN_WHOLE(name_of(job)),
+						  SPAN_WHOLE(one.wrong));
+	}
+	if (flag_is(object, "spec.suspend"))
+		row->state = STATE_PAUSED;
 }
 
 static const struct told_kind {

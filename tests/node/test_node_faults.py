@@ -2,6 +2,7 @@
 """What goes wrong in pods: it is named, it is bounded, and others do not notice. And what a pod may not see or touch."""
 import os
 import pathlib
+import re
 import shutil
 
 import pytest
@@ -98,6 +99,20 @@ def test_a_crash_loop_is_named_and_slowed(m):
     code, told = m.hythe("status", ok=False)
     assert code == 1 and "pod/loops" in told and "fails" in told and "CrashLoopBackOff" in told
     m.remove("loops")
+
+
+def test_a_cron_job_tells_how_its_last_job_ended(m):
+    job = {"backoffLimit": 0, "template": {"spec": {"restartPolicy": "Never", "containers": [container(command=shell("case $HOSTNAME in bad*) exit 3;; esac"))]}}}
+    m.apply({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly"}, "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": job}}})
+
+    def told():
+        return next(line for line in m.hythe("status", ok=False)[1].splitlines() if "cronjob/nightly" in line)
+    assert re.search(r"0 0 1 1 \* +runs", told())
+    m.run("create", "job", "bad", "--from=cronjob/nightly")
+    until("it is told", lambda: re.search(r"fails .* job bad: container main: ended with exit code 3$", told()))
+    m.run("create", "job", "good", "--from=cronjob/nightly")
+    until("it is well again", lambda: re.search(r"0 0 1 1 \* +runs +\S+$", told()))
+    m.run("delete", "cronjob", "nightly")
 
 
 def test_two_containers_that_want_one_port(m):
