@@ -169,6 +169,13 @@ static void spans_cut_trim_and_compare(void **state)
 	assert_true(span_equal(span_cut(&rest, ','), SPAN("c")));
 	assert_int_equal(rest.len, 0);
 	assert_true(span_equal(span_trim(SPAN(" \t a b\r\n")), SPAN("a b")));
+	assert_int_equal(span_order(SPAN("a"), SPAN("b")), -1);
+	assert_int_equal(span_order(SPAN("b"), SPAN("ab")), 1);
+	assert_int_equal(span_order(SPAN("a"), SPAN("ab")), -1);
+	assert_int_equal(span_order(SPAN("\xc3"), SPAN("z")), 1);
+	assert_int_equal(span_order(SPAN("ab"), SPAN("ab")), 0);
+	assert_int_equal(span_order((struct span){ 0 }, SPAN("")), 0);
+	assert_int_equal(span_order((struct span){ 0 }, SPAN("a")), -1);
 	assert_true(span_equal_ignore_case(SPAN("Content-TYPE"), SPAN("content-type")));
 	assert_false(span_equal_ignore_case(SPAN("[z"), SPAN("{z")));
 	assert_true(span_starts(SPAN("/v2/x"), SPAN("/v2")) && span_ends(SPAN("m.onnx"), SPAN(".onnx")));

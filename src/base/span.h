@@ -50,6 +50,18 @@ static inline bool span_ends(struct span s, struct span suffix)
 	       (suffix.len == 0 || memcmp(s.ptr + s.len - suffix.len, suffix.ptr, suffix.len) == 0);
 }
 
+/*
+ * -1, 0, 1: by bytes, and what the other one begins with before it. So UTF-8 is in the order of code points, and times of RFC 3339 in UTC
+ * are in that of time.
+ */
+static inline int span_order(struct span a, struct span b)
+{
+	size_t len = a.len < b.len ? a.len : b.len;
+	int order = len ? memcmp(a.ptr, b.ptr, len) : 0;
+
+	return order ? (order > 0) - (order < 0) : (a.len > b.len) - (a.len < b.len);
+}
+
 /* The rest after the first `n` bytes; n is at most s.len. */
 static inline struct span span_skip(struct span s, size_t n)
 {

@@ -94,12 +94,6 @@ static uint32_t count_of(const struct value *array)
 	return value_is(array, VALUE_ARRAY) ? array->array.count : 0;
 }
 
-static bool is_older(struct span a, struct span b)
-{
-	return memcmp(a.ptr ? a.ptr : "", b.ptr ? b.ptr : "", MIN(a.len, b.len)) <
-	       0; /* times of UTC are ordered as texts */
-}
-
 static struct span time_of_event(const struct value *event)
 {
 	static const char *const places[] = { "series.lastObservedTime", "lastTimestamp", "eventTime",
@@ -120,7 +114,7 @@ static struct span event_message(const struct value *events, const char *reason)
 		const struct value *e = value_item(events, i);
 		struct span time = time_of_event(e);
 
-		if (!span_equal(value_find_string(e, "reason"), span_of(reason)) || is_older(time, newest))
+		if (!span_equal(value_find_string(e, "reason"), span_of(reason)) || span_order(time, newest) < 0)
 			continue;
 		newest = time;
 		message = value_find_string(e, "message");

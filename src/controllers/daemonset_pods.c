@@ -141,17 +141,10 @@ struct aimed {
 	const struct value *pod;
 };
 
-static int compare_spans(struct span a, struct span b)
-{
-	int d = memcmp(a.ptr, b.ptr, MIN(a.len, b.len));
-
-	return d ? d : (a.len > b.len) - (a.len < b.len);
-}
-
 static int compare_aimed(const void *first, const void *second)
 {
 	const struct aimed *a = first, *b = second;
-	int d = compare_spans(a->node, b->node);
+	int d = span_order(a->node, b->node);
 	int64_t x, y;
 
 	if (d)
@@ -162,12 +155,12 @@ static int compare_aimed(const void *first, const void *second)
 		x = object_time(a->pod, "metadata.creationTimestamp");
 		y = object_time(b->pod, "metadata.creationTimestamp");
 	}
-	return x != y ? (x < y ? -1 : 1) : compare_spans(object_name(a->pod), object_name(b->pod));
+	return x != y ? (x < y ? -1 : 1) : span_order(object_name(a->pod), object_name(b->pod));
 }
 
 static int compare_places(const void *a, const void *b)
 {
-	return compare_spans(((const struct daemon_place *)a)->node, ((const struct daemon_place *)b)->node);
+	return span_order(((const struct daemon_place *)a)->node, ((const struct daemon_place *)b)->node);
 }
 
 static bool is_leaving(const struct value *pod)

@@ -8,20 +8,13 @@
 
 /* ---- which is which ---- */
 
-static int compare_names(struct span a, struct span b)
-{
-	int d = memcmp(a.ptr, b.ptr, MIN(a.len, b.len));
-
-	return d ? d : (a.len > b.len) - (a.len < b.len);
-}
-
 static int compare_age(const void *a, const void *b)
 {
 	const struct value *first = *(struct value *const *)a, *second = *(struct value *const *)b;
 	int64_t x = object_time(first, "metadata.creationTimestamp"),
 		y = object_time(second, "metadata.creationTimestamp");
 
-	return x != y ? (x < y ? -1 : 1) : compare_names(object_name(first), object_name(second));
+	return x != y ? (x < y ? -1 : 1) : span_order(object_name(first), object_name(second));
 }
 
 static int64_t revision_of(const struct value *set)

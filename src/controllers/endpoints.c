@@ -44,19 +44,12 @@ struct plan {
 
 /* ---- addresses ---- */
 
-static int compare_spans(struct span a, struct span b)
-{
-	int d = memcmp(a.ptr, b.ptr, MIN(a.len, b.len));
-
-	return d ? d : (a.len > b.len) - (a.len < b.len);
-}
-
 static int compare_addresses(const void *a, const void *b)
 {
 	const struct address *x = a, *y = b;
-	int d = compare_spans(x->ip, y->ip);
+	int d = span_order(x->ip, y->ip);
 
-	return d ? d : compare_spans(x->uid, y->uid);
+	return d ? d : span_order(x->uid, y->uid);
 }
 
 static void addresses_find(struct plan *p)
@@ -166,8 +159,8 @@ static int compare_ports(const void *a, const void *b)
 	int64_t m = value_find_int(&x->port, "port", 0), n = value_find_int(&y->port, "port", 0);
 	int d = (m > n) - (m < n);
 
-	d = d ? d : compare_spans(value_find_string(&x->port, "name"), value_find_string(&y->port, "name"));
-	return d ? d : compare_spans(value_find_string(&x->port, "protocol"), value_find_string(&y->port, "protocol"));
+	d = d ? d : span_order(value_find_string(&x->port, "name"), value_find_string(&y->port, "name"));
+	return d ? d : span_order(value_find_string(&x->port, "protocol"), value_find_string(&y->port, "protocol"));
 }
 
 /* ---- subsets ---- */

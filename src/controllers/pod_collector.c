@@ -105,8 +105,7 @@ static int compare_ended(const void *a, const void *b)
 		return x->is_evicted ? -1 : 1;
 	if (x->created != y->created)
 		return x->created < y->created ? -1 : 1;
-	return memcmp(object_name(x->pod).ptr, object_name(y->pod).ptr,
-		      MIN(object_name(x->pod).len, object_name(y->pod).len));
+	return span_order(object_name(x->pod), object_name(y->pod));
 }
 
 static bool count_one(void *context, struct record *record)

@@ -12,13 +12,6 @@ static int64_t number_of(const struct value *revision)
 	return value_find_int(revision, "revision", 0);
 }
 
-static int compare_spans(struct span a, struct span b)
-{
-	int d = memcmp(a.ptr, b.ptr, MIN(a.len, b.len));
-
-	return d ? d : (a.len > b.len) - (a.len < b.len);
-}
-
 static int compare_numbers(const void *a, const void *b)
 {
 	const struct value *first = *(struct value *const *)a, *second = *(struct value *const *)b;
@@ -28,7 +21,7 @@ static int compare_numbers(const void *a, const void *b)
 		x = object_time(first, "metadata.creationTimestamp");
 		y = object_time(second, "metadata.creationTimestamp");
 	}
-	return x != y ? (x < y ? -1 : 1) : compare_spans(object_name(first), object_name(second));
+	return x != y ? (x < y ? -1 : 1) : span_order(object_name(first), object_name(second));
 }
 
 bool revisions_read(struct reconcile *r, struct revisions *ret)
@@ -96,7 +89,7 @@ bool revision_is_of(struct reconcile *r, const struct value *revision, const str
 
 static int compare_keys(const void *a, const void *b)
 {
-	return compare_spans(((const struct value_member *)a)->key, ((const struct value_member *)b)->key);
+	return span_order(((const struct value_member *)a)->key, ((const struct value_member *)b)->key);
 }
 
 /* A copy with the members of objects by their names, as Go prints maps: kubectl compares the texts. */

@@ -182,9 +182,8 @@ static const struct slice_port *slice_port_find(const struct slice *s, const str
 static int endpoint_order(const void *x, const void *y)
 {
 	const struct plan_endpoint *a = x, *b = y;
-	int d = memcmp(a->key.ptr, b->key.ptr, MIN(a->key.len, b->key.len));
+	int d = span_order(a->key, b->key);
 
-	d = d ? d : (a->key.len > b->key.len) - (a->key.len < b->key.len);
 	return d ? d : b->is_ready - a->is_ready;
 }
 

@@ -278,9 +278,8 @@ static int backend_order(const void *x, const void *y)
 {
 	struct span a = (*(const struct plan_backend *const *)x)->name,
 		    b = (*(const struct plan_backend *const *)y)->name;
-	int d = memcmp(a.ptr, b.ptr, MIN(a.len, b.len));
 
-	return d ? d : (a.len > b.len) - (a.len < b.len);
+	return span_order(a, b);
 }
 
 static bool backends_list(struct plan_builder *b, struct plan *p, struct error *err)

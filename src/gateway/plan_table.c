@@ -8,14 +8,6 @@ enum { INDEX_LEAST = 8 }; /* rows of one path that are parted by a header */
 
 /* ---- order ---- */
 
-static int span_order(struct span a, struct span b)
-{
-	size_t len = MIN(a.len, b.len);
-	int d = len && a.ptr != b.ptr ? memcmp(a.ptr, b.ptr, len) : 0;
-
-	return d ? d : (a.len > b.len) - (a.len < b.len);
-}
-
 /* "httproute/default/web/10": without the rule, rules are in their order. */
 static struct span object_of(struct span name)
 {

@@ -84,13 +84,6 @@ static struct node *node_read(struct json *j, bool may_be_plain, struct error *e
 	return json_read_raw(j, &n->text, err) ? n : NULL;
 }
 
-static int keys_compare(struct span a, struct span b)
-{
-	int order = memcmp(a.ptr, b.ptr, MIN(a.len, b.len));
-
-	return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 /* Stable merge sort of a list. UTF-8's order of bytes is the order of code points. */
 static struct node *nodes_sort(struct node *list)
 {
@@ -104,7 +97,7 @@ static struct node *nodes_sort(struct node *list)
 	slow->next = NULL;
 	list = nodes_sort(list);
 	while (list && right) {
-		struct node **least = keys_compare(list->key, right->key) <= 0 ? &list : &right;
+		struct node **least = span_order(list->key, right->key) <= 0 ? &list : &right;
 
 		*tail = *least;
 		tail = &(*tail)->next;

@@ -141,9 +141,8 @@ static bool conflict_tell(void *context, const struct path_element *path, uint32
 static int by_name(const void *a, const void *b)
 {
 	const struct fields_manager *left = a, *right = b;
-	struct path_element x = path_name(left->name), y = path_name(right->name);
 
-	return path_element_compare(&x, &y);
+	return span_order(left->name, right->name);
 }
 
 /* What others own of what the apply changes or adds. */

@@ -52,24 +52,17 @@ struct mirror {
 
 /* ---- records by key ---- */
 
-static int compare(struct span a, struct span b)
-{
-	int order = memcmp(a.ptr, b.ptr, MIN(a.len, b.len));
-
-	return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 /* Where the key is, or would be. */
 static size_t place_of(const struct records *r, struct span key)
 {
 	size_t low = 0, high = r->count;
 
-	if (r->count && compare(r->items[r->count - 1]->key, key) < 0) /* lists come in order */
+	if (r->count && span_order(r->items[r->count - 1]->key, key) < 0) /* lists come in order */
 		return r->count;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (compare(r->items[middle]->key, key) < 0)
+		if (span_order(r->items[middle]->key, key) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -219,7 +212,7 @@ static void replace(struct mirror *m)
 	while (i < before.count || j < m->now.count) {
 		struct record *old = i < before.count ? before.items[i] : NULL;
 		struct record *now = j < m->now.count ? m->now.items[j] : NULL;
-		int order = !old ? 1 : !now ? -1 : compare(old->key, now->key);
+		int order = !old ? 1 : !now ? -1 : span_order(old->key, now->key);
 
 		i += order <= 0;
 		j += order >= 0;

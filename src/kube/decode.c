@@ -390,9 +390,8 @@ static bool kind_check(struct call *call, const struct expected *e, struct value
 static int text_order(const void *a, const void *b)
 {
 	const struct value *x = a, *y = b;
-	int order = memcmp(x->string.ptr, y->string.ptr, MIN(x->string.len, y->string.len));
 
-	return order ? order : (x->string.len > y->string.len) - (x->string.len < y->string.len);
+	return span_order(x->string, y->string);
 }
 
 /* Metadata has the form of all kinds'. */
@@ -496,9 +495,8 @@ bool decode_body(struct call *call, struct value *ret)
 static int member_order(const void *a, const void *b)
 {
 	const struct value_member *x = a, *y = b;
-	int order = memcmp(x->key.ptr, y->key.ptr, MIN(x->key.len, y->key.len));
 
-	return order ? order : (x->key.len > y->key.len) - (x->key.len < y->key.len);
+	return span_order(x->key, y->key);
 }
 
 static bool members_order(struct value *v, bool is_deep, struct arena *arena, struct error *err)

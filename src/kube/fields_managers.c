@@ -90,25 +90,18 @@ bool fields_managers_parse(const struct value *entries, struct arena *arena, str
 
 /* ---- to the object ---- */
 
-static int spans_compare(struct span a, struct span b)
-{
-	struct path_element x = path_name(a), y = path_name(b);
-
-	return path_element_compare(&x, &y);
-}
-
 static int entries_compare(const void *a, const void *b)
 {
 	const struct fields_manager *left = a, *right = b;
 	int c = (int)right->is_apply - (int)left->is_apply;
 
 	if (!c)
-		c = spans_compare(left->time, right->time);
+		c = span_order(left->time, right->time);
 	if (!c)
-		c = spans_compare(left->name, right->name);
+		c = span_order(left->name, right->name);
 	if (!c)
-		c = spans_compare(left->api_version, right->api_version);
-	return c ? c : spans_compare(left->subresource, right->subresource);
+		c = span_order(left->api_version, right->api_version);
+	return c ? c : span_order(left->subresource, right->subresource);
 }
 
 static bool entry_print(const struct fields_manager *m, struct arena *arena, struct value *ret, struct error *err)

@@ -7,16 +7,6 @@ enum { FIRST_CAPACITY = 4 };
 
 /* ---- order ---- */
 
-static int span_compare(struct span a, struct span b)
-{
-	size_t len = MIN(a.len, b.len);
-	int c = len ? memcmp(a.ptr, b.ptr, len) : 0;
-
-	if (c)
-		return c < 0 ? -1 : 1;
-	return a.len < b.len ? -1 : a.len > b.len;
-}
-
 static double number_of(const struct value *v)
 {
 	return v->type == VALUE_INT ? (double)v->integer : v->number;
@@ -47,7 +37,7 @@ static int arrays_compare(const struct value *a, const struct value *b)
 static int objects_compare(const struct value *a, const struct value *b)
 {
 	for (uint32_t i = 0; i < a->object.count && i < b->object.count; i++) {
-		int c = span_compare(a->object.members[i].key, b->object.members[i].key);
+		int c = span_order(a->object.members[i].key, b->object.members[i].key);
 
 		if (!c)
 			c = value_compare(&a->object.members[i].value, &b->object.members[i].value);
@@ -70,7 +60,7 @@ static int value_compare(const struct value *a, const struct value *b)
 	case VALUE_DOUBLE:
 		return number_of(a) < number_of(b) ? -1 : number_of(a) > number_of(b);
 	case VALUE_STRING:
-		return span_compare(a->string, b->string);
+		return span_order(a->string, b->string);
 	case VALUE_BOOL:
 		return (int)a->boolean - (int)b->boolean;
 	case VALUE_ARRAY:
@@ -88,7 +78,7 @@ int path_element_compare(const struct path_element *a, const struct path_element
 	if (a->kind != b->kind)
 		return a->kind < b->kind ? -1 : 1;
 	if (a->kind == PATH_NAME)
-		return span_compare(a->name, b->name);
+		return span_order(a->name, b->name);
 	return value_compare(&a->value, &b->value);
 }
 
@@ -434,7 +424,7 @@ void fields_sort_keys(struct value *object)
 		struct value_member m = object->object.members[i];
 		uint32_t j = i;
 
-		for (; j && span_compare(object->object.members[j - 1].key, m.key) > 0; j--)
+		for (; j && span_order(object->object.members[j - 1].key, m.key) > 0; j--)
 			object->object.members[j] = object->object.members[j - 1];
 		object->object.members[j] = m;
 	}

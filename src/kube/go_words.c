@@ -9,15 +9,6 @@
 
 #define PRINTED_BYTES_MOST MIB(4)
 
-static int member_compare(const void *a, const void *b)
-{
-	const struct value_member *x = *(const struct value_member *const *)a;
-	const struct value_member *y = *(const struct value_member *const *)b;
-	int order = memcmp(x->key.ptr, y->key.ptr, MIN(x->key.len, y->key.len));
-
-	return order ? order : (x->key.len > y->key.len) - (x->key.len < y->key.len);
-}
-
 static bool put(const struct value *v, struct buffer *out, struct arena *arena, struct error *err);
 
 static bool put_object(const struct value *v, struct buffer *out, struct arena *arena, struct error *err)
@@ -29,7 +20,7 @@ static bool put_object(const struct value *v, struct buffer *out, struct arena *
 		return false;
 	for (uint32_t i = 0; i < count; i++)
 		order[i] = &v->object.members[i];
-	qsort(order, count, sizeof(*order), member_compare);
+	qsort(order, count, sizeof(*order), value_member_order);
 	buffer_append(out, SPAN("map["));
 	for (uint32_t i = 0; i < count; i++) {
 		buffer_print(out, "%s" SPAN_FMT ":", i ? " " : "", SPAN_ARG(order[i]->key));

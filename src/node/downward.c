@@ -56,15 +56,6 @@ static void quote(struct buffer *out, struct span s)
 	buffer_byte(out, '"');
 }
 
-static int by_key(const void *a, const void *b)
-{
-	struct span x = (*(const struct value_member *const *)a)->key,
-		    y = (*(const struct value_member *const *)b)->key;
-	int order = memcmp(x.ptr, y.ptr, MIN(x.len, y.len));
-
-	return order ? order : x.len < y.len ? -1 : x.len > y.len;
-}
-
 /* Lines by name, the last one without an end, as the real kubelet writes labels and annotations. */
 static bool map_print(const struct value *map, struct arena *arena, struct span *ret, struct error *err)
 {
@@ -76,7 +67,7 @@ static bool map_print(const struct value *map, struct arena *arena, struct span 
 		return false;
 	for (uint32_t i = 0; i < count; i++)
 		sorted[i] = &map->object.members[i];
-	qsort(sorted, count, sizeof(*sorted), by_key);
+	qsort(sorted, count, sizeof(*sorted), value_member_order);
 	buffer_init(&out, MIB(2));
 	for (uint32_t i = 0; i < count; i++) {
 		if (i)

@@ -42,13 +42,9 @@ static void go_on(struct logs *l);
 /* Times of UTC, without zeros at the end, are ordered as texts. */
 static bool is_before(struct span time, const char *since)
 {
-	struct span s = span_of(since);
-	int d;
-
 	if (time.len && time.ptr[time.len - 1] == 'Z')
 		time.len--;
-	d = memcmp(time.ptr, s.ptr, MIN(time.len, s.len));
-	return d < 0 || (d == 0 && time.len < s.len);
+	return span_order(time, span_of(since)) < 0;
 }
 
 /* What of a line is shown, without its end. False: nothing. */

@@ -76,9 +76,8 @@ static void file_refresh(struct service_file *f)
 static int line_compare(struct span line, struct span key)
 {
 	struct span first = span_first(line, span_index(line, ' '));
-	int d = memcmp(first.ptr, key.ptr, MIN(first.len, key.len));
 
-	return d ? d : (first.len > key.len) - (first.len < key.len);
+	return span_order(first, key);
 }
 
 bool service_table_find(struct service_file *f, struct span key, struct span *ret)

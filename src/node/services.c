@@ -74,20 +74,13 @@ static void name_add(struct making *m, struct span text)
 static int line_order(const void *a, const void *b)
 {
 	struct span x = ((const struct line *)a)->text, y = ((const struct line *)b)->text;
-	int d;
 
-	x = span_first(x, span_index(x, ' '));
-	y = span_first(y, span_index(y, ' '));
-	d = memcmp(x.ptr, y.ptr, MIN(x.len, y.len));
-	return d ? d : (x.len > y.len) - (x.len < y.len);
+	return span_order(span_first(x, span_index(x, ' ')), span_first(y, span_index(y, ' ')));
 }
 
 static int slice_order(const void *a, const void *b)
 {
-	struct span x = ((const struct slice *)a)->service, y = ((const struct slice *)b)->service;
-	int d = memcmp(x.ptr, y.ptr, MIN(x.len, y.len));
-
-	return d ? d : (x.len > y.len) - (x.len < y.len);
+	return span_order(((const struct slice *)a)->service, ((const struct slice *)b)->service);
 }
 
 /* ---- endpoints ---- */

@@ -8,13 +8,6 @@
 #include "base/random.h"
 #include "store/store_private.h"
 
-static int compare(struct span a, struct span b)
-{
-	int order = memcmp(a.ptr, b.ptr, MIN(a.len, b.len));
-
-	return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 /* The entry at or behind `key`; with `before`, what points to it on each level. */
 static struct entry *seek(const struct index *x, struct span key, struct entry **before[INDEX_LEVELS])
 {
@@ -22,7 +15,7 @@ static struct entry *seek(const struct index *x, struct span key, struct entry *
 	struct entry *found = NULL;
 
 	for (size_t level = INDEX_LEVELS; level-- > 0;) {
-		while (links[level] && links[level] != found && compare(entry_key(links[level]), key) < 0)
+		while (links[level] && links[level] != found && span_order(entry_key(links[level]), key) < 0)
 			links = links[level]->next;
 		found = links[level]; /* the lower level ends there at the latest: not compared again */
 		if (before)

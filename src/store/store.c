@@ -300,14 +300,6 @@ static struct record *as_of(const struct entry *e, int64_t revision)
 	return alive(r);
 }
 
-/* True when a is before b in the order of bytes. */
-static bool is_before(struct span a, struct span b)
-{
-	int order = MIN(a.len, b.len) ? memcmp(a.ptr, b.ptr, MIN(a.len, b.len)) : 0;
-
-	return order ? order < 0 : a.len < b.len;
-}
-
 bool store_list(const struct store *s, struct span prefix, struct span start, int64_t revision,
 		bool (*each)(void *context, struct record *r), void *context, struct error *err)
 {
@@ -321,7 +313,7 @@ bool store_list(const struct store *s, struct span prefix, struct span start, in
 	if (revision > s->durable)
 		return error_set(err, ERROR_TIMEOUT, "Too large resource version: %lld, current: %lld",
 				 (long long)revision, (long long)s->durable);
-	for (struct entry *e = index_at_or_behind(&s->index, is_before(prefix, start) ? start : prefix);
+	for (struct entry *e = index_at_or_behind(&s->index, span_order(prefix, start) < 0 ? start : prefix);
 	     e && span_starts(entry_key(e), prefix); e = e->next[0]) {
 		struct record *r = as_of(e, revision);
 

@@ -53,6 +53,13 @@ struct value *value_get(const struct value *object, struct span key)
 	return m ? &m->value : NULL;
 }
 
+int value_member_order(const void *a, const void *b)
+{
+	const struct value_member *const *x = a, *const *y = b;
+
+	return span_order((*x)->key, (*y)->key);
+}
+
 struct value *value_find(const struct value *v, const char *path)
 {
 	struct span rest = span_of(path);

@@ -112,6 +112,9 @@ bool value_remove(struct value *object, struct span key);
 struct value *value_ensure_object(struct value *object, struct span key, struct arena *arena, struct error *err);
 struct value *value_ensure_array(struct value *object, struct span key, struct arena *arena, struct error *err);
 
+/* For qsort() of `const struct value_member *`: by their keys. */
+int value_member_order(const void *a, const void *b);
+
 /* Walks member names parted by dots, as in "spec.template.metadata.labels"; NULL when one is absent. For paths that we write. */
 struct value *value_find(const struct value *v, const char *path);
 

@@ -4,13 +4,6 @@
 #include "kube/admission/plugins.h"
 #include "kube/kinds/kinds.h"
 
-static int text_order(struct span a, struct span b)
-{
-	int order = memcmp(a.ptr ? a.ptr : "", b.ptr ? b.ptr : "", MIN(a.len, b.len));
-
-	return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 bool newest_pick(void *context, struct value *object)
 {
 	struct newest *n = context;
@@ -24,9 +17,9 @@ bool newest_pick(void *context, struct value *object)
 		return true;
 	if (n->found) {
 		/* RFC 3339 in UTC is ordered as text. */
-		order = text_order(value_find_string(object, "metadata.creationTimestamp"),
+		order = span_order(value_find_string(object, "metadata.creationTimestamp"),
 				   value_find_string(n->found, "metadata.creationTimestamp"));
-		if (order < 0 || (order == 0 && text_order(value_find_string(object, "metadata.name"),
+		if (order < 0 || (order == 0 && span_order(value_find_string(object, "metadata.name"),
 							   value_find_string(n->found, "metadata.name")) > 0))
 			return true;
 	}

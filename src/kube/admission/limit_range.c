@@ -16,9 +16,8 @@
 static int text_order(const void *a, const void *b)
 {
 	const struct span *x = a, *y = b;
-	int order = memcmp(x->ptr, y->ptr, MIN(x->len, y->len));
 
-	return order ? order : (x->len > y->len) - (x->len < y->len);
+	return span_order(*x, *y);
 }
 
 /* Sets what is missing of `list` below container.resources, and notes it. */

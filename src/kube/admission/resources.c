@@ -95,9 +95,8 @@ struct span resources_text(const struct quantity *amount, struct arena *arena)
 static int by_name(const void *a, const void *b)
 {
 	const struct resource *x = *(const struct resource *const *)a, *y = *(const struct resource *const *)b;
-	int order = memcmp(x->name.ptr, y->name.ptr, MIN(x->name.len, y->name.len));
 
-	return order ? order : (x->name.len > y->name.len) - (x->name.len < y->name.len);
+	return span_order(x->name, y->name);
 }
 
 struct span resources_print(const struct resources *list, const struct resources *names, struct arena *arena)

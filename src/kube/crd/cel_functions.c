@@ -657,14 +657,6 @@ static void join_tables(void)
 	qsort(joined.rows, joined.count, sizeof(joined.rows[0]), by_name);
 }
 
-static int order_names(struct span a, struct span b)
-{
-	size_t n = MIN(a.len, b.len);
-	int order = n ? memcmp(a.ptr, b.ptr, n) : 0;
-
-	return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 const struct cel_overload *const *cel_overloads_of(struct span name, size_t *ret_count)
 {
 	size_t low = 0, high, end;
@@ -674,7 +666,7 @@ const struct cel_overload *const *cel_overloads_of(struct span name, size_t *ret
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (order_names(span_of(joined.rows[middle]->name), name) < 0)
+		if (span_order(span_of(joined.rows[middle]->name), name) < 0)
 			low = middle + 1;
 		else
 			high = middle;

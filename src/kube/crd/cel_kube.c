@@ -209,15 +209,12 @@ static bool semver_read(struct span s, bool lenient, struct cel_semver *ret)
 static int identifier_order(struct span a, struct span b)
 {
 	bool x = is_number(a), y = is_number(b);
-	size_t n = MIN(a.len, b.len);
-	int o;
 
 	if (x != y)
 		return x ? -1 : 1;
 	if (x && a.len != b.len)
 		return a.len < b.len ? -1 : 1;
-	o = n ? memcmp(a.ptr, b.ptr, n) : 0;
-	return o ? (o > 0) - (o < 0) : (a.len > b.len) - (a.len < b.len);
+	return span_order(a, b);
 }
 
 int cel_semver_compare(const struct cel_semver *a, const struct cel_semver *b)

@@ -118,10 +118,8 @@ static void write_list(struct writer *w, const struct cel_value *v, unsigned dep
 static int by_text(const void *a, const void *b)
 {
 	const struct span *x = a, *y = b;
-	size_t n = MIN(x->len, y->len);
-	int order = n ? memcmp(x->ptr, y->ptr, n) : 0;
 
-	return order ? order : (x->len > y->len) - (x->len < y->len);
+	return span_order(*x, *y);
 }
 
 /* Entries in the order of their keys' texts. */

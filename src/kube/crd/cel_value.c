@@ -749,12 +749,8 @@ struct cel_value cel_compare(const struct cel_value *a, const struct cel_value *
 	case CEL_BOOL:
 		return cel_of_int(ORDER(a->boolean, b->boolean));
 	case CEL_STRING:
-	case CEL_BYTES: {
-		size_t n = MIN(a->text.len, b->text.len);
-
-		order = n ? memcmp(a->text.ptr, b->text.ptr, n) : 0;
-		return cel_of_int(order ? (order > 0) - (order < 0) : ORDER(a->text.len, b->text.len));
-	}
+	case CEL_BYTES:
+		return cel_of_int(span_order(a->text, b->text));
 	case CEL_DURATION:
 		return cel_of_int(ORDER(a->integer, b->integer));
 	case CEL_TIMESTAMP:

@@ -275,8 +275,7 @@ static bool holds(const struct step *s, const struct value *item)
 	if (s->compare == COMPARE_EQUAL || s->compare == COMPARE_NOT)
 		return value_equal(left, right) == (s->compare == COMPARE_EQUAL);
 	if (left->type == VALUE_STRING && right->type == VALUE_STRING) {
-		order = memcmp(left->string.ptr, right->string.ptr, MIN(left->string.len, right->string.len));
-		order = order ? order : (left->string.len > right->string.len) - (left->string.len < right->string.len);
+		order = span_order(left->string, right->string);
 	} else {
 		double a = left->type == VALUE_INT      ? (double)left->integer
 			   : left->type == VALUE_DOUBLE ? left->number

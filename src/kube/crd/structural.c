@@ -46,10 +46,8 @@ static struct span text_of(const struct value *source, struct span key)
 static int by_name(const void *a, const void *b)
 {
 	const struct openapi_property *x = a, *y = b;
-	size_t n = MIN(x->name.len, y->name.len);
-	int order = n ? memcmp(x->name.ptr, y->name.ptr, n) : 0;
 
-	return order ? order : (x->name.len > y->name.len) - (x->name.len < y->name.len);
+	return span_order(x->name, y->name);
 }
 
 static bool properties_read(struct compiler *c, struct openapi_schema *s, struct span path)

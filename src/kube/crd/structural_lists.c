@@ -43,10 +43,8 @@ static struct value identity_of(const struct openapi_schema *s, const struct val
 static int by_key(const void *a, const void *b)
 {
 	const struct value_member *x = a, *y = b;
-	size_t n = MIN(x->key.len, y->key.len);
-	int order = n ? memcmp(x->key.ptr, y->key.ptr, n) : 0;
 
-	return order ? order : (x->key.len > y->key.len) - (x->key.len < y->key.len);
+	return span_order(x->key, y->key);
 }
 
 /* An object as Go's %#v has a map of anything: its keys in order. */

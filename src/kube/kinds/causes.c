@@ -85,15 +85,6 @@ static void text_quote(struct text *t, struct span s)
 	text_add(t, SPAN("\""));
 }
 
-static int member_order(const void *a, const void *b)
-{
-	const struct value_member *x = *(const struct value_member *const *)a,
-				  *y = *(const struct value_member *const *)b;
-	int order = memcmp(x->key.ptr, y->key.ptr, MIN(x->key.len, y->key.len));
-
-	return order ? order : (x->key.len > y->key.len) - (x->key.len < y->key.len);
-}
-
 /* map[string]string{"a":"b"}; keys sorted, as Go does. */
 static void text_go_map(struct text *t, const struct value *map)
 {
@@ -107,7 +98,7 @@ static void text_go_map(struct text *t, const struct value *map)
 	}
 	for (uint32_t i = 0; i < count; i++)
 		sorted[i] = &map->object.members[i];
-	qsort(sorted, count, sizeof(*sorted), member_order);
+	qsort(sorted, count, sizeof(*sorted), value_member_order);
 	text_add(t, SPAN("map[string]string{"));
 	for (uint32_t i = 0; i < count; i++) {
 		text_add(t, i ? SPAN(", ") : SPAN(""));

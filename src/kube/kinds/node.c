@@ -158,9 +158,8 @@ static struct value cell_status(const struct value *o, struct arena *arena)
 static int role_order(const void *a, const void *b)
 {
 	const struct span *x = a, *y = b;
-	int order = memcmp(x->ptr, y->ptr, MIN(x->len, y->len));
 
-	return order ? order : (x->len > y->len) - (x->len < y->len);
+	return span_order(*x, *y);
 }
 
 static struct value cell_roles(const struct value *labels, struct arena *arena)

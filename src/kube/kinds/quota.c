@@ -267,15 +267,6 @@ static void quota_validate(struct change *c)
 		fault_typed_strings(c, AT(at, "scopes"), SCOPES_TYPE, list, "field is immutable");
 }
 
-static int member_order(const void *a, const void *b)
-{
-	const struct value_member *x = *(const struct value_member *const *)a,
-				  *y = *(const struct value_member *const *)b;
-	int order = memcmp(x->key.ptr, y->key.ptr, MIN(x->key.len, y->key.len));
-
-	return order ? order : (x->key.len > y->key.len) - (x->key.len < y->key.len);
-}
-
 /* "pods: 1/10, requests.cpu: 1/4": used of what there is, in two columns. */
 static void quota_row(const struct value *o, int64_t now_ns, struct value *cells, struct arena *arena)
 {
@@ -288,7 +279,7 @@ static void quota_row(const struct value *o, int64_t now_ns, struct value *cells
 	for (uint32_t i = 0; sorted && i < count; i++)
 		sorted[i] = &hard->object.members[i];
 	if (sorted)
-		qsort(sorted, count, sizeof(*sorted), member_order);
+		qsort(sorted, count, sizeof(*sorted), value_member_order);
 	for (uint32_t i = 0; sorted && i < count; i++) {
 		struct text *t = span_starts(sorted[i]->key, SPAN("limits.")) ? &limits : &requests;
 		struct span is = text_of(value_get(used, sorted[i]->key));

@@ -81,13 +81,6 @@ struct term {
 	const struct value *requirement;
 };
 
-static int span_order(struct span a, struct span b)
-{
-	int order = memcmp(a.ptr ? a.ptr : "", b.ptr ? b.ptr : "", MIN(a.len, b.len));
-
-	return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static int term_order(const void *a, const void *b)
 {
 	return span_order(((const struct term *)a)->key, ((const struct term *)b)->key);

@@ -4,21 +4,13 @@
 /* The rows: made of types.def and descriptions.txt when the program is built. */
 #include "kube/schema_types.inc"
 
-static int order(struct span a, struct span b)
-{
-	size_t n = a.len < b.len ? a.len : b.len;
-	int diff = n ? memcmp(a.ptr, b.ptr, n) : 0;
-
-	return diff ? diff : (a.len > b.len) - (a.len < b.len);
-}
-
 const struct type *type_find(struct span name)
 {
 	size_t low = 0, high = ARRAY_LEN(types);
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
-		int diff = order(name, span_of(types[middle].name));
+		int diff = span_order(name, span_of(types[middle].name));
 
 		if (diff == 0)
 			return &types[middle];
@@ -36,7 +28,7 @@ const struct field *type_field(const struct type *t, struct span name)
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
-		int diff = order(name, t->fields[middle].name);
+		int diff = span_order(name, t->fields[middle].name);
 
 		if (diff == 0)
 			return &t->fields[middle];
