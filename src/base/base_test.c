@@ -219,6 +219,37 @@ static void dates_are_those_of_the_rfcs(void **state)
 	assert_string_equal(http, "Sun, 06 Nov 1994 08:49:37 GMT"); /* RFC 9110 5.6.7's own example */
 }
 
+static void a_time_of_rfc_3339_is_read_and_what_is_none_is_not(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t seconds; /* -1: it is none */
+	} rows[] = {
+		{ "1994-11-06T08:49:37Z", 784111777 },
+		{ "1994-11-06t08:49:37.005678z", 784111777 },
+		{ "1994-11-06T10:49:37+02:00", 784111777 },
+		{ "1994-11-05T23:19:37.5-09:30", 784111777 },
+		{ "2000-02-29T00:00:00Z", 951782400 },
+		{ "2100-03-01T00:00:00Z", INT64_C(4107542400) },
+		{ "", -1 },
+		{ "1994-11-06T08:49:37", -1 },
+		{ "1994-11-06 08:49:37Z", -1 },
+		{ "1994-13-06T08:49:37Z", -1 },
+		{ "1994-11-06T24:49:37Z", -1 },
+		{ "1994-11-06T08:49:37+2:00", -1 },
+		{ "1994-11-06T08:49:37Zx", -1 },
+		{ "199a-11-06T08:49:37Z", -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int64_t seconds = -1;
+
+		assert_int_equal(clock_parse_rfc3339(span_of(rows[i].text), &seconds), rows[i].seconds != -1);
+		assert_int_equal(seconds, rows[i].seconds);
+	}
+}
+
 static void uuids_have_version_4_and_differ(void **state)
 {
 	char a[RANDOM_UUID_SIZE], b[RANDOM_UUID_SIZE];
@@ -263,6 +294,7 @@ int main(void)
 		cmocka_unit_test(spans_cut_trim_and_compare),
 		cmocka_unit_test(utf8_follows_rfc_3629),
 		cmocka_unit_test(dates_are_those_of_the_rfcs),
+		cmocka_unit_test(a_time_of_rfc_3339_is_read_and_what_is_none_is_not),
 		cmocka_unit_test(uuids_have_version_4_and_differ),
 		cmocka_unit_test(a_pointer_taken_is_not_freed),
 	};

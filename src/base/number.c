@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/number.h"
+#include "base/ascii.h"
 
 #include "base/base.h"
 
@@ -62,11 +63,6 @@ struct decimal {
 	bool is_long; /* perhaps more than 19 digits that count */
 };
 
-static bool is_digit(char c)
-{
-	return (unsigned char)(c - '0') < 10;
-}
-
 /* Eight digits, the first in the low byte, already less '0': the value in three multiplications. */
 ALWAYS_INLINE uint64_t eight_digits(uint64_t word)
 {
@@ -103,7 +99,7 @@ ALWAYS_INLINE const char *scan_digits(const char *p, const char *end, uint64_t *
 		*mantissa = sum * tens[count] + eight_digits(word);
 		return p + count;
 	}
-	for (; p < end && is_digit(*p); p++)
+	for (; p < end && ascii_is_digit(*p); p++)
 		sum = sum * 10 + (uint64_t)(*p - '0');
 	*mantissa = sum;
 	return p;
@@ -117,10 +113,10 @@ static const char *scan_exponent_slow(const char *p, const char *end, int64_t *r
 
 	if (p < end && (*p == '-' || *p == '+'))
 		p++;
-	if (p == end || !is_digit(*p))
+	if (p == end || !ascii_is_digit(*p))
 		return NULL;
 	/* The clamp lies far above what the length of a text could take back ("0.00…01e1000000"). */
-	for (; p < end && is_digit(*p); p++)
+	for (; p < end && ascii_is_digit(*p); p++)
 		if (exponent < INT64_C(1000000000000000))
 			exponent = exponent * 10 + (*p - '0');
 	*ret = is_negative ? -exponent : exponent;
@@ -148,7 +144,7 @@ ALWAYS_INLINE const char *scan_decimal(const char *p, const char *end, enum gram
 	}
 	d.first = p;
 	whole = p;
-	if (end - p >= 2 && is_digit(p[0]) && p[1] == '.') {
+	if (end - p >= 2 && ascii_is_digit(p[0]) && p[1] == '.') {
 		/* What scores and probabilities look like. */
 		d.mantissa = (uint64_t)(p[0] - '0');
 		digits = p[0] != '0';
@@ -169,7 +165,7 @@ ALWAYS_INLINE const char *scan_decimal(const char *p, const char *end, enum gram
 		d.exponent = fraction - p;
 		digits += (size_t)(p - fraction);
 	}
-	if (grammar == GRAMMAR_LENIENT && UNLIKELY(p - whole <= 1) && !(p > whole && is_digit(*whole)))
+	if (grammar == GRAMMAR_LENIENT && UNLIKELY(p - whole <= 1) && !(p > whole && ascii_is_digit(*whole)))
 		return NULL; /* "", "." */
 	d.last = p;
 	d.is_long = digits > DIGITS_SURE;
@@ -509,7 +505,7 @@ bool number_parse_uint64(struct span s, uint64_t *ret)
 	if (s.len == 0)
 		return false;
 	for (size_t i = 0; i < s.len; i++)
-		if (!is_digit(s.ptr[i]))
+		if (!ascii_is_digit(s.ptr[i]))
 			return false;
 	return read_uint64(s.ptr, s.ptr + s.len, ret);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/ascii.h"
 #include "base/base.h"
 
 #define XXH_INLINE_ALL
@@ -7,11 +8,6 @@
 static unsigned char lower(char c)
 {
 	return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-}
-
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 bool span_equal_ignore_case(struct span a, struct span b)
@@ -26,9 +22,9 @@ bool span_equal_ignore_case(struct span a, struct span b)
 
 struct span span_trim(struct span s)
 {
-	while (s.len && is_space(s.ptr[0]))
+	while (s.len && ascii_is_space(s.ptr[0]))
 		s = span_skip(s, 1);
-	while (s.len && is_space(s.ptr[s.len - 1]))
+	while (s.len && ascii_is_space(s.ptr[s.len - 1]))
 		s.len--;
 	return s;
 }

@@ -89,11 +89,6 @@ static struct span meaning_of_exit(int64_t code)
 
 /* ---- events ---- */
 
-static uint32_t count_of(const struct value *array)
-{
-	return value_is(array, VALUE_ARRAY) ? array->array.count : 0;
-}
-
 static struct span time_of_event(const struct value *event)
 {
 	static const char *const places[] = { "series.lastObservedTime", "lastTimestamp", "eventTime",
@@ -110,7 +105,7 @@ static struct span event_message(const struct value *events, const char *reason)
 {
 	struct span message = { 0 }, newest = { 0 };
 
-	for (uint32_t i = 0; i < count_of(events); i++) {
+	for (uint32_t i = 0; i < value_count(events); i++) {
 		const struct value *e = value_item(events, i);
 		struct span time = time_of_event(e);
 
@@ -138,7 +133,7 @@ static const struct value *container_spec(const struct value *pod, struct span n
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		const struct value *list = value_find(pod, lists[i]);
 
-		for (uint32_t j = 0; j < count_of(list); j++)
+		for (uint32_t j = 0; j < value_count(list); j++)
 			if (span_equal(value_find_string(value_item(list, j), "name"), name))
 				return value_item(list, j);
 	}
@@ -264,7 +259,7 @@ static bool containers_tell(struct looking *l, const char *path, bool is_init)
 {
 	const struct value *list = value_find(l->pod, path);
 
-	for (uint32_t i = 0; i < count_of(list); i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		const struct value *status = value_item(list, i);
 
 		if (waiting_tells(l, status) || ended_tells(l, status, is_init) ||
@@ -280,7 +275,7 @@ static const struct value *condition(const struct value *pod, const char *type)
 {
 	const struct value *list = value_find(pod, "status.conditions");
 
-	for (uint32_t i = 0; i < count_of(list); i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (span_equal(value_find_string(value_item(list, i), "type"), span_of(type)))
 			return value_item(list, i);
 	return NULL;

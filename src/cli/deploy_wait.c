@@ -28,7 +28,7 @@ struct value *deploy_predictor(const struct value *seldon, const char *name)
 {
 	const struct value *list = value_find(seldon, "spec.predictors");
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (span_equal(value_find_string(value_item(list, i), "name"), span_of(name)))
 			return value_item(list, i);
 	return NULL;
@@ -129,7 +129,7 @@ static bool workload_look(struct deploy *d, const struct value *now, struct span
 	int64_t available = value_find_int(now, "status.availableReplicas", 0);
 	const struct value *conditions = value_find(now, "status.conditions");
 
-	for (uint32_t i = 0; value_is(conditions, VALUE_ARRAY) && i < conditions->array.count; i++)
+	for (uint32_t i = 0; i < value_count(conditions); i++)
 		if (span_equal(value_find_string(value_item(conditions, i), "reason"),
 			       SPAN("ProgressDeadlineExceeded")))
 			return error_set(err, ERROR_UNAVAILABLE,

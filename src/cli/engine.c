@@ -72,7 +72,7 @@ static bool deployment_take(struct running *r, struct span *protocol, struct spa
 	if (!protocol->len)
 		*protocol = value_find_string(&v, "spec.protocol");
 	list = value_find(&v, "spec.predictors");
-	for (uint32_t i = 0; !predictor->ptr && value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
+	for (uint32_t i = 0; !predictor->ptr && i < value_count(list); i++) {
 		const struct value *one = value_item(list, i);
 
 		if (!r->options->predictor ||

@@ -131,7 +131,7 @@ static bool has_uri(const struct value *v)
 {
 	if (value_get(v, SPAN("model_uri")))
 		return true;
-	for (uint32_t i = 0; value_is(v, VALUE_ARRAY) && i < v->array.count; i++)
+	for (uint32_t i = 0; i < value_count(v); i++)
 		if (span_equal(value_find_string(value_item(v, i), "name"), SPAN("model_uri")))
 			return true;
 	return false;

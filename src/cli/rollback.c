@@ -96,7 +96,7 @@ static bool workload_back(struct deploy *d, struct value *workload, struct error
 	if (!path.ptr || !api_get(d->view.api, path.ptr, d->arena, &list, err))
 		return false;
 	items = value_get(&list, SPAN("items"));
-	for (uint32_t i = 0; value_is(items, VALUE_ARRAY) && i < items->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(items); i++) {
 		const struct value *set_of = value_item(items, i);
 		int64_t revision = revision_of(set_of);
 

@@ -50,7 +50,7 @@ static const struct value *condition(const struct value *object, const char *typ
 {
 	const struct value *list = value_find(object, "status.conditions");
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (span_equal(value_find_string(value_item(list, i), "type"), span_of(type)))
 			return value_item(list, i);
 	return NULL;
@@ -193,12 +193,12 @@ static void pod_tell(struct report *r, struct row *row, const struct value *pod)
 			   *wanted = value_find(pod, "spec.containers");
 	unsigned ready = 0;
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		const struct value *is = value_get(value_item(list, i), SPAN("ready"));
 
 		ready += value_is(is, VALUE_BOOL) && is->boolean;
 	}
-	row->ready = SAY(r, "%u/%u", ready, value_is(wanted, VALUE_ARRAY) ? wanted->array.count : 0);
+	row->ready = SAY(r, "%u/%u", ready, value_count(wanted));
 	if (span_equal(value_find_string(pod, "status.phase"), SPAN("Succeeded"))) {
 		row->state = STATE_DONE;
 		return;

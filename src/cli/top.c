@@ -38,7 +38,7 @@ static void limits_add(struct used *u, const struct value *pod)
 	const struct value *list = value_find(pod, "spec.containers");
 	bool has_cpu = true, has_memory = true;
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		struct span cpu = value_find_string(value_item(list, i), "resources.limits.cpu"),
 			    memory = value_find_string(value_item(list, i), "resources.limits.memory");
 
@@ -71,15 +71,15 @@ static bool metrics_read(struct top *t, const char *plural, struct error *err)
 	if (!answer || !path.ptr || !api_get(t->view.api, path.ptr, t->view.arena, answer, err))
 		return false;
 	items = value_get(answer, SPAN("items"));
-	t->rows = base_calloc(value_is(items, VALUE_ARRAY) ? items->array.count + 1 : 1, sizeof(*t->rows));
-	for (uint32_t i = 0; value_is(items, VALUE_ARRAY) && i < items->array.count; i++) {
+	t->rows = base_calloc(value_count(items) + 1, sizeof(*t->rows));
+	for (uint32_t i = 0; i < value_count(items); i++) {
 		const struct value *one = value_item(items, i), *containers = value_get(one, SPAN("containers"));
 		struct used *u = &t->rows[t->count++];
 
 		*u = (struct used){ .name_space = name_space_of(one), .name = name_of(one) };
 		if (value_get(one, SPAN("usage")))
 			use_add(u, value_get(one, SPAN("usage")));
-		for (uint32_t c = 0; value_is(containers, VALUE_ARRAY) && c < containers->array.count; c++)
+		for (uint32_t c = 0; c < value_count(containers); c++)
 			use_add(u, value_get(value_item(containers, c), SPAN("usage")));
 	}
 	return true;

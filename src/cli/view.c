@@ -129,7 +129,7 @@ static const struct value *controller_of(const struct value *object)
 {
 	const struct value *owners = value_find(object, "metadata.ownerReferences");
 
-	for (uint32_t i = 0; value_is(owners, VALUE_ARRAY) && i < owners->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(owners); i++) {
 		const struct value *is = value_get(value_item(owners, i), SPAN("controller"));
 
 		if (value_is(is, VALUE_BOOL) && is->boolean)

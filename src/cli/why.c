@@ -18,11 +18,6 @@ struct chain {
 	struct span pod;           /* whose it is */
 };
 
-static uint32_t count_of(const struct value *array)
-{
-	return value_is(array, VALUE_ARRAY) ? array->array.count : 0;
-}
-
 static void line(struct chain *c, int depth, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void line(struct chain *c, int depth, const char *format, ...)
 {
@@ -49,7 +44,7 @@ static bool is_good(struct span type, struct span status)
 
 static void conditions_of(struct chain *c, int depth, const struct value *list)
 {
-	for (uint32_t i = 0; i < count_of(list); i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		const struct value *one = value_item(list, i);
 		struct span type = value_find_string(one, "type"), status = value_find_string(one, "status");
 
@@ -70,7 +65,7 @@ static void conditions_print(struct chain *c, int depth, const struct value *obj
 
 static void events_print(struct chain *c, int depth, const struct value *events)
 {
-	uint32_t count = count_of(events);
+	uint32_t count = value_count(events);
 
 	for (uint32_t i = count > EVENTS_SHOWN ? count - EVENTS_SHOWN : 0; i < count; i++) {
 		const struct value *e = value_item(events, i);
@@ -131,7 +126,7 @@ static void containers_print(struct chain *c, int depth, const struct value *pod
 	for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
 		const struct value *list = value_find(pod, lists[l]);
 
-		for (uint32_t i = 0; i < count_of(list); i++)
+		for (uint32_t i = 0; i < value_count(list); i++)
 			container_print(c, depth, value_item(list, i));
 	}
 }
@@ -187,7 +182,7 @@ static void parents_print(struct chain *c, int depth, const struct value *object
 {
 	const struct value *parents = value_find(object, "status.parents");
 
-	for (uint32_t i = 0; i < count_of(parents); i++) {
+	for (uint32_t i = 0; i < value_count(parents); i++) {
 		const struct value *parent = value_item(parents, i);
 
 		line(c, depth, "gateway/" SPAN_FMT, SPAN_WHOLE(value_find_string(parent, "parentRef.name")));
@@ -223,7 +218,7 @@ static void children_print(struct chain *c, int depth, const struct value *objec
 		const struct view_kind *kind = view_kind_named(kinds[k]);
 		const struct value *list = view_list(&c->view, kind);
 
-		for (uint32_t i = 0; i < count_of(list); i++) {
+		for (uint32_t i = 0; i < value_count(list); i++) {
 			const struct value *child = value_item(list, i);
 
 			if (!is_owned_by(child, uid_of(object)))
@@ -261,7 +256,7 @@ static void service_print(struct chain *c, const struct value *service)
 		line(c, 1, "it has no selector: its endpoints are somebody's to write");
 		return;
 	}
-	for (uint32_t i = 0; i < count_of(pods); i++) {
+	for (uint32_t i = 0; i < value_count(pods); i++) {
 		if (takes(selector, value_item(pods, i)))
 			pod_print(c, 1, value_item(pods, i));
 	}
@@ -290,13 +285,13 @@ static void backend_print(struct chain *c, struct span name)
 /* The services that an Ingress or a route names, wherever they stand in it. */
 static void backends_print(struct chain *c, const struct value *v)
 {
-	for (uint32_t i = 0; i < count_of(v); i++)
+	for (uint32_t i = 0; i < value_count(v); i++)
 		backends_print(c, value_item(v, i));
 	for (uint32_t i = 0; value_is(v, VALUE_OBJECT) && i < v->object.count; i++) {
 		const struct value_member *m = &v->object.members[i];
 
 		if (span_equal(m->key, SPAN("backendRefs"))) {
-			for (uint32_t k = 0; k < count_of(&m->value); k++)
+			for (uint32_t k = 0; k < value_count(&m->value); k++)
 				backend_print(c, value_find_string(value_item(&m->value, k), "name"));
 		} else if (span_equal(m->key, SPAN("service"))) {
 			backend_print(c, value_find_string(&m->value, "name"));

@@ -88,7 +88,7 @@ static bool selector_fails(struct autoscaling *a, const char *reason, const char
 
 static bool takes_any(const struct autoscaling *a, const struct selector *s)
 {
-	for (uint32_t i = 0; i < array_count(a->pods); i++)
+	for (uint32_t i = 0; i < value_count(a->pods); i++)
 		if (selector_takes(s, value_find(value_item(a->pods, i), "metadata.labels")))
 			return true;
 	return false;
@@ -106,12 +106,12 @@ static bool is_alone(struct autoscaling *a, struct span text)
 {
 	struct reconcile *r = a->r;
 	const struct value *all = reconcile_list(r, &resource_autoscalers, r->name_space);
-	bool looks_close = array_count(all) <= OTHERS_MOST;
+	bool looks_close = value_count(all) <= OTHERS_MOST;
 	struct text names = { .arena = r->arena };
 	uint32_t count = 0;
 	struct span message;
 
-	for (uint32_t i = 0; array_count(a->pods) && i < array_count(all); i++) {
+	for (uint32_t i = 0; value_count(a->pods) && i < value_count(all); i++) {
 		const struct value *other = value_item(all, i);
 		bool is_me = span_equal(object_name(other), r->name);
 		struct cluster_scale scale;
@@ -158,7 +158,7 @@ static bool pods_find(struct autoscaling *a)
 		return selector_fails(a, "InvalidSelector", "InvalidSelector", message, message);
 	}
 	a->pods = reconcile_list(r, &resource_pods, r->name_space);
-	for (uint32_t i = 0; i < array_count(a->pods);)
+	for (uint32_t i = 0; i < value_count(a->pods);)
 		if (selector_takes(s, value_find(value_item(a->pods, i), "metadata.labels")))
 			i++;
 		else

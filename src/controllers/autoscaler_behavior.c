@@ -185,10 +185,10 @@ static int64_t rate_limit(const struct autoscaling *a, const struct rules *rules
 	int64_t limit = 0, current = a->scale.replicas;
 	struct history rescales;
 
-	if (span_equal(rules->select, SPAN("Disabled")) || !array_count(rules->policies))
+	if (span_equal(rules->select, SPAN("Disabled")) || !value_count(rules->policies))
 		return current;
 	history_read(a, RESCALES, &rescales);
-	for (uint32_t i = 0; i < array_count(rules->policies); i++) {
+	for (uint32_t i = 0; i < value_count(rules->policies); i++) {
 		int64_t one = policy_limit(a, &rescales, value_item(rules->policies, i), is_up);
 
 		limit = i == 0 ? one : takes_greater ? MAX(limit, one) : MIN(limit, one);
@@ -204,7 +204,7 @@ static int64_t longest_period(const struct autoscaling *a)
 	for (size_t w = 0; w < ARRAY_LEN(ways); w++) {
 		struct rules rules = rules_of(a, ways[w], 0);
 
-		for (uint32_t i = 0; i < array_count(rules.policies); i++)
+		for (uint32_t i = 0; i < value_count(rules.policies); i++)
 			longest = MAX(longest, value_find_int(value_item(rules.policies, i), "periodSeconds", 0));
 	}
 	return longest;

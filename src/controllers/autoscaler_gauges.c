@@ -27,12 +27,12 @@ static struct span selector_words(struct reconcile *r, const struct value *selec
 		text_addf(&t, SPAN_FMT ": " SPAN_FMT ",", SPAN_ARG(labels->object.members[i].key),
 			  SPAN_ARG(text_of(&labels->object.members[i].value)));
 	text_addf(&t, "},MatchExpressions:[]LabelSelectorRequirement{");
-	for (uint32_t i = 0; i < array_count(rules); i++) {
+	for (uint32_t i = 0; i < value_count(rules); i++) {
 		const struct value *rule = value_item(rules, i), *values = member(rule, "values");
 
 		text_addf(&t, "LabelSelectorRequirement{Key:" SPAN_FMT ",Operator:" SPAN_FMT ",Values:[",
 			  SPAN_ARG(value_find_string(rule, "key")), SPAN_ARG(value_find_string(rule, "operator")));
-		for (uint32_t j = 0; j < array_count(values); j++)
+		for (uint32_t j = 0; j < value_count(values); j++)
 			text_addf(&t, "%s" SPAN_FMT, j ? " " : "", SPAN_ARG(text_of(value_item(values, j))));
 		text_addf(&t, "],},");
 	}
@@ -45,7 +45,7 @@ static bool labels_read(struct autoscaling *a, const struct value *source, struc
 {
 	const struct value *selector = value_find(source, "metric.selector");
 
-	if (!array_count(member(selector, "matchExpressions")) && !count_of(member(selector, "matchLabels")))
+	if (!value_count(member(selector, "matchExpressions")) && !count_of(member(selector, "matchLabels")))
 		return true;
 	q->labels_text = selector_print(selector, a->r->arena);
 	q->labels = selector_read(q->labels_text, a->r->arena, err);
@@ -185,13 +185,13 @@ static int64_t ready_count(const struct autoscaling *a, struct error *err)
 {
 	int64_t count = 0;
 
-	if (!array_count(a->pods)) {
+	if (!value_count(a->pods)) {
 		(void)error_set(err, ERROR_NOT_FOUND,
 				"unable to calculate ready pods: no pods returned by selector while calculating "
 				"replica count");
 		return -1;
 	}
-	for (uint32_t i = 0; i < array_count(a->pods); i++) {
+	for (uint32_t i = 0; i < value_count(a->pods); i++) {
 		const struct value *pod = value_item(a->pods, i);
 
 		count += span_equal(value_find_string(pod, "status.phase"), SPAN("Running")) && pod_is_ready(pod);

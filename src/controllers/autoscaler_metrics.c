@@ -31,7 +31,7 @@ static bool sample_sum(const struct measure *m, const struct value *sample, int6
 	int64_t sum = 0, milli;
 	bool is_told = false;
 
-	for (uint32_t i = 0; i < array_count(containers); i++) {
+	for (uint32_t i = 0; i < value_count(containers); i++) {
 		const struct value *c = value_item(containers, i);
 
 		if (m->container.len && !span_equal(value_find_string(c, "name"), m->container))
@@ -123,10 +123,10 @@ static bool requests_read(struct measure *m, struct reading *x)
 	const struct value *containers = value_find(x->pod, "spec.containers"),
 			   *before = value_find(x->pod, "spec.initContainers");
 
-	for (uint32_t i = 0; i < array_count(containers); i++)
+	for (uint32_t i = 0; i < value_count(containers); i++)
 		if (!request_add(m, x, value_item(containers, i)))
 			return false;
-	for (uint32_t i = 0; i < array_count(before); i++)
+	for (uint32_t i = 0; i < value_count(before); i++)
 		if (span_equal(value_find_string(value_item(before, i), "restartPolicy"), SPAN("Always")) &&
 		    !request_add(m, x, value_item(before, i)))
 			return false;
@@ -146,7 +146,7 @@ static bool readings_make(struct measure *m)
 {
 	const struct value *pods = m->a->pods;
 
-	m->count = array_count(pods);
+	m->count = value_count(pods);
 	m->readings = arena_calloc(m->a->r->arena, m->count + 1, sizeof(*m->readings), m->err);
 	for (uint32_t i = 0; m->readings && i < m->count; i++)
 		m->readings[i].pod = value_item(pods, i);
@@ -372,7 +372,7 @@ static int64_t measure_one(struct autoscaling *a, const struct value *metric, st
 void autoscaler_measure(struct autoscaling *a, struct proposal *ret)
 {
 	const struct value *metrics = member(a->spec, "metrics");
-	uint32_t failed = 0, count = array_count(metrics);
+	uint32_t failed = 0, count = value_count(metrics);
 
 	*ret = (struct proposal){ .replicas = 0, .statuses = value_array() };
 	for (uint32_t i = 0; i < count; i++) {

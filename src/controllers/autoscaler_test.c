@@ -119,7 +119,7 @@ static bool has_event(struct kit *k, const char *reason, const char *text)
 {
 	const struct value *events = kit_list(k, &resource_events);
 
-	for (uint32_t i = 0; i < array_count(events); i++)
+	for (uint32_t i = 0; i < value_count(events); i++)
 		if (span_equal(value_find_string(value_item(events, i), "reason"), span_of(reason)) &&
 		    span_equal(value_find_string(value_item(events, i), "message"), span_of(text)))
 			return true;

@@ -76,10 +76,10 @@ static bool has_modes(const struct value *volume, const struct value *claim)
 	const struct value *wanted = value_find(claim, "spec.accessModes"),
 			   *has = value_find(volume, "spec.accessModes");
 
-	for (uint32_t i = 0; i < array_count(wanted); i++) {
+	for (uint32_t i = 0; i < value_count(wanted); i++) {
 		bool found = false;
 
-		for (uint32_t j = 0; j < array_count(has); j++)
+		for (uint32_t j = 0; j < value_count(has); j++)
 			found |= value_equal(value_item(wanted, i), value_item(has, j));
 		if (!found)
 			return false;
@@ -117,8 +117,8 @@ static const char *mismatch(const struct value *volume, const struct value *clai
 
 static bool is_smaller(const struct value *a, const struct value *b)
 {
-	uint32_t modes_a = array_count(value_find(a, "spec.accessModes")),
-		 modes_b = array_count(value_find(b, "spec.accessModes"));
+	uint32_t modes_a = value_count(value_find(a, "spec.accessModes")),
+		 modes_b = value_count(value_find(b, "spec.accessModes"));
 	int order;
 
 	if (modes_a != modes_b)
@@ -134,7 +134,7 @@ static const struct value *best_find(struct binding *b, bool takes_free)
 	const struct value *all = reconcile_list(b->r, &resource_persistent_volumes, (struct span){ 0 }), *best = NULL;
 	const struct value *selector = member(b->spec, "selector");
 
-	for (uint32_t i = 0; i < array_count(all); i++) {
+	for (uint32_t i = 0; i < value_count(all); i++) {
 		const struct value *v = value_item(all, i);
 		bool is_kept = value_is(value_find(v, "spec.claimRef"), VALUE_OBJECT);
 
@@ -324,7 +324,7 @@ static bool names_claim(const struct value *pod, struct span claim)
 {
 	const struct value *volumes = value_find(pod, "spec.volumes");
 
-	for (uint32_t i = 0; i < array_count(volumes); i++)
+	for (uint32_t i = 0; i < value_count(volumes); i++)
 		if (span_equal(value_find_string(value_item(volumes, i), "persistentVolumeClaim.claimName"), claim))
 			return true;
 	return false;
@@ -334,7 +334,7 @@ static bool is_used(struct binding *b)
 {
 	const struct value *pods = reconcile_list(b->r, &resource_pods, b->r->name_space);
 
-	for (uint32_t i = 0; i < array_count(pods); i++)
+	for (uint32_t i = 0; i < value_count(pods); i++)
 		if (pod_is_active(value_item(pods, i)) && names_claim(value_item(pods, i), b->r->name))
 			return true;
 	return false;
@@ -345,7 +345,7 @@ static const struct value *default_class(struct reconcile *r)
 {
 	const struct value *all = reconcile_list(r, &resource_storage_classes, (struct span){ 0 }), *found = NULL;
 
-	for (uint32_t i = 0; i < array_count(all); i++) {
+	for (uint32_t i = 0; i < value_count(all); i++) {
 		const struct value *c = value_item(all, i);
 
 		if (span_equal(object_annotation(c, ANNOTATION_DEFAULT), SPAN("true")) &&
@@ -481,7 +481,7 @@ static void wakes(struct manager *m, const struct controller *c, const struct re
 		manager_wake_matching(m, c, object);
 		return;
 	}
-	for (uint32_t i = 0; i < array_count(volumes); i++) {
+	for (uint32_t i = 0; i < value_count(volumes); i++) {
 		struct span name = value_find_string(value_item(volumes, i), "persistentVolumeClaim.claimName");
 
 		if (name.len)

@@ -53,7 +53,7 @@ static bool has_event(struct kit *k, const char *reason)
 {
 	const struct value *events = kit_list(k, &resource_events);
 
-	for (uint32_t i = 0; i < array_count(events); i++)
+	for (uint32_t i = 0; i < value_count(events); i++)
 		if (span_equal(value_find_string(value_item(events, i), "reason"), span_of(reason)))
 			return true;
 	return false;
@@ -80,7 +80,7 @@ static void the_smallest_that_is_large_enough_is_bound(void **state)
 	assert_true(span_equal(object_annotation(v, "pv.kubernetes.io/bound-by-controller"), SPAN("yes")));
 	assert_true(span_equal(object_annotation(c, "pv.kubernetes.io/bind-completed"), SPAN("yes")));
 	assert_true(span_equal(object_annotation(c, "pv.kubernetes.io/bound-by-controller"), SPAN("yes")));
-	assert_int_equal(array_count(value_find(c, "status.accessModes")), 1);
+	assert_int_equal(value_count(value_find(c, "status.accessModes")), 1);
 	kit_done(k);
 }
 
@@ -163,7 +163,7 @@ static void a_folder_is_made_for_a_claim_of_the_default_class(void **state)
 	v = kit_get(k, &resource_persistent_volumes, name);
 	assert_string_equal(phase(k, name), "Released");
 	assert_true(object_is_ending(v)); /* until the node has removed the folder */
-	assert_int_equal(array_count(value_find(v, "metadata.finalizers")), 1);
+	assert_int_equal(value_count(value_find(v, "metadata.finalizers")), 1);
 	assert_true(
 	    span_equal(value_item(value_find(v, "metadata.finalizers"), 0)->string, SPAN("hythe.dev/local-volume")));
 	kit_done(k);

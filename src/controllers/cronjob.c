@@ -46,14 +46,14 @@ static uint32_t active_index(const struct cron *c, struct span uid)
 	const struct value *list = member(c->status, "active");
 	uint32_t i = 0;
 
-	while (i < array_count(list) && !span_equal(value_find_string(value_item(list, i), "uid"), uid))
+	while (i < value_count(list) && !span_equal(value_find_string(value_item(list, i), "uid"), uid))
 		i++;
 	return i;
 }
 
 static bool active_has(const struct cron *c, struct span uid)
 {
-	return active_index(c, uid) < array_count(member(c->status, "active"));
+	return active_index(c, uid) < value_count(member(c->status, "active"));
 }
 
 static void active_drop(struct cron *c, struct span uid)
@@ -61,7 +61,7 @@ static void active_drop(struct cron *c, struct span uid)
 	struct value *list = value_get(c->status, SPAN("active"));
 	uint32_t i = active_index(c, uid);
 
-	if (i < array_count(list))
+	if (i < value_count(list))
 		value_remove_item(list, i);
 }
 
@@ -117,7 +117,7 @@ static void job_note(struct cron *c, const struct value *job)
 
 static bool has_job(const struct cron *c, struct span uid)
 {
-	for (uint32_t i = 0; i < array_count(c->jobs); i++)
+	for (uint32_t i = 0; i < value_count(c->jobs); i++)
 		if (span_equal(value_find_string(value_item(c->jobs, i), "metadata.uid"), uid))
 			return true;
 	return false;
@@ -127,9 +127,9 @@ static void jobs_note(struct cron *c)
 {
 	struct value *list = value_get(c->status, SPAN("active"));
 
-	for (uint32_t i = 0; i < array_count(c->jobs); i++)
+	for (uint32_t i = 0; i < value_count(c->jobs); i++)
 		job_note(c, value_item(c->jobs, i));
-	for (uint32_t i = 0; i < array_count(list);) {
+	for (uint32_t i = 0; i < value_count(list);) {
 		struct span name = value_find_string(value_item(list, i), "name");
 
 		if (has_job(c, value_find_string(value_item(list, i), "uid"))) {
@@ -157,13 +157,13 @@ static int compare_start(const void *first, const void *second)
 /* Of those that ended so the oldest go, when there are more than are kept. */
 static void history_trim(struct cron *c, const char *end, const char *limit)
 {
-	const struct value **list = ARENA_ARRAY(c->r->arena, const struct value *, array_count(c->jobs), c->r->err);
+	const struct value **list = ARENA_ARRAY(c->r->arena, const struct value *, value_count(c->jobs), c->r->err);
 	int64_t most = value_find_int(c->spec, limit, -1);
 	uint32_t count = 0;
 
 	if (!list || most < 0)
 		return;
-	for (uint32_t i = 0; i < array_count(c->jobs); i++) {
+	for (uint32_t i = 0; i < value_count(c->jobs); i++) {
 		const struct value *job = value_item(c->jobs, i);
 
 		if (end_of(job) && strcmp(end_of(job), end) == 0 && !object_is_ending(job))
@@ -276,10 +276,10 @@ static void active_replace(struct cron *c)
 {
 	struct value *list = value_get(c->status, SPAN("active"));
 
-	while (array_count(list)) {
+	while (value_count(list)) {
 		struct span uid = value_find_string(value_item(list, 0), "uid");
 
-		for (uint32_t i = 0; i < array_count(c->jobs); i++)
+		for (uint32_t i = 0; i < value_count(c->jobs); i++)
 			if (span_equal(value_find_string(value_item(c->jobs, i), "metadata.uid"), uid))
 				job_delete(c, value_item(c->jobs, i));
 		active_drop(c, uid);
@@ -320,7 +320,7 @@ static bool job_start(struct cron *c, int64_t at)
 		put(c->r, c->status, "lastScheduleTime", time_text(c->r, at * NS_PER_S));
 		return true;
 	}
-	if (is_policy(c, "Forbid") && array_count(member(c->status, "active"))) {
+	if (is_policy(c, "Forbid") && value_count(member(c->status, "active"))) {
 		reconcile_event(c->r, "Normal", "JobAlreadyActive",
 				"Not starting job because prior execution is running and concurrency policy is Forbid");
 		return false;
@@ -401,7 +401,7 @@ static void reconcile(struct reconcile *r)
 		history_trim(&c, "Complete", "successfulJobsHistoryLimit");
 		history_trim(&c, "Failed", "failedJobsHistoryLimit");
 	}
-	if (!array_count(value_get(c.status, SPAN("active"))))
+	if (!value_count(value_get(c.status, SPAN("active"))))
 		(void)value_remove(c.status, SPAN("active"));
 	reconcile_status(r, &resource_cron_jobs, c.before, c.object);
 }

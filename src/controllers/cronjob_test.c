@@ -32,12 +32,12 @@ static const struct value *status_of(struct kit *k)
 
 static uint32_t active_count(struct kit *k)
 {
-	return array_count(member(status_of(k), "active"));
+	return value_count(member(status_of(k), "active"));
 }
 
 static uint32_t jobs_count(struct kit *k)
 {
-	return array_count(kit_list(k, &resource_jobs));
+	return value_count(kit_list(k, &resource_jobs));
 }
 
 /* The job for so many minutes after the beginning; NULL: it is not there. */
@@ -75,7 +75,7 @@ static int events_count(struct kit *k, const char *reason, const char *start)
 	const struct value *events = kit_list(k, &resource_events);
 	int count = 0;
 
-	for (uint32_t i = 0; i < array_count(events); i++)
+	for (uint32_t i = 0; i < value_count(events); i++)
 		count += span_equal(value_find_string(value_item(events, i), "reason"), span_of(reason)) &&
 			 span_starts(value_find_string(value_item(events, i), "message"), span_of(start));
 	return count;

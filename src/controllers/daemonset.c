@@ -30,7 +30,7 @@ static bool pods_relabel(struct daemons *d, struct span hash)
 {
 	bool has_some = false;
 
-	for (uint32_t i = 0; i < array_count(d->pods); i++) {
+	for (uint32_t i = 0; i < value_count(d->pods); i++) {
 		struct value *pod = value_item(d->pods, i);
 
 		if (!span_equal(object_label(pod, LABEL_REVISION), hash))
@@ -73,7 +73,7 @@ static void history_trim(struct daemons *d)
 
 		is_live[i] = d->revisions.items[i] == d->current;
 		past += !is_live[i];
-		for (uint32_t j = 0; j < array_count(d->pods) && !is_live[i]; j++)
+		for (uint32_t j = 0; j < value_count(d->pods) && !is_live[i]; j++)
 			is_live[i] = span_equal(object_label(value_item(d->pods, j), LABEL_REVISION), hash);
 	}
 	revisions_trim(d->r, &d->revisions, is_live, past - limit->integer);

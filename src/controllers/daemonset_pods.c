@@ -29,7 +29,7 @@ static void toleration_put(struct daemons *d, const char *key, const char *effec
 	put(d->r, &toleration, "key", value_string(span_of(key)));
 	put(d->r, &toleration, "operator", value_string(SPAN("Exists")));
 	put(d->r, &toleration, "effect", value_string(span_of(effect)));
-	for (uint32_t i = 0; i < array_count(&d->tolerations); i++) {
+	for (uint32_t i = 0; i < value_count(&d->tolerations); i++) {
 		if (is_same_toleration(value_item(&d->tolerations, i), key, effect)) {
 			*value_item(&d->tolerations, i) = toleration;
 			return;
@@ -43,7 +43,7 @@ static void tolerations_read(struct daemons *d)
 	const struct value *own = value_find(d->template, "spec.tolerations");
 
 	d->tolerations = value_array();
-	for (uint32_t i = 0; i < array_count(own); i++)
+	for (uint32_t i = 0; i < value_count(own); i++)
 		put_item(d->r, &d->tolerations, *value_item(own, i));
 	toleration_put(d, "node.kubernetes.io/not-ready", "NoExecute");
 	toleration_put(d, "node.kubernetes.io/unreachable", "NoExecute");
@@ -120,15 +120,15 @@ static struct span target_of(const struct value *pod)
 	const struct value *terms = value_find(
 	    pod, "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms");
 
-	for (uint32_t i = 0; !name.len && i < array_count(terms); i++) {
+	for (uint32_t i = 0; !name.len && i < value_count(terms); i++) {
 		const struct value *fields = member(value_item(terms, i), "matchFields");
 
-		for (uint32_t j = 0; j < array_count(fields); j++) {
+		for (uint32_t j = 0; j < value_count(fields); j++) {
 			const struct value *field = value_item(fields, j), *values = member(field, "values");
 
 			if (span_equal(value_find_string(field, "key"), SPAN("metadata.name")) &&
 			    span_equal(value_find_string(field, "operator"), SPAN("In")))
-				return array_count(values) == 1 && value_is(value_item(values, 0), VALUE_STRING)
+				return value_count(values) == 1 && value_is(value_item(values, 0), VALUE_STRING)
 					   ? value_item(values, 0)->string
 					   : (struct span){ 0 };
 		}
@@ -176,8 +176,8 @@ static struct aimed *pods_aimed(struct daemons *d, uint32_t *ret_count)
 	struct aimed *list;
 
 	d->pods = reconcile_claim(d->r, &resource_pods, member(d->spec, "selector"));
-	list = ARENA_ARRAY(d->r->arena, struct aimed, array_count(d->pods) + 1, d->r->err);
-	for (uint32_t i = 0; list && i < array_count(d->pods); i++) {
+	list = ARENA_ARRAY(d->r->arena, struct aimed, value_count(d->pods) + 1, d->r->err);
+	for (uint32_t i = 0; list && i < value_count(d->pods); i++) {
 		struct aimed a = { target_of(value_item(d->pods, i)), value_item(d->pods, i) };
 
 		if (a.node.len && !is_leaving(a.pod))

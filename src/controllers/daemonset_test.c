@@ -54,7 +54,7 @@ static struct span node_of(const struct value *pod)
 	    pod, "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms");
 	const struct value *field = value_item(value_find(value_item(terms, 0), "matchFields"), 0);
 
-	assert_int_equal(array_count(terms), 1);
+	assert_int_equal(value_count(terms), 1);
 	assert_true(span_equal(value_find_string(field, "key"), SPAN("metadata.name")));
 	assert_true(span_equal(value_find_string(field, "operator"), SPAN("In")));
 	return value_item(value_find(field, "values"), 0)->string;
@@ -71,7 +71,7 @@ static void pods_print(struct kit *k, char *text, size_t size)
 	for (int n = 1; n < 10; n++) {
 		snprintf(name, sizeof(name), "n%d", n);
 		for (int pass = 0; pass < 2; pass++) { /* of "one" first */
-			for (uint32_t i = 0; i < array_count(pods); i++) {
+			for (uint32_t i = 0; i < value_count(pods); i++) {
 				const struct value *pod = value_item(pods, i);
 				struct span image =
 				    value_find_string(value_item(value_find(pod, "spec.containers"), 0), "image");
@@ -96,7 +96,7 @@ static const struct value *pod_on(struct kit *k, const char *node)
 {
 	const struct value *pods = kit_list(k, &resource_pods);
 
-	for (uint32_t i = 0; i < array_count(pods); i++)
+	for (uint32_t i = 0; i < value_count(pods); i++)
 		if (span_equal(node_of(value_item(pods, i)), span_of(node)))
 			return value_item(pods, i);
 	return NULL;
@@ -115,7 +115,7 @@ static bool tolerates(const struct value *pod, const char *key, const char *effe
 {
 	const struct value *list = value_find(pod, "spec.tolerations");
 
-	for (uint32_t i = 0; i < array_count(list); i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (span_equal(value_find_string(value_item(list, i), "key"), span_of(key)) &&
 		    span_equal(value_find_string(value_item(list, i), "effect"), span_of(effect)) &&
 		    !value_find(value_item(list, i), "tolerationSeconds"))
@@ -127,7 +127,7 @@ static bool has_event(struct kit *k, const char *reason, const char *start)
 {
 	const struct value *events = kit_list(k, &resource_events);
 
-	for (uint32_t i = 0; i < array_count(events); i++)
+	for (uint32_t i = 0; i < value_count(events); i++)
 		if (span_equal(value_find_string(value_item(events, i), "reason"), span_of(reason)) &&
 		    span_starts(value_find_string(value_item(events, i), "message"), span_of(start)))
 			return true;
@@ -164,7 +164,7 @@ static void every_node_gets_a_pod(void **state)
 	assert_true(tolerates(pod, "node.kubernetes.io/pid-pressure", "NoSchedule"));
 	assert_true(tolerates(pod, "node.kubernetes.io/unschedulable", "NoSchedule"));
 	assert_false(tolerates(pod, "node.kubernetes.io/network-unavailable", "NoSchedule"));
-	assert_int_equal(array_count(value_find(pod, "spec.tolerations")), 6);
+	assert_int_equal(value_count(value_find(pod, "spec.tolerations")), 6);
 	assert_true(span_equal(object_label(pod, "pod-template-generation"), SPAN("1")));
 	assert_true(object_label(pod, "controller-revision-hash").len > 0);
 	assert_true(has_event(k, "SuccessfulCreate", "Created pod: log-"));
@@ -409,7 +409,7 @@ static void a_pod_that_fails_is_replaced_later_each_time(void **state)
 		}
 		kit_advance(k, 1);
 		assert_true(is_replaced(k, name));
-		assert_int_equal(array_count(kit_list(k, &resource_pods)), 1);
+		assert_int_equal(value_count(kit_list(k, &resource_pods)), 1);
 	}
 	kit_advance(k, 3600); /* one that ran for long begins anew */
 	name = name_on(k, "n1");
@@ -435,7 +435,7 @@ static void with_a_surge_a_failed_pod_is_waited_for_too(void **state)
 	APPLY(k, ROLLING("0", "1"), "", "one");
 	phase_set(k, name_on(k, "n1"), "Failed");
 	phase_set(k, name_on(k, "n1"), "Failed");
-	assert_int_equal(array_count(kit_list(k, &resource_pods)), 1);
+	assert_int_equal(value_count(kit_list(k, &resource_pods)), 1);
 	kit_advance(k, 1);
 	assert_true(span_equal(value_find_string(pod_on(k, "n1"), "status.phase"), SPAN("Pending")));
 	kit_done(k);
@@ -474,7 +474,7 @@ static const struct value *revision_numbered(struct kit *k, int64_t number)
 {
 	const struct value *list = kit_list(k, &resource_controller_revisions);
 
-	for (uint32_t i = 0; i < array_count(list); i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (value_find_int(value_item(list, i), "revision", 0) == number)
 			return value_item(list, i);
 	return NULL;
@@ -498,7 +498,7 @@ static void going_back_uses_the_revision_that_is_there(void **state)
 	APPLY(k, "", "", "two");
 	assert_non_null(revision_numbered(k, 2));
 	APPLY(k, "", "", "one");
-	assert_int_equal(array_count(kit_list(k, &resource_controller_revisions)), 2);
+	assert_int_equal(value_count(kit_list(k, &resource_controller_revisions)), 2);
 	assert_true(span_equal(object_name(revision_numbered(k, 3)), name));
 	assert_pods(k, "n1:one");
 	kit_done(k);
@@ -514,7 +514,7 @@ static void only_as_many_revisions_are_kept_as_wanted(void **state)
 		APPLY(k, "'revisionHistoryLimit':1,", "", images[i]);
 		kit_ready(k, -1);
 	}
-	assert_int_equal(array_count(kit_list(k, &resource_controller_revisions)), 2);
+	assert_int_equal(value_count(kit_list(k, &resource_controller_revisions)), 2);
 	assert_non_null(revision_numbered(k, 3));
 	assert_non_null(revision_numbered(k, 4));
 	kit_done(k);
@@ -538,7 +538,7 @@ static void a_revision_that_is_kept_twice_becomes_one(void **state)
 	    "{'apiVersion':'apps/v1','kind':'ControllerRevision','metadata':{'name':'log-again','namespace':'default',"
 	    "'labels':{'app':'log'}},'revision':5,'data':%.*s}",
 	    (int)data.len, data.ptr);
-	assert_int_equal(array_count(kit_list(k, &resource_controller_revisions)), 1);
+	assert_int_equal(value_count(kit_list(k, &resource_controller_revisions)), 1);
 	assert_true(span_equal(object_name(revision_numbered(k, 5)), SPAN("log-again")));
 	assert_true(span_equal(value_find_string(pod_on(k, "n1"), "metadata.uid"), uid));
 	assert_true(span_equal(object_label(pod_on(k, "n1"), "controller-revision-hash"), SPAN("log-again")));

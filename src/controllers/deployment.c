@@ -33,7 +33,7 @@ static bool has_old_pods(struct rollout *d)
 {
 	const struct value *pods = reconcile_list(d->r, &resource_pods, d->r->name_space);
 
-	for (uint32_t i = 0; i < array_count(pods); i++) {
+	for (uint32_t i = 0; i < value_count(pods); i++) {
 		const struct value *pod = value_item(pods, i);
 		struct span phase = value_find_string(pod, "status.phase"), owner = object_controller(pod);
 

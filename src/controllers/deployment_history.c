@@ -46,7 +46,7 @@ void history_read(struct rollout *d)
 {
 	struct reconcile *r = d->r;
 	struct value *list = reconcile_claim(r, &resource_replica_sets, member(d->spec, "selector"));
-	uint32_t count = array_count(list);
+	uint32_t count = value_count(list);
 
 	d->sets = ARENA_ARRAY(r->arena, struct value *, count + 1, r->err);
 	d->old = ARENA_ARRAY(r->arena, struct value *, count + 1, r->err);

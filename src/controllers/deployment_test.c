@@ -46,7 +46,7 @@ static void a_deployment_becomes_a_set_and_pods(void **state)
 	APPLY(k, 3, "", "one");
 	assert_string_equal(k->story, "1:3 ");
 	pods = kit_list(k, &resource_pods);
-	assert_int_equal(array_count(pods), 3);
+	assert_int_equal(value_count(pods), 3);
 	set = value_item(kit_list(k, &resource_replica_sets), 0);
 	pod = value_item(pods, 0);
 	assert_true(span_starts(object_name(set), SPAN("web-")));
@@ -91,7 +91,7 @@ static void a_rolling_update_takes_the_known_steps(void **state)
 	kit_ready(k, -1);
 	assert_condition(k, "Progressing", "True", "NewReplicaSetAvailable");
 	assert_int_equal(status_of(k, "updatedReplicas"), 10);
-	assert_int_equal(array_count(kit_list(k, &resource_pods)), 10);
+	assert_int_equal(value_count(kit_list(k, &resource_pods)), 10);
 	kit_done(k);
 }
 
@@ -144,7 +144,7 @@ static void going_back_uses_the_set_that_is_there(void **state)
 	kit_ready(k, -1);
 	APPLY(k, 1, "", "one");
 	kit_ready(k, -1);
-	assert_int_equal(array_count(kit_list(k, &resource_replica_sets)), 2);
+	assert_int_equal(value_count(kit_list(k, &resource_replica_sets)), 2);
 	assert_true(
 	    span_equal(object_annotation(kit_get(k, &resource_deployments, "web"), "deployment.kubernetes.io/revision"),
 		       SPAN("3")));
@@ -165,7 +165,7 @@ static void only_as_many_old_sets_are_kept_as_wanted(void **state)
 		kit_ready(k, -1);
 		kit_bury(k);
 	}
-	assert_int_equal(array_count(kit_list(k, &resource_replica_sets)), 2);
+	assert_int_equal(value_count(kit_list(k, &resource_replica_sets)), 2);
 	assert_null(kit_get(k, &resource_replica_sets, k->names[0]));
 	kit_done(k);
 }
@@ -246,7 +246,7 @@ static void a_pod_that_dies_is_replaced(void **state)
 	kit_ready(k, -1);
 	name = span_to_text(object_name(value_item(kit_list(k, &resource_pods), 0)));
 	kit_delete(k, &resource_pods, name);
-	assert_int_equal(array_count(kit_list(k, &resource_pods)), 2);
+	assert_int_equal(value_count(kit_list(k, &resource_pods)), 2);
 	kit_done(k);
 }
 
@@ -267,13 +267,13 @@ static void pods_are_adopted_and_released(void **state)
 	    "'replicas':2,'selector':{'matchLabels':{'app':'set'}},'template':{'metadata':{'labels':{'app':'set'}},"
 	    "'spec':{'containers':[{'name':'main','image':'x'}]}}}}");
 	pods = kit_list(k, &resource_pods);
-	assert_int_equal(array_count(pods), 2);
+	assert_int_equal(value_count(pods), 2);
 	for (uint32_t i = 0; i < 2; i++)
 		owned += object_controller(value_item(pods, i)).len > 0;
 	assert_int_equal(owned, 2);
 	kit_label(k, &resource_pods, "old", "app", "other");
 	assert_int_equal(object_controller(kit_get(k, &resource_pods, "old")).len, 0);
-	assert_int_equal(array_count(kit_list(k, &resource_pods)), 3);
+	assert_int_equal(value_count(kit_list(k, &resource_pods)), 3);
 	kit_done(k);
 }
 
@@ -288,7 +288,7 @@ static void pods_that_are_not_ready_go_first(void **state)
 	APPLY(k, 2, "", "one");
 	kit_bury(k);
 	pods = kit_list(k, &resource_pods);
-	assert_int_equal(array_count(pods), 2);
+	assert_int_equal(value_count(pods), 2);
 	assert_true(pod_is_ready(value_item(pods, 0)) && pod_is_ready(value_item(pods, 1)));
 	kit_done(k);
 }
@@ -307,7 +307,7 @@ static void what_cannot_be_made_is_told_and_tried_again(void **state)
 	kit_advance(k, 1);
 	set = kit_get(k, &resource_replica_sets, "set");
 	assert_true(condition_is(value_find(set, "status"), "ReplicaFailure", "True"));
-	assert_int_equal(array_count(kit_list(k, &resource_pods)), 0);
+	assert_int_equal(value_count(kit_list(k, &resource_pods)), 0);
 	kit_done(k);
 }
 

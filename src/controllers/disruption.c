@@ -44,7 +44,7 @@ static const struct value *controller_of(const struct value *object)
 {
 	const struct value *owners = value_find(object, "metadata.ownerReferences");
 
-	for (uint32_t i = 0; i < array_count(owners); i++)
+	for (uint32_t i = 0; i < value_count(owners); i++)
 		if (value_find_bool(value_item(owners, i), "controller"))
 			return value_item(owners, i);
 	return NULL;
@@ -109,7 +109,7 @@ static bool owner_add(struct budget *b, struct owner_set *seen, const struct val
 
 static bool expected_scale(struct budget *b)
 {
-	uint32_t count = array_count(b->pods);
+	uint32_t count = value_count(b->pods);
 	struct owner_set seen = { ARENA_ARRAY(b->r->arena, struct span, count + 1, b->r->err), 0 };
 
 	for (uint32_t i = 0; i < count && !b->r->err->code; i++) {
@@ -133,7 +133,7 @@ static bool expect(struct budget *b)
 		b->desired = MAX(b->expected - scaled(most, b->expected, true), (int64_t)0);
 	} else if (value_is(least, VALUE_INT)) {
 		b->desired = least->integer;
-		b->expected = array_count(b->pods);
+		b->expected = value_count(b->pods);
 	} else if (least) {
 		if (!expected_scale(b))
 			return false;
@@ -149,13 +149,13 @@ static void count(struct budget *b)
 	const struct value *noted = value_find(b->r->object, "status.disruptedPods");
 
 	b->disrupted = value_object();
-	for (uint32_t i = 0; i < array_count(b->pods); i++) {
+	for (uint32_t i = 0; i < value_count(b->pods); i++) {
 		const struct value *pod = value_item(b->pods, i), *since = value_get(noted, object_name(pod));
 		int64_t seconds, until = 0;
 
 		if (object_is_ending(pod))
 			continue;
-		if (since && time_parse(text_of(since), &seconds))
+		if (since && clock_parse_rfc3339(text_of(since), &seconds))
 			until = seconds * NS_PER_S + DELETION_TIMEOUT_NS;
 		if (since && until > b->r->now_ns) {
 			(void)value_set(&b->disrupted, object_name(pod), *since, b->r->arena, b->r->err);
@@ -236,7 +236,7 @@ static void events_send(struct budget *b)
 {
 	struct reconcile *r = b->r;
 
-	if (!array_count(b->pods))
+	if (!value_count(b->pods))
 		reconcile_event(r, "Normal", "NoPods", "No matching pods found");
 	if (b->has_unmanaged)
 		reconcile_event(
@@ -258,7 +258,7 @@ static void reconcile(struct reconcile *r)
 		return;
 	b.spec = member(r->object, "spec");
 	b.pods = reconcile_list(r, &resource_pods, r->name_space);
-	for (uint32_t i = 0; i < array_count(b.pods);)
+	for (uint32_t i = 0; i < value_count(b.pods);)
 		if (member(b.spec, "selector") &&
 		    selector_matches(member(b.spec, "selector"), value_find(value_item(b.pods, i), "metadata.labels")))
 			i++;

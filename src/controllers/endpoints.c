@@ -58,8 +58,8 @@ static void addresses_find(struct plan *p)
 	const struct value *pods = reconcile_list(r, &resource_pods, r->name_space);
 	bool tells_unready = value_find_bool(p->spec, "publishNotReadyAddresses");
 
-	p->addresses = ARENA_ARRAY(r->arena, struct address, array_count(pods) + 1, r->err);
-	for (uint32_t i = 0; p->addresses && i < array_count(pods); i++) {
+	p->addresses = ARENA_ARRAY(r->arena, struct address, value_count(pods) + 1, r->err);
+	for (uint32_t i = 0; p->addresses && i < value_count(pods); i++) {
 		const struct value *pod = value_item(pods, i);
 
 		if (!selector_map_matches(member(p->spec, "selector"), value_find(pod, "metadata.labels")) ||
@@ -134,7 +134,7 @@ static void ports_find(struct plan *p)
 	struct value none = value_null();
 
 	for (uint32_t a = 0; a < p->count; a++) {
-		for (uint32_t i = 0; i < array_count(wanted); i++) {
+		for (uint32_t i = 0; i < value_count(wanted); i++) {
 			const struct value *w = value_item(wanted, i), *number = endpoint_port(p->addresses[a].pod, w);
 			struct value port = value_object();
 
@@ -148,7 +148,7 @@ static void ports_find(struct plan *p)
 				put(p->r, &port, "appProtocol", *member(w, "appProtocol"));
 			port_add(p, &port, a);
 		}
-		if (!array_count(wanted) && span_equal(value_find_string(p->spec, "clusterIP"), SPAN("None")))
+		if (!value_count(wanted) && span_equal(value_find_string(p->spec, "clusterIP"), SPAN("None")))
 			port_add(p, &none, a);
 	}
 }
@@ -205,8 +205,8 @@ static uint32_t addresses_count(const struct value *subsets, const char *list)
 {
 	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < array_count(subsets); i++)
-		count += array_count(member(value_item(subsets, i), list));
+	for (uint32_t i = 0; i < value_count(subsets); i++)
+		count += value_count(member(value_item(subsets, i), list));
 	return count;
 }
 
@@ -215,7 +215,7 @@ static void share_out(struct value *subsets, const char *list, uint32_t total, u
 {
 	uint32_t left = most;
 
-	for (uint32_t i = 0; i < array_count(subsets); i++) {
+	for (uint32_t i = 0; i < value_count(subsets); i++) {
 		struct value *subset = value_item(subsets, i), *addresses = value_get(subset, span_of(list));
 		uint32_t share;
 
@@ -247,10 +247,10 @@ static bool truncate_subsets(struct value *subsets)
 
 static bool is_listed(const struct value *subsets, const char *list, struct span uid)
 {
-	for (uint32_t i = 0; i < array_count(subsets); i++) {
+	for (uint32_t i = 0; i < value_count(subsets); i++) {
 		const struct value *addresses = member(value_item(subsets, i), list);
 
-		for (uint32_t j = 0; j < array_count(addresses); j++)
+		for (uint32_t j = 0; j < value_count(addresses); j++)
 			if (span_equal(value_find_string(value_item(addresses, j), "targetRef.uid"), uid))
 				return true;
 	}
@@ -299,7 +299,7 @@ static bool is_as_it_should_be(const struct value *before, const struct value *s
 	const struct value *there = member(before, "subsets"), *had = value_find(before, "metadata.labels");
 	struct span mark = object_annotation(before, OVER_CAPACITY);
 
-	return (there ? value_equal(there, subsets) : !array_count(subsets)) && had && value_equal(had, labels) &&
+	return (there ? value_equal(there, subsets) : !value_count(subsets)) && had && value_equal(had, labels) &&
 	       span_equal(mark, is_truncated ? SPAN("truncated") : SPAN(""));
 }
 

@@ -33,7 +33,7 @@ static struct value ports_of(struct plan *p, const struct value *subset)
 	const struct value *from = member(subset, "ports");
 	struct value ports = value_array();
 
-	for (uint32_t i = 0; i < array_count(from); i++) {
+	for (uint32_t i = 0; i < value_count(from); i++) {
 		const struct value *f = value_item(from, i);
 		struct value port = value_object();
 
@@ -107,12 +107,12 @@ static void subsets_read(struct plan *p)
 	static const char *const lists[] = { "addresses", "notReadyAddresses" };
 	const struct value *subsets = member(p->r->object, "subsets");
 
-	for (uint32_t i = 0; i < array_count(subsets); i++) {
+	for (uint32_t i = 0; i < value_count(subsets); i++) {
 		const struct value *s = value_item(subsets, i);
 		struct value ports = ports_of(p, s);
 
 		for (size_t l = 0; l < ARRAY_LEN(lists); l++)
-			for (uint32_t j = 0; j < array_count(member(s, lists[l])); j++)
+			for (uint32_t j = 0; j < value_count(member(s, lists[l])); j++)
 				address_add(p, &ports, value_item(member(s, lists[l]), j), l == 0);
 	}
 	if (p->invalid)
@@ -132,7 +132,7 @@ static struct value *slices_there(struct reconcile *r)
 {
 	struct value *all = reconcile_list(r, &resource_endpoint_slices, r->name_space);
 
-	for (uint32_t i = 0; i < array_count(all);)
+	for (uint32_t i = 0; i < value_count(all);)
 		if (span_equal(object_label(value_item(all, i), LABEL_SLICE_MANAGED_BY), SPAN(MANAGED_BY)) &&
 		    span_equal(object_label(value_item(all, i), LABEL_SERVICE), r->name) &&
 		    !object_is_ending(value_item(all, i)))
@@ -175,7 +175,7 @@ static struct value *slice_take(struct reconcile *r, struct value *there, const 
 {
 	struct span family = g->is_ipv6 ? SPAN("IPv6") : SPAN("IPv4");
 
-	for (uint32_t i = 0; i < array_count(there); i++) {
+	for (uint32_t i = 0; i < value_count(there); i++) {
 		const struct value *ports = member(value_item(there, i), "ports");
 
 		if (span_equal(value_find_string(value_item(there, i), "addressType"), family) &&
@@ -232,7 +232,7 @@ static void reconcile(struct reconcile *r)
 		for (size_t i = 0; i < p->count; i++)
 			slice_write(p, there, &p->groups[i]);
 	}
-	for (uint32_t i = 0; i < array_count(there); i++)
+	for (uint32_t i = 0; i < value_count(there); i++)
 		reconcile_delete(r, &resource_endpoint_slices, value_item(there, i));
 }
 

@@ -45,7 +45,7 @@ static size_t list_print(char *text, size_t size, const struct value *list, cons
 {
 	size_t len = 0;
 
-	for (uint32_t i = 0; i < array_count(list); i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		len += (size_t)snprintf(text + len, size - len, "%s" SPAN_FMT " ", mark,
 					SPAN_ARG(value_find_string(value_item(list, i), "ip")));
 	return len;
@@ -59,13 +59,13 @@ static const char *told(struct kit *k)
 	size_t len = 0;
 
 	text[0] = '\0';
-	for (uint32_t i = 0; i < array_count(subsets); i++) {
+	for (uint32_t i = 0; i < value_count(subsets); i++) {
 		const struct value *s = value_item(subsets, i), *ports = value_find(s, "ports");
 
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "[");
 		len += list_print(text + len, sizeof(text) - len, value_find(s, "addresses"), "");
 		len += list_print(text + len, sizeof(text) - len, value_find(s, "notReadyAddresses"), "-");
-		for (uint32_t j = 0; j < array_count(ports); j++)
+		for (uint32_t j = 0; j < value_count(ports); j++)
 			len += (size_t)snprintf(text + len, sizeof(text) - len, ":%lld",
 						(long long)value_find_int(value_item(ports, j), "port", 0));
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "]");
@@ -155,8 +155,8 @@ static void over_a_thousand_some_are_left_out(void **state)
 	service(k, SELECTOR ",'ports':[{'port':80}]");
 	e = kit_get(k, &resource_endpoints, "web");
 	s = value_item(value_find(e, "subsets"), 0);
-	assert_int_equal(array_count(value_find(s, "addresses")), 990);
-	assert_int_equal(array_count(value_find(s, "notReadyAddresses")), 10);
+	assert_int_equal(value_count(value_find(s, "addresses")), 990);
+	assert_int_equal(value_count(value_find(s, "notReadyAddresses")), 10);
 	assert_true(span_equal(object_annotation(e, "endpoints.kubernetes.io/over-capacity"), SPAN("truncated")));
 	kit_done(k);
 }
@@ -187,10 +187,10 @@ static void what_is_written_by_hand_is_mirrored(void **state)
 	    "'annotations':{'note':'n'}},'subsets':[{'addresses':[{'ip':'192.0.2.1','hostname':'h'},{'ip':'2001:db8::1'"
 	    "}],"
 	    "'notReadyAddresses':[{'ip':'192.0.2.2'}],'ports':[{'name':'p','port':80}]}]}");
-	assert_int_equal(array_count(kit_list(k, &resource_endpoint_slices)), 0); /* no service yet */
+	assert_int_equal(value_count(kit_list(k, &resource_endpoint_slices)), 0); /* no service yet */
 	service(k, "'ports':[{'port':80}]");
 	slices = kit_list(k, &resource_endpoint_slices);
-	assert_int_equal(array_count(slices), 2);
+	assert_int_equal(value_count(slices), 2);
 	s = value_item(slices, 0);
 	if (span_equal(value_find_string(s, "addressType"), SPAN("IPv6")))
 		s = value_item(slices, 1);
@@ -199,16 +199,16 @@ static void what_is_written_by_hand_is_mirrored(void **state)
 	assert_true(span_equal(object_label(s, "kubernetes.io/service-name"), SPAN("web")));
 	assert_true(span_equal(object_label(s, "x"), SPAN("y")));
 	assert_true(span_equal(object_annotation(s, "note"), SPAN("n")));
-	assert_int_equal(array_count(value_find(s, "endpoints")), 2);
+	assert_int_equal(value_count(value_find(s, "endpoints")), 2);
 	assert_true(span_equal(value_find_string(value_item(value_find(s, "endpoints"), 0), "hostname"), SPAN("h")));
 	assert_false(value_find_bool(value_item(value_find(s, "endpoints"), 1), "conditions.ready"));
 	assert_int_equal(value_find_int(value_item(value_find(s, "ports"), 0), "port", 0), 80);
 	kit_label(k, &resource_endpoints, "web", "endpointslice.kubernetes.io/skip-mirror", "true");
-	assert_int_equal(array_count(kit_list(k, &resource_endpoint_slices)), 0);
+	assert_int_equal(value_count(kit_list(k, &resource_endpoint_slices)), 0);
 	kit_label(k, &resource_endpoints, "web", "endpointslice.kubernetes.io/skip-mirror", "false");
-	assert_int_equal(array_count(kit_list(k, &resource_endpoint_slices)), 2);
+	assert_int_equal(value_count(kit_list(k, &resource_endpoint_slices)), 2);
 	service(k, SELECTOR ",'ports':[{'port':80}]");
-	assert_int_equal(array_count(kit_list(k, &resource_endpoint_slices)), 0);
+	assert_int_equal(value_count(kit_list(k, &resource_endpoint_slices)), 0);
 	kit_done(k);
 }
 

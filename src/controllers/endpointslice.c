@@ -39,10 +39,10 @@ static const struct value *port_named(const struct value *pod, struct span name,
 	for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
 		const struct value *containers = value_find(pod, lists[l]);
 
-		for (uint32_t i = 0; i < array_count(containers); i++) {
+		for (uint32_t i = 0; i < value_count(containers); i++) {
 			const struct value *ports = member(value_item(containers, i), "ports");
 
-			for (uint32_t j = 0; j < array_count(ports); j++) {
+			for (uint32_t j = 0; j < value_count(ports); j++) {
 				const struct value *p = value_item(ports, j);
 
 				if (span_equal(value_find_string(p, "name"), name) &&
@@ -69,7 +69,7 @@ static struct value ports_of(struct plan *p, const struct value *pod)
 	const struct value *wanted = member(p->spec, "ports");
 	struct value ports = value_array();
 
-	for (uint32_t i = 0; i < array_count(wanted); i++) {
+	for (uint32_t i = 0; i < value_count(wanted); i++) {
 		const struct value *w = value_item(wanted, i), *number = endpoint_port(pod, w);
 		struct value port = value_object();
 
@@ -170,7 +170,7 @@ static void slice_fill(struct plan *p, struct value *slice, const struct group *
 {
 	struct value endpoints = value_array(), labels = labels_of(p);
 
-	for (uint32_t i = from; i < array_count(&g->endpoints) && i < from + SLICE_MOST; i++)
+	for (uint32_t i = from; i < value_count(&g->endpoints) && i < from + SLICE_MOST; i++)
 		put_item(p->r, &endpoints, *value_item(&g->endpoints, i));
 	put(p->r, put_object(p->r, slice, "metadata"), "labels", labels);
 	put(p->r, slice, "addressType", value_string(SPAN("IPv4")));
@@ -183,7 +183,7 @@ static void slice_write(struct plan *p, const struct group *g, uint32_t from)
 	struct reconcile *r = p->r;
 	struct value *slice, *before;
 
-	if (p->used < array_count(p->there)) {
+	if (p->used < value_count(p->there)) {
 		before = value_item(p->there, p->used++);
 		slice = object_copy(r, before);
 		slice_fill(p, slice, g, from);
@@ -204,7 +204,7 @@ static void slices_sort(struct plan *p)
 	uint32_t sorted = 0;
 
 	for (size_t i = 0; i < p->count; i++)
-		for (uint32_t j = sorted; j < array_count(p->there); j++)
+		for (uint32_t j = sorted; j < value_count(p->there); j++)
 			if (value_equal(value_get(value_item(p->there, j), SPAN("ports")), &p->groups[i].ports)) {
 				struct value swapped = *value_item(p->there, j);
 
@@ -217,7 +217,7 @@ static struct value *slices_there(struct reconcile *r)
 {
 	struct value *all = reconcile_owned(r, &resource_endpoint_slices);
 
-	for (uint32_t i = 0; i < array_count(all);)
+	for (uint32_t i = 0; i < value_count(all);)
 		if (span_equal(object_label(value_item(all, i), LABEL_SLICE_MANAGED_BY), SPAN(MANAGED_BY)) &&
 		    !object_is_ending(value_item(all, i)))
 			i++;
@@ -238,7 +238,7 @@ static void reconcile(struct reconcile *r)
 	if (!member(p->spec, "selector") || span_equal(value_find_string(p->spec, "type"), SPAN("ExternalName")))
 		return; /* somebody else makes them */
 	pods = reconcile_list(r, &resource_pods, r->name_space);
-	for (uint32_t i = 0; i < array_count(pods); i++)
+	for (uint32_t i = 0; i < value_count(pods); i++)
 		if (is_endpoint(p, value_item(pods, i)))
 			pod_add(p, value_item(pods, i));
 	p->there = slices_there(r);
@@ -249,9 +249,9 @@ static void reconcile(struct reconcile *r)
 		*(p->count++, p->groups) = (struct group){ ports_of(p, &none), value_array() };
 	}
 	for (size_t i = 0; i < p->count; i++)
-		for (uint32_t from = 0; from == 0 || from < array_count(&p->groups[i].endpoints); from += SLICE_MOST)
+		for (uint32_t from = 0; from == 0 || from < value_count(&p->groups[i].endpoints); from += SLICE_MOST)
 			slice_write(p, &p->groups[i], from);
-	for (uint32_t i = p->used; i < array_count(p->there); i++)
+	for (uint32_t i = p->used; i < value_count(p->there); i++)
 		reconcile_delete(r, &resource_endpoint_slices, value_item(p->there, i));
 }
 

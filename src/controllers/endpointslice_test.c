@@ -44,13 +44,13 @@ static const char *told(struct kit *k)
 	size_t len = 0;
 
 	text[0] = '\0';
-	for (uint32_t i = 0; i < array_count(slices); i++) {
+	for (uint32_t i = 0; i < value_count(slices); i++) {
 		const struct value *s = value_item(slices, i), *list = value_find(s, "endpoints"),
 				   *ports = value_find(s, "ports");
-		long long port = array_count(ports) ? (long long)value_find_int(value_item(ports, 0), "port", 0) : 0;
+		long long port = value_count(ports) ? (long long)value_find_int(value_item(ports, 0), "port", 0) : 0;
 
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "[");
-		for (uint32_t j = 0; j < array_count(list); j++) {
+		for (uint32_t j = 0; j < value_count(list); j++) {
 			const struct value *e = value_item(list, j);
 
 			len +=
@@ -159,9 +159,9 @@ static void slices_hold_a_hundred(void **state)
 	}
 	service(k, "", "{'port':80}");
 	slices = kit_list(k, &resource_endpoint_slices);
-	assert_int_equal(array_count(slices), 2);
+	assert_int_equal(value_count(slices), 2);
 	for (uint32_t i = 0; i < 2; i++) {
-		uint32_t count = array_count(value_find(value_item(slices, i), "endpoints"));
+		uint32_t count = value_count(value_find(value_item(slices, i), "endpoints"));
 
 		most = MAX(most, count);
 		sum += count;

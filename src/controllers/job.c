@@ -60,7 +60,7 @@ static bool is_left_over(const struct sweep *s, const struct value *pod)
 		return span_equal(name, s->r->name);
 	if (s->uid.len && span_equal(owner, s->uid))
 		return false;
-	for (uint32_t i = 0; i < array_count(owners); i++) {
+	for (uint32_t i = 0; i < value_count(owners); i++) {
 		const struct value *o = value_item(owners, i);
 
 		if (span_equal(value_find_string(o, "uid"), owner))
@@ -95,7 +95,7 @@ static void left_over_untrack(struct reconcile *r)
 	if (r->object)
 		s.uid = value_find_string(r->object, "metadata.uid");
 	cluster_each(r->cluster, &resource_pods, r->name_space, sweep_one, &s);
-	for (uint32_t i = 0; i < array_count(&found); i++)
+	for (uint32_t i = 0; i < value_count(&found); i++)
 		job_pod_untrack(r, value_item(&found, i));
 }
 
@@ -103,10 +103,10 @@ static void finished_untrack(struct reconcile *r)
 {
 	const struct value *pods = reconcile_owned(r, &resource_pods);
 
-	for (uint32_t i = 0; i < array_count(pods); i++) {
+	for (uint32_t i = 0; i < value_count(pods); i++) {
 		const struct value *list = value_find(value_item(pods, i), "metadata.finalizers");
 
-		for (uint32_t k = 0; k < array_count(list); k++)
+		for (uint32_t k = 0; k < value_count(list); k++)
 			if (span_equal(value_item(list, k)->string, SPAN(JOB_FINALIZER)))
 				job_pod_untrack(r, value_item(pods, i));
 	}
@@ -245,14 +245,14 @@ static void ends_total(struct job *j)
 	const struct value *uncounted = member(j->before, "uncountedTerminatedPods");
 	const struct value *succeeded = member(uncounted, "succeeded"), *failed = member(uncounted, "failed");
 
-	j->succeeded = value_find_int(j->before, "succeeded", 0) + array_count(succeeded);
-	j->failed = value_find_int(j->before, "failed", 0) + array_count(failed);
+	j->succeeded = value_find_int(j->before, "succeeded", 0) + value_count(succeeded);
+	j->failed = value_find_int(j->before, "failed", 0) + value_count(failed);
 	for (uint32_t i = 0; i < j->pod_count; i++) {
 		struct job_pod *p = &j->pods[i];
 
-		for (uint32_t k = 0; k < array_count(succeeded); k++)
+		for (uint32_t k = 0; k < value_count(succeeded); k++)
 			p->is_noted |= span_equal(value_item(succeeded, k)->string, p->uid);
-		for (uint32_t k = 0; k < array_count(failed); k++)
+		for (uint32_t k = 0; k < value_count(failed); k++)
 			p->is_noted |= span_equal(value_item(failed, k)->string, p->uid);
 		if (p->is_noted || !job_pod_counts(j, p))
 			continue;
@@ -288,7 +288,7 @@ static void status_write(struct job *j)
 	put_count(j->r, status, "active", j->active);
 	put(j->r, status, "ready", value_int(j->ready));
 	put(j->r, status, "terminating", value_int(j->terminating));
-	if (!array_count(value_get(status, SPAN("conditions"))))
+	if (!value_count(value_get(status, SPAN("conditions"))))
 		(void)value_remove(status, SPAN("conditions"));
 	reconcile_status(j->r, &resource_jobs, j->before, j->object);
 }

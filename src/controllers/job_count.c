@@ -6,7 +6,7 @@
 
 static bool has_uid(const struct value *list, struct span uid)
 {
-	for (uint32_t i = 0; i < array_count(list); i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (value_is(value_item(list, i), VALUE_STRING) && span_equal(value_item(list, i)->string, uid))
 			return true;
 	return false;
@@ -28,7 +28,7 @@ static void list_count(struct job *j, struct value *uncounted, const char *name)
 	int64_t count = value_find_int(j->status, name, 0);
 	uint32_t kept = 0;
 
-	for (uint32_t i = 0; i < array_count(list); i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		struct value *uid = value_item(list, i);
 
 		if (value_is(uid, VALUE_STRING) && is_tracked(j, uid->string))
@@ -113,8 +113,8 @@ static bool pods_note(struct counting *c)
 {
 	struct job *j = c->j;
 
-	c->noted = array_count(value_get(c->uncounted, SPAN("succeeded"))) +
-		   array_count(value_get(c->uncounted, SPAN("failed")));
+	c->noted = value_count(value_get(c->uncounted, SPAN("succeeded"))) +
+		   value_count(value_get(c->uncounted, SPAN("failed")));
 	for (uint32_t i = 0; i < j->pod_count; i++) {
 		const struct job_pod *p = &j->pods[i];
 

@@ -23,7 +23,7 @@ static int64_t count_of_annotation(const struct value *pod, const char *name)
 
 static bool list_has(const struct value *list, struct span text)
 {
-	for (uint32_t i = 0; i < array_count(list); i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (value_is(value_item(list, i), VALUE_STRING) && span_equal(value_item(list, i)->string, text))
 			return true;
 	return false;
@@ -39,7 +39,7 @@ static bool is_sidecar(const struct value *pod, struct span name)
 {
 	const struct value *list = value_find(pod, "spec.initContainers");
 
-	for (uint32_t i = 0; i < array_count(list); i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (span_equal(value_find_string(value_item(list, i), "name"), name))
 			return span_equal(value_find_string(value_item(list, i), "restartPolicy"), SPAN("Always"));
 	return false;
@@ -54,7 +54,7 @@ static int64_t containers_finished(const struct value *pod)
 	for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
 		const struct value *list = value_find(pod, lists[k]);
 
-		for (uint32_t i = 0; i < array_count(list); i++) {
+		for (uint32_t i = 0; i < value_count(list); i++) {
 			const struct value *s = value_item(list, i);
 			int64_t at = object_time(s, "state.terminated.finishedAt");
 
@@ -109,7 +109,7 @@ bool job_pods_read(struct job *j)
 {
 	const struct value *list = reconcile_claim(j->r, &resource_pods, value_find(j->spec, "selector"));
 
-	j->pod_count = array_count(list);
+	j->pod_count = value_count(list);
 	j->pods = ARENA_ARRAY(j->r->arena, struct job_pod, j->pod_count, j->r->err);
 	for (uint32_t i = 0; j->pods && i < j->pod_count; i++) {
 		struct job_pod *p = &j->pods[i];
@@ -139,7 +139,7 @@ int64_t job_restarts(const struct job *j)
 		     k++) {
 			const struct value *list = value_find(pod, lists[k]);
 
-			for (uint32_t n = 0; n < array_count(list); n++)
+			for (uint32_t n = 0; n < value_count(list); n++)
 				count += value_find_int(value_item(list, n), "restartCount", 0);
 		}
 	}
@@ -308,11 +308,11 @@ static bool pods_remove(struct job *j, int64_t least)
 
 static void env_add(struct reconcile *r, struct value *containers)
 {
-	for (uint32_t i = 0; i < array_count(containers); i++) {
+	for (uint32_t i = 0; i < value_count(containers); i++) {
 		struct value *env = put_array(r, value_item(containers, i), "env"), variable = value_object();
 		bool is_there = false;
 
-		for (uint32_t k = 0; k < array_count(env); k++)
+		for (uint32_t k = 0; k < value_count(env); k++)
 			is_there |= span_equal(value_find_string(value_item(env, k), "name"), SPAN(INDEX_ENV));
 		if (is_there)
 			continue;

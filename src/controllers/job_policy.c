@@ -9,7 +9,7 @@ static bool is_code_meant(const struct value *wanted, int64_t code)
 	const struct value *values = member(wanted, "values");
 	bool is_listed = false;
 
-	for (uint32_t i = 0; i < array_count(values); i++)
+	for (uint32_t i = 0; i < value_count(values); i++)
 		is_listed |= value_is(value_item(values, i), VALUE_INT) && value_item(values, i)->integer == code;
 	return is_listed == span_equal(value_find_string(wanted, "operator"), SPAN("In"));
 }
@@ -19,7 +19,7 @@ static const struct value *container_find(const struct value *statuses, const st
 {
 	struct span name = value_find_string(wanted, "containerName");
 
-	for (uint32_t i = 0; i < array_count(statuses); i++) {
+	for (uint32_t i = 0; i < value_count(statuses); i++) {
 		const struct value *s = value_item(statuses, i);
 		int64_t code = value_find_int(s, "state.terminated.exitCode", 0);
 
@@ -34,10 +34,10 @@ static const struct value *condition_meant(const struct value *pod, const struct
 {
 	const struct value *conditions = value_find(pod, "status.conditions");
 
-	for (uint32_t i = 0; i < array_count(conditions); i++) {
+	for (uint32_t i = 0; i < value_count(conditions); i++) {
 		const struct value *c = value_item(conditions, i);
 
-		for (uint32_t k = 0; k < array_count(patterns); k++) {
+		for (uint32_t k = 0; k < value_count(patterns); k++) {
 			const struct value *p = value_item(patterns, k);
 
 			if (span_equal(value_find_string(c, "type"), value_find_string(p, "type")) &&
@@ -87,7 +87,7 @@ enum job_action job_policy_action(const struct job *j, const struct value *pod, 
 {
 	const struct value *rules = value_find(j->spec, "podFailurePolicy.rules");
 
-	for (uint32_t i = 0; i < array_count(rules); i++) {
+	for (uint32_t i = 0; i < value_count(rules); i++) {
 		const struct value *rule = value_item(rules, i), *codes = member(rule, "onExitCodes"), *found;
 
 		if (codes) {
@@ -127,7 +127,7 @@ bool job_policy_success(const struct job *j, struct span *ret_message)
 {
 	const struct value *rules = value_find(j->spec, "successPolicy.rules");
 
-	for (uint32_t i = 0; j->done.count && i < array_count(rules); i++) {
+	for (uint32_t i = 0; j->done.count && i < value_count(rules); i++) {
 		if (rule_is_met(j, value_item(rules, i))) {
 			*ret_message = text_print(j->r, "Matched rules at index %u", i).string;
 			return true;

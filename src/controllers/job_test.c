@@ -42,7 +42,7 @@ static void assert_conditions(struct kit *k, const char *expected)
 	const struct value *list = value_find(status_of(k), "conditions");
 	char got[1024] = "";
 
-	for (uint32_t i = 0; i < array_count(list); i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		snprintf(got + strlen(got), sizeof(got) - strlen(got), SPAN_FMT "=" SPAN_FMT "/" SPAN_FMT " ",
 			 SPAN_ARG(value_find_string(value_item(list, i), "type")),
 			 SPAN_ARG(value_find_string(value_item(list, i), "status")),
@@ -52,7 +52,7 @@ static void assert_conditions(struct kit *k, const char *expected)
 
 static bool is_tracked(const struct value *pod)
 {
-	return array_count(value_find(pod, "metadata.finalizers")) > 0;
+	return value_count(value_find(pod, "metadata.finalizers")) > 0;
 }
 
 static bool is_over(const struct value *pod)
@@ -67,7 +67,7 @@ static int pods_count(struct kit *k, bool (*which)(const struct value *pod))
 	const struct value *pods = kit_list(k, &resource_pods);
 	int count = 0;
 
-	for (uint32_t i = 0; i < array_count(pods); i++)
+	for (uint32_t i = 0; i < value_count(pods); i++)
 		count += which(value_item(pods, i));
 	return count;
 }
@@ -99,7 +99,7 @@ static int pods_end(struct kit *k, int count, int code)
 	const struct value *pods = kit_list(k, &resource_pods);
 	int done = 0;
 
-	for (uint32_t i = 0; i < array_count(pods) && done != count; i++) {
+	for (uint32_t i = 0; i < value_count(pods) && done != count; i++) {
 		if (!pod_is_active(value_item(pods, i)))
 			continue;
 		pod_end(k, value_item(pods, i), code);
@@ -115,7 +115,7 @@ static const struct value *pod_of(struct kit *k, int index)
 	char text[16];
 
 	snprintf(text, sizeof(text), "%d", index);
-	for (uint32_t i = 0; i < array_count(pods); i++)
+	for (uint32_t i = 0; i < value_count(pods); i++)
 		if (pod_is_active(value_item(pods, i)) &&
 		    span_equal(object_label(value_item(pods, i), "batch.kubernetes.io/job-completion-index"),
 			       span_of(text)))
@@ -135,7 +135,7 @@ static bool has_event_from(struct kit *k, const char *reason, const char *start)
 {
 	const struct value *events = kit_list(k, &resource_events);
 
-	for (uint32_t i = 0; i < array_count(events); i++)
+	for (uint32_t i = 0; i < value_count(events); i++)
 		if (span_equal(value_find_string(value_item(events, i), "reason"), span_of(reason)) &&
 		    span_starts(value_find_string(value_item(events, i), "message"), span_of(start)))
 			return true;
@@ -196,7 +196,7 @@ static void ends_are_counted_once(void **state)
 	pods_end(k, 2, 0);
 	assert_int_equal(count_of(k, "succeeded"), 2);
 	pods = kit_list(k, &resource_pods);
-	for (uint32_t i = 0; i < array_count(pods); i++) {
+	for (uint32_t i = 0; i < value_count(pods); i++) {
 		char name[300];
 
 		snprintf(name, sizeof(name), SPAN_FMT, SPAN_ARG(object_name(value_item(pods, i))));
@@ -319,7 +319,7 @@ static void a_policy_says_what_a_failure_means(void **state)
 	assert_int_equal(pods_count(k, is_tracked), 0);
 	kit_advance(k, 10);
 	assert_int_equal(count_of(k, "active"), 1);
-	for (uint32_t i = 0; i < array_count(kit_list(k, &resource_pods)); i++)
+	for (uint32_t i = 0; i < value_count(kit_list(k, &resource_pods)); i++)
 		if (pod_is_active(value_item(kit_list(k, &resource_pods), i)))
 			snprintf(text, sizeof(text),
 				 "Container main for pod default/" SPAN_FMT
@@ -620,7 +620,7 @@ static void pods_that_are_left_behind_lose_their_finalizer(void **state)
 		  "'finalizers':['batch.kubernetes.io/job-tracking','example.com/mine'],"
 		  "'labels':{'batch.kubernetes.io/job-name':'gone'}},"
 		  "'spec':{'restartPolicy':'Never','containers':[{'name':'main','image':'x'}]}}");
-	assert_int_equal(array_count(value_find(kit_get(k, &resource_pods, "own"), "metadata.finalizers")), 1);
+	assert_int_equal(value_count(value_find(kit_get(k, &resource_pods, "own"), "metadata.finalizers")), 1);
 	kit_done(k);
 }
 
@@ -724,7 +724,7 @@ static void many_pods_are_counted_in_parts(void **state)
 	assert_int_equal(count_of(k, "active"), 600);
 	pods = kit_list(k, &resource_pods);
 	(void)value_set(&ended, SPAN("phase"), value_string(SPAN("Succeeded")), &k->api.arena, &err);
-	for (uint32_t i = 0; i < array_count(pods); i++) { /* all at once */
+	for (uint32_t i = 0; i < value_count(pods); i++) { /* all at once */
 		struct value *pod = value_item(pods, i);
 		struct cluster_write w = { .resource = &resource_pods,
 					   .verb = KUBE_UPDATE,

@@ -277,7 +277,7 @@ void kit_ready(struct kit *k, int count)
 		 "{\"phase\":\"Running\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\","
 		 "\"lastTransitionTime\":\"%s\"}]}",
 		 now);
-	for (uint32_t i = 0; i < array_count(pods) && count; i++) {
+	for (uint32_t i = 0; i < value_count(pods) && count; i++) {
 		const struct value *pod = value_item(pods, i);
 
 		if (pod_is_ready(pod) || !pod_is_active(pod))
@@ -291,7 +291,7 @@ void kit_bury(struct kit *k)
 {
 	struct value *pods = kit_list(k, &resource_pods);
 
-	for (uint32_t i = 0; i < array_count(pods); i++)
+	for (uint32_t i = 0; i < value_count(pods); i++)
 		if (object_is_ending(value_item(pods, i)))
 			submit(k, &resource_pods, KUBE_DELETE, "", object_name(value_item(pods, i)), NULL);
 }

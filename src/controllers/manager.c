@@ -148,7 +148,7 @@ static const struct value *controller_reference(const struct value *object)
 {
 	const struct value *owners = value_find(object, "metadata.ownerReferences");
 
-	for (uint32_t i = 0; value_is(owners, VALUE_ARRAY) && i < owners->array.count; i++)
+	for (uint32_t i = 0; i < value_count(owners); i++)
 		if (value_find_bool(value_item(owners, i), "controller"))
 			return value_item(owners, i);
 	return NULL;

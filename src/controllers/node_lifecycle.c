@@ -50,7 +50,7 @@ static void condition_forget(struct reconcile *r, struct value *status, const ch
 {
 	struct value *conditions = put_array(r, status, "conditions"), *at = NULL, fresh = value_object();
 
-	for (uint32_t i = 0; i < array_count(conditions) && !at; i++)
+	for (uint32_t i = 0; i < value_count(conditions) && !at; i++)
 		if (span_equal(value_find_string(value_item(conditions, i), "type"), span_of(type)))
 			at = value_item(conditions, i);
 	if (at && span_equal(value_find_string(at, "status"), SPAN("Unknown")))
@@ -94,7 +94,7 @@ static void pods_are_not_ready(struct reconcile *r)
 {
 	const struct value *pods = reconcile_list(r, &resource_pods, (struct span){ 0 });
 
-	for (uint32_t i = 0; i < array_count(pods); i++) {
+	for (uint32_t i = 0; i < value_count(pods); i++) {
 		const struct value *pod = value_item(pods, i);
 		struct value *copy;
 
@@ -120,7 +120,7 @@ static void taint_set(struct reconcile *r, struct value *taints, const char *key
 {
 	struct value fresh = value_object();
 
-	for (uint32_t i = 0; i < array_count(taints); i++) {
+	for (uint32_t i = 0; i < value_count(taints); i++) {
 		if (!is_taint(value_item(taints, i), key, effect))
 			continue;
 		if (!is_wanted)
@@ -138,7 +138,7 @@ static void taint_set(struct reconcile *r, struct value *taints, const char *key
 /* So that those who leave after a while know since when: kubectl does not say it. */
 static void times_add(struct reconcile *r, struct value *taints)
 {
-	for (uint32_t i = 0; i < array_count(taints); i++) {
+	for (uint32_t i = 0; i < value_count(taints); i++) {
 		struct value *t = value_item(taints, i);
 
 		if (span_equal(value_find_string(t, "effect"), SPAN("NoExecute")) && !member(t, "timeAdded"))
@@ -150,7 +150,7 @@ static bool is_any_well(struct reconcile *r)
 {
 	const struct value *nodes = reconcile_list(r, &resource_nodes, (struct span){ 0 });
 
-	for (uint32_t i = 0; i < array_count(nodes); i++)
+	for (uint32_t i = 0; i < value_count(nodes); i++)
 		if (span_equal(node_ready(value_item(nodes, i)), SPAN("True")))
 			return true;
 	return false;
@@ -171,7 +171,7 @@ static void taints_write(struct reconcile *r)
 	taint_set(r, taints, NOT_READY, "NoExecute", sends_away && span_equal(ready, SPAN("False")));
 	taint_set(r, taints, UNREACHABLE, "NoExecute", sends_away && span_equal(ready, SPAN("Unknown")));
 	times_add(r, taints);
-	if (!array_count(taints))
+	if (!value_count(taints))
 		(void)value_remove(spec, SPAN("taints"));
 	if (!r->err->code && !value_equal(r->object, object))
 		reconcile_update(r, r->controller->resource, object);

@@ -68,7 +68,7 @@ static const char *told(struct kit *k, const char *name)
 
 	len = (size_t)snprintf(text, sizeof(text), SPAN_FMT " " SPAN_FMT, SPAN_ARG(value_find_string(ready, "status")),
 			       SPAN_ARG(value_find_string(ready, "reason")));
-	for (uint32_t i = 0; i < array_count(taints); i++) {
+	for (uint32_t i = 0; i < value_count(taints); i++) {
 		struct span key = value_find_string(value_item(taints, i), "key");
 
 		(void)span_cut(&key, '/');
@@ -82,7 +82,7 @@ static bool has_event(struct kit *k, const char *reason)
 {
 	const struct value *events = kit_list(k, &resource_events);
 
-	for (uint32_t i = 0; i < array_count(events); i++)
+	for (uint32_t i = 0; i < value_count(events); i++)
 		if (span_equal(value_find_string(value_item(events, i), "reason"), span_of(reason)))
 			return true;
 	return false;
@@ -242,7 +242,7 @@ static void of_pods_that_have_ended_the_newest_are_kept(void **state)
 	kit_advance(k, 20);
 	assert_null(kit_get(k, &resource_pods, "e")); /* evicted ones go first, */
 	assert_null(kit_get(k, &resource_pods, "a")); /* then the oldest */
-	assert_int_equal(array_count(kit_list(k, &resource_pods)), 4);
+	assert_int_equal(value_count(kit_list(k, &resource_pods)), 4);
 	kit_done(k);
 }
 

@@ -40,7 +40,7 @@ struct span object_controller(const struct value *object)
 {
 	const struct value *owners = value_find(object, "metadata.ownerReferences");
 
-	for (uint32_t i = 0; i < array_count(owners); i++)
+	for (uint32_t i = 0; i < value_count(owners); i++)
 		if (value_find_bool(value_item(owners, i), "controller"))
 			return value_find_string(value_item(owners, i), "uid");
 	return (struct span){ 0 };
@@ -50,7 +50,7 @@ int64_t object_time(const struct value *object, const char *path)
 {
 	int64_t seconds;
 
-	return time_parse(value_find_string(object, path), &seconds) ? seconds * NS_PER_S : 0;
+	return clock_parse_rfc3339(value_find_string(object, path), &seconds) ? seconds * NS_PER_S : 0;
 }
 
 int64_t scaled(const struct value *int_or_percent, int64_t total, bool is_up)
@@ -96,7 +96,7 @@ int64_t pod_restarts(const struct value *pod)
 	const struct value *list = value_find(pod, "status.containerStatuses");
 	int64_t most = 0;
 
-	for (uint32_t i = 0; i < array_count(list); i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		most = MAX(most, value_find_int(value_item(list, i), "restartCount", 0));
 	return most;
 }
@@ -255,7 +255,7 @@ static uint32_t condition_index(const struct value *conditions, const char *type
 {
 	uint32_t i = 0;
 
-	while (i < array_count(conditions) &&
+	while (i < value_count(conditions) &&
 	       !span_equal(value_find_string(value_item(conditions, i), "type"), span_of(type)))
 		i++;
 	return i;
@@ -266,7 +266,7 @@ const struct value *condition_find(const struct value *status, const char *type)
 	const struct value *conditions = member(status, "conditions");
 	uint32_t i = condition_index(conditions, type);
 
-	return i < array_count(conditions) ? value_item(conditions, i) : NULL;
+	return i < value_count(conditions) ? value_item(conditions, i) : NULL;
 }
 
 bool condition_is(const struct value *status, const char *type, const char *is)
@@ -279,7 +279,7 @@ void condition_drop(struct value *status, const char *type)
 	struct value *conditions = value_get(status, SPAN("conditions"));
 	uint32_t i = condition_index(conditions, type);
 
-	if (i < array_count(conditions))
+	if (i < value_count(conditions))
 		value_remove_item(conditions, i);
 }
 
@@ -308,7 +308,7 @@ struct value *put_condition(struct reconcile *r, struct value *status, const cha
 {
 	struct value *conditions = put_array(r, status, "conditions"), fresh = value_object();
 
-	for (uint32_t i = 0; i < array_count(conditions); i++)
+	for (uint32_t i = 0; i < value_count(conditions); i++)
 		if (span_equal(value_find_string(value_item(conditions, i), "type"), span_of(type)))
 			return value_item(conditions, i);
 	put(r, &fresh, "type", value_string(span_of(type)));
@@ -392,7 +392,7 @@ struct value *reconcile_owned(struct reconcile *r, const struct resource *resour
 	struct span uid = value_find_string(r->object, "metadata.uid");
 	struct value *list = gathered(r, resource, r->name_space, uid, false);
 
-	for (uint32_t i = 0; i < array_count(list);)
+	for (uint32_t i = 0; i < value_count(list);)
 		if (span_equal(object_controller(value_item(list, i)), uid))
 			i++;
 		else
@@ -404,7 +404,7 @@ static uint32_t text_index(const struct value *list, struct span text)
 {
 	uint32_t i = 0;
 
-	while (i < array_count(list) && !span_equal(text_of(value_item(list, i)), text))
+	while (i < value_count(list) && !span_equal(text_of(value_item(list, i)), text))
 		i++;
 	return i;
 }
@@ -426,9 +426,9 @@ void finalizer_drop(struct value *object, const char *finalizer)
 	struct value *list = value_get(metadata, SPAN("finalizers"));
 	uint32_t i = text_index(list, span_of(finalizer));
 
-	if (i < array_count(list))
+	if (i < value_count(list))
 		value_remove_item(list, i);
-	if (list && !array_count(list))
+	if (list && !value_count(list))
 		(void)value_remove(metadata, SPAN("finalizers"));
 }
 
@@ -437,12 +437,12 @@ static void release(struct reconcile *r, const struct resource *resource, const 
 	struct value *copy = object_copy(r, item), *metadata = value_get(copy, SPAN("metadata"));
 	struct value *owners = value_get(metadata, SPAN("ownerReferences"));
 
-	for (uint32_t i = 0; i < array_count(owners);)
+	for (uint32_t i = 0; i < value_count(owners);)
 		if (span_equal(value_find_string(value_item(owners, i), "uid"), uid))
 			value_remove_item(owners, i);
 		else
 			i++;
-	if (owners && !array_count(owners))
+	if (owners && !value_count(owners))
 		(void)value_remove(metadata, SPAN("ownerReferences"));
 	if (r->controller->finalizer)
 		finalizer_drop(copy, r->controller->finalizer);
@@ -461,7 +461,7 @@ struct value *reconcile_claim_if(struct reconcile *r, const struct resource *res
 	bool is_ending = object_is_ending(r->object);
 	struct value *list = gathered(r, resource, r->name_space, uid, true);
 
-	for (uint32_t i = 0; i < array_count(list);) {
+	for (uint32_t i = 0; i < value_count(list);) {
 		struct value *item = value_item(list, i);
 		bool is_taken = selector_matches(selector, value_find(item, "metadata.labels")) &&
 				(!takes || takes(r->object, item));

@@ -16,10 +16,6 @@ static inline const struct value *member(const struct value *object, const char 
 
 	return v && v->type != VALUE_NULL ? v : NULL;
 }
-static inline uint32_t array_count(const struct value *v)
-{
-	return value_is(v, VALUE_ARRAY) ? v->array.count : 0;
-}
 struct span object_name(const struct value *object);
 struct span object_annotation(const struct value *object, const char *name); /* empty: absent */
 struct span object_label(const struct value *object, const char *name);

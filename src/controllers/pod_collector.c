@@ -43,7 +43,7 @@ static bool is_out_of_service(const struct value *node)
 {
 	const struct value *taints = value_find(node, "spec.taints");
 
-	for (uint32_t i = 0; i < array_count(taints); i++)
+	for (uint32_t i = 0; i < value_count(taints); i++)
 		if (span_equal(value_find_string(value_item(taints, i), "key"),
 			       SPAN("node.kubernetes.io/out-of-service")))
 			return !span_equal(node_ready(node), SPAN("True"));
@@ -128,9 +128,9 @@ static void keep_some(struct reconcile *r)
 	if (count <= most)
 		return;
 	pods = reconcile_list(r, &resource_pods, (struct span){ 0 });
-	ended = ARENA_ARRAY(r->arena, struct ended, array_count(pods) + 1, r->err);
+	ended = ARENA_ARRAY(r->arena, struct ended, value_count(pods) + 1, r->err);
 	count = 0;
-	for (uint32_t i = 0; ended && i < array_count(pods); i++) {
+	for (uint32_t i = 0; ended && i < value_count(pods); i++) {
 		const struct value *pod = value_item(pods, i);
 
 		if (has_ended(pod))

@@ -138,7 +138,7 @@ static void status_write(struct reconcile *r, const struct value *pods)
 	int64_t again = INT64_MAX, count = 0, labelled = 0, ready = 0, available = 0;
 	struct value *object = object_copy(r, r->object), *status = put_object(r, object, "status");
 
-	for (uint32_t i = 0; i < array_count(pods); i++) {
+	for (uint32_t i = 0; i < value_count(pods); i++) {
 		const struct value *pod = value_item(pods, i);
 
 		if (!pod_is_active(pod))
@@ -160,7 +160,7 @@ static void status_write(struct reconcile *r, const struct value *pods)
 			.type = "ReplicaFailure", .status = "True", .reason = "FailedCreate", .message = r->refused });
 	else
 		condition_drop(status, "ReplicaFailure");
-	if (status->object.count && !array_count(value_get(status, SPAN("conditions"))))
+	if (status->object.count && !value_count(value_get(status, SPAN("conditions"))))
 		(void)value_remove(status, SPAN("conditions"));
 	reconcile_status(r, r->controller->resource, before, object);
 	if (again != INT64_MAX)
@@ -175,7 +175,7 @@ static void reconcile(struct reconcile *r)
 	if (!r->object)
 		return;
 	pods = reconcile_claim(r, &resource_pods, value_find(r->object, "spec.selector"));
-	for (uint32_t i = 0; i < array_count(pods); i++)
+	for (uint32_t i = 0; i < value_count(pods); i++)
 		active += pod_is_active(value_item(pods, i));
 	wanted = value_find_int(r->object, "spec.replicas", 1);
 	if (!object_is_ending(r->object)) {

@@ -29,10 +29,10 @@ bool revisions_read(struct reconcile *r, struct revisions *ret)
 	struct value *list = reconcile_claim(r, &resource_controller_revisions, value_find(r->object, "spec.selector"));
 
 	*ret = (struct revisions){ .collisions = value_find_int(r->object, "status.collisionCount", -1) };
-	ret->items = ARENA_ARRAY(r->arena, struct value *, array_count(list) + 1, r->err);
+	ret->items = ARENA_ARRAY(r->arena, struct value *, value_count(list) + 1, r->err);
 	if (!ret->items)
 		return false;
-	for (uint32_t i = 0; i < array_count(list); i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		ret->items[ret->count++] = value_item(list, i);
 	qsort(ret->items, ret->count, sizeof(struct value *), compare_numbers);
 	return !r->err->code;

@@ -111,7 +111,7 @@ static bool claims_are_bound(struct placing *p, struct span *ret_why)
 {
 	const struct value *volumes = member(p->spec, "volumes");
 
-	for (uint32_t i = 0; i < array_count(volumes); i++) {
+	for (uint32_t i = 0; i < value_count(volumes); i++) {
 		struct span name = value_find_string(value_item(volumes, i), "persistentVolumeClaim.claimName");
 		const struct value *claim;
 
@@ -255,7 +255,7 @@ static void no_node(struct placing *p, struct fit *fits, uint32_t count)
 
 static void place(struct placing *p)
 {
-	uint32_t count = array_count(p->nodes);
+	uint32_t count = value_count(p->nodes);
 	struct fit *fits = arena_calloc(p->r->arena, count + 1, sizeof(*fits), p->r->err), *best = NULL;
 	struct booking *e = book_find(p->book, value_find_string(p->pod, "metadata.uid"));
 	struct span why;
@@ -335,7 +335,7 @@ static void reconcile(struct reconcile *r)
 
 	if (!r->object || !scheduler_takes(r->object))
 		return;
-	if (array_count(member(p.spec, "schedulingGates"))) {
+	if (value_count(member(p.spec, "schedulingGates"))) {
 		condition_put(r, "SchedulingGated", SPAN("Scheduling is blocked due to non-empty scheduling gates"),
 			      (struct span){ 0 });
 		return;

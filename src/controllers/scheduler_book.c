@@ -71,9 +71,9 @@ void pod_amounts(const struct value *pod, struct amounts *ret)
 	struct amounts sidecars = { .count = 0 }, most = { .count = 0 };
 
 	memset(ret, 0, sizeof(*ret));
-	for (uint32_t i = 0; i < array_count(list); i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		amounts_read(ret, value_find(value_item(list, i), "resources.requests"));
-	for (uint32_t i = 0; i < array_count(init); i++) {
+	for (uint32_t i = 0; i < value_count(init); i++) {
 		const struct value *c = value_item(init, i);
 		struct amounts own = { .count = 0 };
 
@@ -141,7 +141,7 @@ static struct booking *booking_new(struct book *b, const struct value *pod, stru
 	e->node = span_to_text(SPAN(""));
 	e->created_ns = object_time(pod, "metadata.creationTimestamp");
 	e->has_anti_affinity =
-	    array_count(
+	    value_count(
 		value_find(pod, "spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution")) > 0;
 	b->anti_affinities += e->has_anti_affinity;
 	return e;
@@ -171,7 +171,7 @@ void book_seen(struct book *b, const struct value *pod)
 		e->is_assumed = false;
 	}
 	e->priority = value_find_int(pod, "spec.priority", 0);
-	e->is_waiting = !node.len && scheduler_takes(pod) && !array_count(value_find(pod, "spec.schedulingGates"));
+	e->is_waiting = !node.len && scheduler_takes(pod) && !value_count(value_find(pod, "spec.schedulingGates"));
 	pod_amounts(pod, &e->amounts);
 	free(e->ports);
 	e->ports = pod_ports(pod);

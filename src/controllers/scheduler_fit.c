@@ -43,12 +43,12 @@ char *pod_ports(const struct value *pod)
 	for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
 		const struct value *list = value_find(pod, lists[l]);
 
-		for (uint32_t i = 0; i < array_count(list); i++) {
+		for (uint32_t i = 0; i < value_count(list); i++) {
 			const struct value *ports = member(value_item(list, i), "ports");
 
 			if (l == 1 && !is_text(member(value_item(list, i), "restartPolicy"), "Always"))
 				continue;
-			for (uint32_t j = 0; j < array_count(ports); j++)
+			for (uint32_t j = 0; j < value_count(ports); j++)
 				port_print(&b, value_item(ports, j));
 		}
 	}
@@ -153,7 +153,7 @@ static bool bears_unschedulable(const struct placing *p)
 
 	put(p->r, &taint, "key", value_string(SPAN("node.kubernetes.io/unschedulable")));
 	put(p->r, &taint, "effect", value_string(SPAN("NoSchedule")));
-	for (uint32_t i = 0; i < array_count(list); i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (placement_tolerates(value_item(list, i), &taint))
 			return true;
 	return false;
@@ -189,7 +189,7 @@ static bool volumes_are_here(struct placing *p, const struct value *node)
 {
 	const struct value *volumes = member(p->spec, "volumes");
 
-	for (uint32_t i = 0; i < array_count(volumes); i++) {
+	for (uint32_t i = 0; i < value_count(volumes); i++) {
 		struct span claim = value_find_string(value_item(volumes, i), "persistentVolumeClaim.claimName");
 		const struct value *c, *v, *required;
 		struct value spec = value_object(), affinity = value_object(), wanted = value_object();
@@ -218,10 +218,10 @@ static int64_t wish(const struct placing *p, const struct value *node)
 	const struct value *taints = value_find(node, "spec.taints"), *tolerations = member(p->spec, "tolerations");
 	int64_t score = 0;
 
-	for (uint32_t i = 0; i < array_count(taints); i++) {
+	for (uint32_t i = 0; i < value_count(taints); i++) {
 		bool is_borne = !is_text(member(value_item(taints, i), "effect"), "PreferNoSchedule");
 
-		for (uint32_t j = 0; j < array_count(tolerations); j++)
+		for (uint32_t j = 0; j < value_count(tolerations); j++)
 			is_borne |= placement_tolerates(value_item(tolerations, j), value_item(taints, i));
 		score -= is_borne ? 0 : 300;
 	}

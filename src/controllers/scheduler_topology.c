@@ -36,7 +36,7 @@ static const struct value *node_of(struct placing *p, const struct value *pod)
 
 	if (e)
 		name = span_of(e->node);
-	for (uint32_t i = 0; name.len && i < array_count(p->nodes); i++)
+	for (uint32_t i = 0; name.len && i < value_count(p->nodes); i++)
 		if (span_equal(object_name(value_item(p->nodes, i)), name))
 			return value_item(p->nodes, i);
 	return NULL;
@@ -53,11 +53,11 @@ static bool names_namespace(struct placing *p, const struct value *term, struct 
 {
 	const struct value *names = member(term, "namespaces"), *selector = member(term, "namespaceSelector"), *ns;
 
-	for (uint32_t i = 0; i < array_count(names); i++)
+	for (uint32_t i = 0; i < value_count(names); i++)
 		if (span_equal(text_of(value_item(names, i)), other))
 			return true;
 	if (!selector)
-		return !array_count(names) && span_equal(own, other);
+		return !value_count(names) && span_equal(own, other);
 	if (!count_of(selector))
 		return true;
 	ns = reconcile_get(p->r, &resource_namespaces, (struct span){ 0 }, other);
@@ -79,7 +79,7 @@ static bool is_beside(struct placing *p, const struct value *term, const struct 
 	struct span key = get_text(term, "topologyKey"), here = place_of(node, key);
 	const struct value *pods = placing_pods(p);
 
-	for (uint32_t i = 0; i < array_count(pods); i++) {
+	for (uint32_t i = 0; i < value_count(pods); i++) {
 		const struct value *other = value_item(pods, i), *at;
 
 		if (is_self(p, other) || has_ended(other) || !term_takes(p, term, p->pod, other))
@@ -103,7 +103,7 @@ static bool affinity_takes(struct placing *p, const struct value *node, struct s
 	const struct value *terms = member(near, required);
 	bool is_anywhere;
 
-	for (uint32_t i = 0; i < array_count(terms); i++) {
+	for (uint32_t i = 0; i < value_count(terms); i++) {
 		const struct value *term = value_item(terms, i);
 
 		is_anywhere = false;
@@ -117,7 +117,7 @@ static bool affinity_takes(struct placing *p, const struct value *node, struct s
 		return false;
 	}
 	terms = member(away, required);
-	for (uint32_t i = 0; i < array_count(terms); i++) {
+	for (uint32_t i = 0; i < value_count(terms); i++) {
 		if (!is_beside(p, value_item(terms, i), node, &is_anywhere))
 			continue;
 		*ret_reason = SPAN("node(s) didn't match pod anti-affinity rules");
@@ -131,14 +131,14 @@ static bool others_take(struct placing *p, const struct value *node)
 {
 	const struct value *pods = p->book->anti_affinities ? placing_pods(p) : NULL;
 
-	for (uint32_t i = 0; i < array_count(pods); i++) {
+	for (uint32_t i = 0; i < value_count(pods); i++) {
 		const struct value *other = value_item(pods, i),
 				   *terms = member(value_find(other, "spec.affinity.podAntiAffinity"), required), *at;
 
-		if (!array_count(terms) || is_self(p, other) || has_ended(other))
+		if (!value_count(terms) || is_self(p, other) || has_ended(other))
 			continue;
 		at = node_of(p, other);
-		for (uint32_t j = 0; at && j < array_count(terms); j++) {
+		for (uint32_t j = 0; at && j < value_count(terms); j++) {
 			struct span key = get_text(value_item(terms, j), "topologyKey"), here = place_of(node, key);
 
 			if (here.len && span_equal(place_of(at, key), here) &&
@@ -158,7 +158,7 @@ static int64_t count_in(struct placing *p, const struct value *constraint, struc
 	const struct value *pods = placing_pods(p);
 	int64_t count = 0;
 
-	for (uint32_t i = 0; i < array_count(pods); i++) {
+	for (uint32_t i = 0; i < value_count(pods); i++) {
 		const struct value *other = value_item(pods, i), *at;
 
 		if (is_self(p, other) || has_ended(other) || object_is_ending(other) ||
@@ -182,7 +182,7 @@ static bool spread_takes(struct placing *p, const struct value *constraint, cons
 		*ret_reason = SPAN("node(s) didn't match pod topology spread constraints (missing required label)");
 		return false;
 	}
-	for (uint32_t i = 0; i < array_count(p->nodes); i++) {
+	for (uint32_t i = 0; i < value_count(p->nodes); i++) {
 		struct span place = place_of(value_item(p->nodes, i), key);
 		bool is_new = place.len > 0;
 
@@ -204,7 +204,7 @@ bool topology_takes(struct placing *p, const struct value *node, struct span *re
 	const struct value *spread = member(p->spec, "topologySpreadConstraints");
 
 	*ret_is_resolvable = true;
-	for (uint32_t i = 0; i < array_count(spread); i++)
+	for (uint32_t i = 0; i < value_count(spread); i++)
 		if (!is_text(member(value_item(spread, i), "whenUnsatisfiable"), "ScheduleAnyway") &&
 		    !spread_takes(p, value_item(spread, i), node, ret_reason))
 			return false;

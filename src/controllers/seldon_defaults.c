@@ -21,7 +21,7 @@ static const struct value *node_find(const struct value *predictor, const struct
 	own = seldon_container_find(predictor, node, &spec);
 	if (own && span_equal(get_text(own, "name"), container))
 		return node;
-	for (uint32_t i = 0; i < array_count(children); i++) {
+	for (uint32_t i = 0; i < value_count(children); i++) {
 		found = node_find(predictor, value_item(children, i), container);
 		if (found)
 			return found;
@@ -71,7 +71,7 @@ static int64_t port_ensure(struct seldon *s, struct value *container, const char
 	struct value *ports = put_array(s->r, container, "ports");
 	struct value port;
 
-	for (uint32_t i = 0; i < array_count(ports); i++)
+	for (uint32_t i = 0; i < value_count(ports); i++)
 		if (span_equal(get_text(value_item(ports, i), "name"), span_of(name)))
 			return value_find_int(value_item(ports, i), "containerPort", number);
 	port = serving_made(s->r, "{'name':'%s','containerPort':%lld,'protocol':'TCP'}", name, (long long)number);
@@ -107,14 +107,14 @@ static struct value *component_ensure(struct seldon *s, struct seldon_predictor 
 {
 	struct value *components = put_array(s->r, p->spec, "componentSpecs");
 
-	if (!array_count(components))
+	if (!value_count(components))
 		put_item(s->r, components, value_object());
 	return s->r->err->code ? NULL : value_item(components, index);
 }
 
 static struct value *container_named(struct value *containers, struct span name)
 {
-	for (uint32_t i = 0; i < array_count(containers); i++)
+	for (uint32_t i = 0; i < value_count(containers); i++)
 		if (span_equal(get_text(value_item(containers, i), "name"), name))
 			return value_item(containers, i);
 	return NULL;
@@ -147,7 +147,7 @@ static void node_default(struct seldon *s, struct seldon_predictor *p, struct va
 			serving_model_command(s->r, container, node);
 	}
 	children = value_get(node, SPAN("children"));
-	for (uint32_t i = 0; i < array_count(children); i++)
+	for (uint32_t i = 0; i < value_count(children); i++)
 		node_default(s, p, value_item(children, i));
 }
 
@@ -167,8 +167,8 @@ static bool has_containers(const struct value *predictor)
 {
 	const struct value *components = member(predictor, "componentSpecs");
 
-	for (uint32_t i = 0; i < array_count(components); i++)
-		if (array_count(value_find(value_item(components, i), "spec.containers")))
+	for (uint32_t i = 0; i < value_count(components); i++)
+		if (value_count(value_find(value_item(components, i), "spec.containers")))
 			return true;
 	return false;
 }
@@ -217,7 +217,7 @@ static uint32_t nodes_count(const struct value *node)
 	const struct value *children = member(node, "children");
 	uint32_t count = 1;
 
-	for (uint32_t i = 0; i < array_count(children); i++)
+	for (uint32_t i = 0; i < value_count(children); i++)
 		count += nodes_count(value_item(children, i));
 	return count;
 }
@@ -231,11 +231,11 @@ bool seldon_defaults(struct seldon *s)
 	(void)seldon_protocol_read(get_text(s->spec, "protocol"), &s->protocol);
 	s->is_grpc = span_equal(get_text(s->spec, "transport"), SPAN("grpc"));
 	s->id = serving_name(r, r->name);
-	for (uint32_t i = 0; i < array_count(list); i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		nodes += nodes_count(member(value_item(list, i), "graph"));
-	s->predictors = arena_calloc(r->arena, array_count(list) + 1, sizeof(*s->predictors), r->err);
+	s->predictors = arena_calloc(r->arena, value_count(list) + 1, sizeof(*s->predictors), r->err);
 	s->containers = arena_calloc(r->arena, nodes + 1, sizeof(*s->containers), r->err);
-	for (uint32_t i = 0; !r->err->code && i < array_count(list); i++)
+	for (uint32_t i = 0; !r->err->code && i < value_count(list); i++)
 		predictor_default(s, &s->predictors[s->count++], value_item(list, i));
 	return !r->err->code;
 }

@@ -50,10 +50,10 @@ static bool pods_read(struct stateful *s)
 {
 	struct value *list = reconcile_claim_if(s->r, &resource_pods, member(s->spec, "selector"), is_member);
 
-	s->pods = ARENA_ARRAY(s->r->arena, struct numbered, array_count(list) + 1, s->r->err);
+	s->pods = ARENA_ARRAY(s->r->arena, struct numbered, value_count(list) + 1, s->r->err);
 	if (!s->pods)
 		return false;
-	for (uint32_t i = 0; i < array_count(list); i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		const struct value *pod = value_item(list, i);
 
 		s->pods[s->pod_count++] = (struct numbered){ pod, stateful_ordinal(s->r->name, object_name(pod)) };

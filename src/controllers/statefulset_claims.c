@@ -66,7 +66,7 @@ static struct ownership ownership_of(const struct stateful *s, const struct valu
 	struct span pod_uid = value_find_string(pod, "metadata.uid");
 	struct ownership o = { 0 };
 
-	for (uint32_t i = 0; i < array_count(owners); i++) {
+	for (uint32_t i = 0; i < value_count(owners); i++) {
 		const struct value *owner = value_item(owners, i);
 		struct span uid = value_find_string(owner, "uid");
 		bool controls = value_find_bool(owner, "controller");
@@ -114,7 +114,7 @@ static void owners_set(struct stateful *s, struct value *claim, const struct num
 	struct value *owners = value_get(metadata, SPAN("ownerReferences"));
 	struct owners_wanted w = wanted(s, n->ordinal);
 
-	for (uint32_t i = 0; i < array_count(owners);)
+	for (uint32_t i = 0; i < value_count(owners);)
 		if (is_about_set(s, value_item(owners, i)) || is_about_pod(value_item(owners, i), object_name(n->pod)))
 			value_remove_item(owners, i);
 		else
@@ -164,7 +164,7 @@ bool stateful_claims_settle(struct stateful *s, const struct numbered *n)
 	struct owners_wanted w = wanted(s, n->ordinal);
 	bool were_right = true;
 
-	for (uint32_t i = 0; i < array_count(s->claims); i++) {
+	for (uint32_t i = 0; i < value_count(s->claims); i++) {
 		struct span name = stateful_claim_name(s, value_item(s->claims, i), n->ordinal);
 		struct record *record =
 		    cluster_get(s->r->cluster, &resource_persistent_volume_claims, s->r->name_space, name);
@@ -213,7 +213,7 @@ static bool is_leftover(const struct stateful *s, const struct value *claim, str
 {
 	const struct value *owners = value_find(claim, "metadata.ownerReferences");
 
-	for (uint32_t i = 0; s->drops_claims_on_scale && i < array_count(owners); i++)
+	for (uint32_t i = 0; s->drops_claims_on_scale && i < value_count(owners); i++)
 		if (is_about_pod(value_item(owners, i), pod))
 			return true;
 	return false;
@@ -225,7 +225,7 @@ bool stateful_claims_make(struct stateful *s, int64_t ordinal, bool has_pod)
 	struct span pod = stateful_pod_name(s, ordinal);
 	bool are_there = true;
 
-	for (uint32_t i = 0; i < array_count(s->claims) && !r->err->code; i++) {
+	for (uint32_t i = 0; i < value_count(s->claims) && !r->err->code; i++) {
 		const struct value *template = value_item(s->claims, i), *claim;
 		struct span name = stateful_claim_name(s, template, ordinal);
 

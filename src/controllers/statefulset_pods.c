@@ -75,7 +75,7 @@ static bool has_identity(const struct value *pod)
 
 static const struct value *claim_template(const struct stateful *s, struct span name)
 {
-	for (uint32_t i = 0; i < array_count(s->claims); i++)
+	for (uint32_t i = 0; i < value_count(s->claims); i++)
 		if (span_equal(object_name(value_item(s->claims, i)), name))
 			return value_item(s->claims, i);
 	return NULL;
@@ -87,9 +87,9 @@ static void volumes_put(struct stateful *s, struct value *pod, int64_t ordinal)
 	struct value *spec = put_object(s->r, pod, "spec"), volumes = value_array();
 	const struct value *others = member(spec, "volumes");
 
-	if (!array_count(s->claims))
+	if (!value_count(s->claims))
 		return;
-	for (uint32_t i = 0; i < array_count(s->claims); i++) {
+	for (uint32_t i = 0; i < value_count(s->claims); i++) {
 		const struct value *template = value_item(s->claims, i);
 		struct value volume = value_object();
 
@@ -98,7 +98,7 @@ static void volumes_put(struct stateful *s, struct value *pod, int64_t ordinal)
 		    value_string(stateful_claim_name(s, template, ordinal)));
 		put_item(s->r, &volumes, volume);
 	}
-	for (uint32_t i = 0; i < array_count(others); i++)
+	for (uint32_t i = 0; i < value_count(others); i++)
 		if (!claim_template(s, value_find_string(value_item(others, i), "name")))
 			put_item(s->r, &volumes, *value_item(others, i));
 	put(s->r, spec, "volumes", volumes);
@@ -109,14 +109,14 @@ static bool has_volumes(struct stateful *s, const struct value *pod, int64_t ord
 	const struct value *volumes = value_find(pod, "spec.volumes");
 	uint32_t found = 0;
 
-	for (uint32_t i = 0; i < array_count(volumes); i++) {
+	for (uint32_t i = 0; i < value_count(volumes); i++) {
 		const struct value *volume = value_item(volumes, i);
 		const struct value *template = claim_template(s, value_find_string(volume, "name"));
 
 		found += template && span_equal(value_find_string(volume, "persistentVolumeClaim.claimName"),
 						stateful_claim_name(s, template, ordinal));
 	}
-	return found == array_count(s->claims);
+	return found == value_count(s->claims);
 }
 
 /* ---- writes ---- */

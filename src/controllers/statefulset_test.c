@@ -58,7 +58,7 @@ static void assert_pods(struct kit *k, const char *names)
 	char text[400] = "";
 	size_t len = 0;
 
-	for (uint32_t i = 0; i < array_count(pods); i++)
+	for (uint32_t i = 0; i < value_count(pods); i++)
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s" SPAN_FMT, i ? " " : "",
 					SPAN_ARG(object_name(value_item(pods, i))));
 	assert_string_equal(text, names);
@@ -68,7 +68,7 @@ static bool has_event(struct kit *k, const char *reason, const char *start)
 {
 	const struct value *events = kit_list(k, &resource_events);
 
-	for (uint32_t i = 0; i < array_count(events); i++)
+	for (uint32_t i = 0; i < value_count(events); i++)
 		if (span_equal(value_find_string(value_item(events, i), "reason"), span_of(reason)) &&
 		    span_starts(value_find_string(value_item(events, i), "message"), span_of(start)))
 			return true;
@@ -370,7 +370,7 @@ static const struct value *revision_numbered(struct kit *k, int64_t number)
 {
 	const struct value *list = kit_list(k, &resource_controller_revisions);
 
-	for (uint32_t i = 0; i < array_count(list); i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (value_find_int(value_item(list, i), "revision", 0) == number)
 			return value_item(list, i);
 	return NULL;
@@ -403,7 +403,7 @@ static void what_the_template_was_is_kept(void **state)
 	assert_true(span_equal(image_kept(revision_numbered(k, 2)), SPAN("two")));
 	APPLY(k, 1, "", "one"); /* back: the same one, with the highest number */
 	ready_all(k);
-	assert_int_equal(array_count(kit_list(k, &resource_controller_revisions)), 2);
+	assert_int_equal(value_count(kit_list(k, &resource_controller_revisions)), 2);
 	assert_null(revision_numbered(k, 1));
 	assert_true(span_equal(object_name(revision_numbered(k, 3)), name));
 	assert_image(k, "web-0", "one");
@@ -420,7 +420,7 @@ static void only_as_many_revisions_are_kept_as_wanted(void **state)
 		APPLY(k, 1, "'revisionHistoryLimit':1,", images[i]);
 		ready_all(k);
 	}
-	assert_int_equal(array_count(kit_list(k, &resource_controller_revisions)), 2);
+	assert_int_equal(value_count(kit_list(k, &resource_controller_revisions)), 2);
 	assert_non_null(revision_numbered(k, 4));
 	assert_true(span_equal(image_kept(revision_numbered(k, 3)), SPAN("three")));
 	kit_done(k);
@@ -446,7 +446,7 @@ static void a_name_that_is_taken_is_passed_over(void **state)
 	APPLY(k, 0, "", "one");
 	assert_int_equal(count_of(k, "collisionCount"), 1);
 	assert_false(span_equal(value_find_string(set_status(k), "updateRevision"), span_of(text)));
-	assert_int_equal(array_count(kit_list(k, &resource_controller_revisions)), 2);
+	assert_int_equal(value_count(kit_list(k, &resource_controller_revisions)), 2);
 	kit_done(k);
 }
 
@@ -468,7 +468,7 @@ static void a_claim_is_made_before_its_pod_and_stays(void **state)
 	assert_null(claim(k, "data-web-1"));
 	assert_true(span_equal(object_label(claim(k, "data-web-0"), "app"), SPAN("web")));
 	assert_true(span_equal(object_label(claim(k, "data-web-0"), "of"), SPAN("us")));
-	assert_int_equal(array_count(value_find(claim(k, "data-web-0"), "metadata.ownerReferences")), 0);
+	assert_int_equal(value_count(value_find(claim(k, "data-web-0"), "metadata.ownerReferences")), 0);
 	assert_true(has_event(k, "SuccessfulCreate", "create Claim data-web-0 Pod web-0 in StatefulSet web success"));
 	pod = kit_get(k, &resource_pods, "web-0");
 	volume = value_item(value_find(pod, "spec.volumes"), 0);
@@ -517,11 +517,11 @@ static void assert_owner(struct kit *k, const char *name, const char *owner)
 	char text[100] = "";
 
 	assert_non_null(claim(k, name));
-	if (array_count(owners))
+	if (value_count(owners))
 		snprintf(text, sizeof(text), SPAN_FMT "/" SPAN_FMT "%s",
 			 SPAN_ARG(value_find_string(value_item(owners, 0), "kind")),
 			 SPAN_ARG(value_find_string(value_item(owners, 0), "name")),
-			 array_count(owners) > 1 ? "+" : "");
+			 value_count(owners) > 1 ? "+" : "");
 	assert_string_equal(text, owner);
 }
 

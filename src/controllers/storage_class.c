@@ -14,7 +14,7 @@ static void reconcile(struct reconcile *r)
 	if (!r->object || !r->config->volumes || !span_equal(r->name, SPAN("kube-system")))
 		return;
 	all = reconcile_list(r, &resource_storage_classes, (struct span){ 0 });
-	if (array_count(all))
+	if (value_count(all))
 		return;
 	class = object_new(r, &resource_storage_classes, SPAN("standard"));
 	if (!class)

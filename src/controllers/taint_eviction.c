@@ -27,7 +27,7 @@ static int64_t patience(const struct value *pod, const struct value *taint)
 {
 	const struct value *tolerations = value_find(pod, "spec.tolerations");
 
-	for (uint32_t i = 0; i < array_count(tolerations); i++) {
+	for (uint32_t i = 0; i < value_count(tolerations); i++) {
 		const struct value *t = value_item(tolerations, i);
 
 		if (tolerates(t, taint))
@@ -42,7 +42,7 @@ static int64_t leaves_at(const struct value *pod, const struct value *node)
 	const struct value *taints = value_find(node, "spec.taints");
 	int64_t came = object_time(pod, "metadata.creationTimestamp"), leaves = FOREVER;
 
-	for (uint32_t i = 0; i < array_count(taints); i++) {
+	for (uint32_t i = 0; i < value_count(taints); i++) {
 		const struct value *t = value_item(taints, i);
 		int64_t seconds;
 
@@ -92,7 +92,7 @@ static void wakes(struct manager *m, const struct controller *c, const struct re
 	const struct value *taints = value_find(node, "spec.taints");
 
 	(void)resource;
-	for (uint32_t i = 0; i < array_count(taints); i++) {
+	for (uint32_t i = 0; i < value_count(taints); i++) {
 		if (span_equal(value_find_string(value_item(taints, i), "effect"), SPAN("NoExecute"))) {
 			manager_wake_matching(m, c, node);
 			return;

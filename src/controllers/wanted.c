@@ -220,7 +220,7 @@ uint32_t wanted_sweep(struct wanted *w, const struct resource *resource)
 	const struct value *there = reconcile_owned(r, resource);
 	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < array_count(there); i++) {
+	for (uint32_t i = 0; i < value_count(there); i++) {
 		const struct value *object = value_item(there, i);
 		struct span name = object_name(object);
 

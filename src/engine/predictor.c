@@ -153,10 +153,10 @@ static struct span image_find(const struct value *predictor, struct span name)
 	struct span only = { 0 };
 	size_t count = 0;
 
-	for (uint32_t i = 0; value_is(specs, VALUE_ARRAY) && i < specs->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(specs); i++) {
 		const struct value *containers = value_find(value_item(specs, i), "spec.containers");
 
-		for (uint32_t c = 0; value_is(containers, VALUE_ARRAY) && c < containers->array.count; c++) {
+		for (uint32_t c = 0; c < value_count(containers); c++) {
 			const struct value *container = value_item(containers, c);
 			struct span own = value_find_string(container, "name");
 

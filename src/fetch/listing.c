@@ -126,7 +126,7 @@ bool listing_read_gs(struct span json, struct arena *arena, struct listing *ret,
 	if (!value_is(&v, VALUE_OBJECT))
 		return error_set(err, ERROR_INVALID, "the answer is no list of objects");
 	items = value_get(&v, SPAN("items"));
-	for (uint32_t i = 0; value_is(items, VALUE_ARRAY) && i < items->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(items); i++) {
 		struct span name = value_find_string(value_item(items, i), "name");
 		struct span text =
 		    value_find_string(value_item(items, i), "size"); /* a string, as all its 64-bit numbers */

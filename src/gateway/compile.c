@@ -128,37 +128,13 @@ bool address_read(struct span text, int port, struct sockaddr_storage *ret)
 
 /* ---- seeing ---- */
 
-/* Days since 1970-01-01 of a date (proleptic Gregorian). */
-static int64_t days_of(int64_t year, int64_t month, int64_t day)
-{
-	int64_t y = year - (month <= 2), era = y / 400, of_era = y - era * 400;
-	int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-
-	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
-/* "2026-11-21T20:30:31Z", as the server writes it; 0: none. */
-static int64_t time_of(struct span text)
-{
-	static const struct {
-		size_t at, len;
-	} parts[] = { { 0, 4 }, { 5, 2 }, { 8, 2 }, { 11, 2 }, { 14, 2 }, { 17, 2 } };
-	int64_t n[ARRAY_LEN(parts)];
-
-	if (text.len < 20)
-		return 0;
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-		if (!number_parse_int64(span_from(text.ptr + parts[i].at, parts[i].len), &n[i]))
-			return 0;
-	return (((days_of(n[0], n[1], n[2]) * 24 + n[3]) * 60 + n[4]) * 60 + n[5]) * NS_PER_S;
-}
-
 /* NULL: it cannot be read; told. */
 static struct item *item_read(struct following *f, const struct sighting *s)
 {
 	struct compile *c = f->compile;
 	struct item *i = base_calloc(1, sizeof(*i));
 	struct error err = { 0 };
+	int64_t made;
 
 	atomic_init(&i->references, 1);
 	arena_init(&i->arena, ITEM_MOST);
@@ -170,7 +146,8 @@ static struct item *item_read(struct following *f, const struct sighting *s)
 	i->uid = value_find_string(i->object, "metadata.uid");
 	i->version = value_find_string(i->object, "metadata.resourceVersion");
 	i->generation = value_find_int(i->object, "metadata.generation", 0);
-	i->made_ns = time_of(value_find_string(i->object, "metadata.creationTimestamp"));
+	if (clock_parse_rfc3339(value_find_string(i->object, "metadata.creationTimestamp"), &made))
+		i->made_ns = made * NS_PER_S;
 	if (!err.code && (!f->read || f->read(c, i, &err)))
 		return i;
 	log_error("gateway", "an object cannot be read", LOG_TEXT("kind", f->resource->kind),

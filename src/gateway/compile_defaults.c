@@ -71,13 +71,13 @@ static void gateway_renew(struct compile *c, const struct item *i)
 	    value_get(value_find(i->object, "metadata.labels"), SPAN("app.kubernetes.io/managed-by"));
 	const struct value *list = value_find(i->object, "spec.listeners");
 	uint32_t wanted = (uint32_t)(c->address.len != 0) + (uint32_t)(c->tls_address.len != 0);
-	bool is_same = count_of(list) == wanted;
+	bool is_same = value_count(list) == wanted;
 	struct error err = { 0 };
 	struct value *object, listeners;
 	struct arena arena;
 	char text[700];
 
-	for (uint32_t n = 0; n < count_of(list); n++) {
+	for (uint32_t n = 0; n < value_count(list); n++) {
 		bool is_tls = span_equal(value_find_string(value_item(list, n), "protocol"), SPAN("HTTPS"));
 		int port = is_tls ? c->tls_port : c->port;
 

@@ -47,23 +47,23 @@ int64_t duration_of(struct span text)
 static bool headers_list(struct item *i, const struct value *list, const struct header **ret, size_t *ret_count,
 			 struct error *err)
 {
-	struct header *to = arena_calloc(&i->arena, count_of(list), sizeof(*to), err);
+	struct header *to = arena_calloc(&i->arena, value_count(list), sizeof(*to), err);
 
-	for (uint32_t n = 0; to && n < count_of(list); n++) {
+	for (uint32_t n = 0; to && n < value_count(list); n++) {
 		to[n].name = lowered(value_find_string(value_item(list, n), "name"), &i->arena, err);
 		to[n].value = value_find_string(value_item(list, n), "value");
 	}
 	*ret = to;
-	*ret_count = to ? count_of(list) : 0;
+	*ret_count = to ? value_count(list) : 0;
 	return to != NULL;
 }
 
 static bool headers_read(struct item *i, const struct value *from, struct plan_headers *to, struct error *err)
 {
 	const struct value *remove = value_find(from, "remove");
-	struct span *names = arena_calloc(&i->arena, count_of(remove), sizeof(*names), err);
+	struct span *names = arena_calloc(&i->arena, value_count(remove), sizeof(*names), err);
 
-	for (uint32_t n = 0; names && n < count_of(remove); n++)
+	for (uint32_t n = 0; names && n < value_count(remove); n++)
 		if (value_is(value_item(remove, n), VALUE_STRING))
 			names[to->remove_count++] = lowered(value_item(remove, n)->string, &i->arena, err);
 	to->remove = names;
@@ -144,7 +144,7 @@ bool filters_read(struct item *i, const struct value *list, bool is_of_ref, stru
 		if (!rule->mirrors)
 			return false;
 	}
-	for (uint32_t n = 0; n < count_of(list); n++)
+	for (uint32_t n = 0; n < value_count(list); n++)
 		if (!filter_read(i, value_item(list, n), is_of_ref, rule, to, err))
 			return false;
 	return true;

@@ -87,7 +87,7 @@ static const struct value *listener_before(const struct value *status, struct sp
 {
 	const struct value *list = value_find(status, "listeners");
 
-	for (uint32_t n = 0; n < count_of(list); n++)
+	for (uint32_t n = 0; n < value_count(list); n++)
 		if (span_equal(value_find_string(value_item(list, n), "name"), name))
 			return value_item(list, n);
 	return NULL;
@@ -206,7 +206,7 @@ static const struct value *parent_before(const struct value *status, const struc
 {
 	const struct value *list = value_find(status, "parents");
 
-	for (uint32_t n = 0; n < count_of(list); n++) {
+	for (uint32_t n = 0; n < value_count(list); n++) {
 		const struct value *there = value_find(value_item(list, n), "parentRef");
 
 		if (is_ours(value_item(list, n)) && there && value_equal(there, ref))
@@ -248,7 +248,7 @@ static void parents_set(const struct route_state *s, struct value *status, const
 	const struct value *old = value_find(before, "parents");
 	struct value list = value_array();
 
-	for (uint32_t n = 0; n < count_of(old); n++) /* other controllers' stay */
+	for (uint32_t n = 0; n < value_count(old); n++) /* other controllers' stay */
 		if (!is_ours(value_item(old, n)))
 			(void)value_append(&list, *value_item(old, n), arena, err);
 	for (size_t n = 0; n < s->parent_count; n++)
@@ -266,7 +266,7 @@ static void route_tell(struct compile *c, const struct route_state *s)
 	if (s->item->told == hash)
 		return;
 	s->item->told = hash;
-	if (!s->parent_count && !count_of(value_find(s->item->object, "status.parents")))
+	if (!s->parent_count && !value_count(value_find(s->item->object, "status.parents")))
 		return;
 	arena_init(&arena, STATUS_MOST);
 	object = object_now(c, s->item, &arena);

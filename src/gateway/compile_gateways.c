@@ -76,7 +76,7 @@ static void secrets_of(struct pass *p, const struct gateway_state *g, struct lis
 	const struct value *refs = value_find(l->from, "tls.certificateRefs");
 	struct listener_port *port = l->on;
 
-	for (uint32_t n = 0; n < count_of(refs); n++) {
+	for (uint32_t n = 0; n < value_count(refs); n++) {
 		const struct value *ref = value_item(refs, n);
 		struct span space = value_find_string(ref, "namespace"), name = value_find_string(ref, "name"), key;
 		const char *fault;
@@ -114,8 +114,8 @@ static void kinds_read(struct listener *l)
 {
 	const struct value *kinds = value_find(l->from, "allowedRoutes.kinds");
 
-	l->takes_http = l->takes_grpc = !count_of(kinds);
-	for (uint32_t n = 0; n < count_of(kinds); n++) {
+	l->takes_http = l->takes_grpc = !value_count(kinds);
+	for (uint32_t n = 0; n < value_count(kinds); n++) {
 		const struct value *kind = value_item(kinds, n);
 		struct span name = value_find_string(kind, "kind");
 		bool is_group = !value_find(kind, "group") ||
@@ -176,8 +176,8 @@ static void gateway_add(struct pass *p, struct item *i)
 	plan_keep(p->builder, i, item_unref);
 	g->item = i;
 	g->is_shared = gateway_is_shared(i);
-	g->listeners = arena_calloc(&p->scratch, count_of(list), sizeof(*g->listeners), p->err);
-	for (uint32_t n = 0; g->listeners && n < count_of(list); n++)
+	g->listeners = arena_calloc(&p->scratch, value_count(list), sizeof(*g->listeners), p->err);
+	for (uint32_t n = 0; g->listeners && n < value_count(list); n++)
 		listener_read(p, g, value_item(list, n), &g->listeners[g->count++]);
 	g->next = p->gateways;
 	p->gateways = g;
@@ -224,7 +224,7 @@ static bool expression_takes(const struct value *e, const struct value *labels)
 	const struct value *value = value_get(labels, key), *values = value_find(e, "values");
 	bool is_in = false;
 
-	for (uint32_t n = 0; value_is(value, VALUE_STRING) && n < count_of(values); n++)
+	for (uint32_t n = 0; value_is(value, VALUE_STRING) && n < value_count(values); n++)
 		is_in = is_in || span_equal(value_item(values, n)->string, value->string);
 	if (span_equal(operator, SPAN("In")))
 		return is_in;
@@ -243,7 +243,7 @@ static bool selector_object_takes(const struct value *selector, const struct val
 		if (!value_is(value, VALUE_STRING) || !value_equal(value, &map->object.members[n].value))
 			return false;
 	}
-	for (uint32_t n = 0; n < count_of(list); n++)
+	for (uint32_t n = 0; n < value_count(list); n++)
 		if (!expression_takes(value_item(list, n), labels))
 			return false;
 	return true;

@@ -72,9 +72,9 @@ static bool secret_read(struct item *i, const struct value *tls, struct error *e
 
 	if (!name.len)
 		return true;
-	for (uint32_t n = 0; n < count_of(hosts); n++, to++)
+	for (uint32_t n = 0; n < value_count(hosts); n++, to++)
 		*to = (struct secret_use){ key, lowered(value_item(hosts, n)->string, &i->arena, err) };
-	if (!count_of(hosts))
+	if (!value_count(hosts))
 		*to++ = (struct secret_use){ key, { 0 } };
 	i->ingress->secret_count = (size_t)(to - i->ingress->secrets);
 	return !err->code;
@@ -85,10 +85,10 @@ static bool secrets_read(struct item *i, struct error *err)
 	const struct value *tls = value_find(i->object, "spec.tls");
 	size_t most = 0;
 
-	for (uint32_t n = 0; n < count_of(tls); n++)
-		most += MAX(count_of(value_find(value_item(tls, n), "hosts")), 1);
+	for (uint32_t n = 0; n < value_count(tls); n++)
+		most += MAX(value_count(value_find(value_item(tls, n), "hosts")), 1);
 	i->ingress->secrets = arena_calloc(&i->arena, most, sizeof(*i->ingress->secrets), err);
-	for (uint32_t n = 0; i->ingress->secrets && n < count_of(tls); n++)
+	for (uint32_t n = 0; i->ingress->secrets && n < value_count(tls); n++)
 		if (!secret_read(i, value_item(tls, n), err))
 			return false;
 	return !err->code;
@@ -112,16 +112,16 @@ bool ingress_read(struct compile *c, struct item *i, struct error *err)
 
 		in->class_name = value_is(old, VALUE_STRING) ? old->string : (struct span){ 0 };
 	}
-	for (uint32_t n = 0; n < count_of(rules); n++)
-		most += count_of(value_find(value_item(rules, n), "http.paths"));
+	for (uint32_t n = 0; n < value_count(rules); n++)
+		most += value_count(value_find(value_item(rules, n), "http.paths"));
 	in->paths = arena_calloc(&i->arena, most, sizeof(*in->paths), err);
 	if (!in->paths || (otherwise && !path_add(i, (struct span){ 0 }, NULL, otherwise, err)))
 		return false;
-	for (uint32_t n = 0; n < count_of(rules); n++) {
+	for (uint32_t n = 0; n < value_count(rules); n++) {
 		const struct value *paths = value_find(value_item(rules, n), "http.paths");
 		struct span host = host_read(i, value_find_string(value_item(rules, n), "host"), err);
 
-		for (uint32_t k = 0; k < count_of(paths); k++)
+		for (uint32_t k = 0; k < value_count(paths); k++)
 			if (!path_add(i, host, value_item(paths, k), value_find(value_item(paths, k), "backend"), err))
 				return false;
 	}

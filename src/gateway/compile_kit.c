@@ -289,7 +289,7 @@ const char *kit_condition(struct kit *k, const struct value *object, const char 
 	const struct value *list = value_find(object, path);
 	struct error err = { 0 };
 
-	for (uint32_t i = 0; i < count_of(list); i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		const struct value *c = value_item(list, i);
 
 		if (span_equal(value_find_string(c, "type"), span_of(type)))

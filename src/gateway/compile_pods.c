@@ -53,13 +53,13 @@ bool pod_read(struct compile *c, struct item *i, struct error *err)
 	if (!pod->sandbox.len || value_find_bool(i->object, "spec.hostNetwork") ||
 	    span_equal(phase, SPAN("Succeeded")) || span_equal(phase, SPAN("Failed")))
 		return !err->code;
-	for (uint32_t n = 0; n < count_of(containers); n++)
-		most += count_of(value_find(value_item(containers, n), "ports"));
+	for (uint32_t n = 0; n < value_count(containers); n++)
+		most += value_count(value_find(value_item(containers, n), "ports"));
 	pod->ports = arena_calloc(&i->arena, most, sizeof(*pod->ports), err);
-	for (uint32_t n = 0; pod->ports && n < count_of(containers); n++) {
+	for (uint32_t n = 0; pod->ports && n < value_count(containers); n++) {
 		const struct value *ports = value_find(value_item(containers, n), "ports");
 
-		for (uint32_t k = 0; k < count_of(ports); k++)
+		for (uint32_t k = 0; k < value_count(ports); k++)
 			pod->port_count +=
 			    host_port_read(c, i, value_item(ports, k), &pod->ports[pod->port_count], err);
 	}

@@ -242,10 +242,6 @@ void compile_wake(struct compile *c); /* a pass, soon */
 
 /* ---- reading: helpers ---- */
 
-static inline uint32_t count_of(const struct value *array)
-{
-	return value_is(array, VALUE_ARRAY) ? array->array.count : 0;
-}
 struct span key_of(struct span name_space, struct span name, struct arena *arena, struct error *err); /* "a/b" */
 /* "127.97.0.3". False: it is no IPv4 address. */
 bool address_read(struct span text, int port, struct sockaddr_storage *ret);

@@ -39,12 +39,12 @@ bool regex_read(struct item *i, struct span text, const void **ret, struct error
 bool text_matches_read(struct item *i, const struct value *list, bool is_lower, struct plan_text_match **ret,
 		       size_t *ret_count, struct error *err)
 {
-	struct plan_text_match *to = arena_calloc(&i->arena, count_of(list), sizeof(*to), err);
+	struct plan_text_match *to = arena_calloc(&i->arena, value_count(list), sizeof(*to), err);
 	size_t count = 0;
 
 	if (!to)
 		return false;
-	for (uint32_t n = 0; n < count_of(list); n++) {
+	for (uint32_t n = 0; n < value_count(list); n++) {
 		const struct value *from = value_item(list, n);
 		struct span name = value_find_string(from, "name");
 		struct plan_text_match m = { .name = is_lower ? lowered(name, &i->arena, err) : name,
@@ -69,11 +69,11 @@ bool text_matches_read(struct item *i, const struct value *list, bool is_lower, 
 
 static bool refs_read(struct item *i, const struct value *list, struct rule *rule, struct error *err)
 {
-	if (count_of(list) > PLAN_TARGETS_MOST)
-		return error_set(err, ERROR_INVALID, "there are %u backendRefs: %d are allowed", count_of(list),
+	if (value_count(list) > PLAN_TARGETS_MOST)
+		return error_set(err, ERROR_INVALID, "there are %u backendRefs: %d are allowed", value_count(list),
 				 PLAN_TARGETS_MOST);
-	rule->refs = arena_calloc(&i->arena, count_of(list), sizeof(*rule->refs), err);
-	for (uint32_t n = 0; rule->refs && n < count_of(list); n++) {
+	rule->refs = arena_calloc(&i->arena, value_count(list), sizeof(*rule->refs), err);
+	for (uint32_t n = 0; rule->refs && n < value_count(list); n++) {
 		struct ref *to = &rule->refs[rule->ref_count++];
 
 		if (!ref_read(i, value_item(list, n), to, err) ||
@@ -89,13 +89,13 @@ static bool matches_read(struct item *i, const struct value *list, bool is_grpc,
 			 struct error *err)
 {
 	static const struct value none = { .type = VALUE_OBJECT };
-	uint32_t count = MAX(count_of(list), 1);
+	uint32_t count = MAX(value_count(list), 1);
 
 	rule->matches = arena_calloc(&i->arena, count, sizeof(*rule->matches), err);
 	rule->match_count = count;
 	for (uint32_t n = 0; rule->matches && n < count; n++) {
 		rule->matches[n].is_grpc = is_grpc;
-		if (!match(i, count_of(list) ? value_item(list, n) : &none, &rule->matches[n], err) ||
+		if (!match(i, value_count(list) ? value_item(list, n) : &none, &rule->matches[n], err) ||
 		    !plan_match_check(&rule->matches[n], err))
 			return false;
 	}
@@ -119,8 +119,8 @@ static bool parents_read(struct item *i, struct route_rules *r, struct error *er
 {
 	const struct value *list = value_find(i->object, "spec.parentRefs");
 
-	r->parents = arena_calloc(&i->arena, count_of(list), sizeof(*r->parents), err);
-	for (uint32_t n = 0; r->parents && n < count_of(list); n++) {
+	r->parents = arena_calloc(&i->arena, value_count(list), sizeof(*r->parents), err);
+	for (uint32_t n = 0; r->parents && n < value_count(list); n++) {
 		const struct value *from = value_item(list, n);
 		struct span name_space = value_find_string(from, "namespace");
 
@@ -142,8 +142,8 @@ static bool hosts_read(struct item *i, struct route_rules *r, struct error *err)
 {
 	const struct value *list = value_find(i->object, "spec.hostnames");
 
-	r->hosts = arena_calloc(&i->arena, count_of(list), sizeof(*r->hosts), err);
-	for (uint32_t n = 0; r->hosts && n < count_of(list); n++)
+	r->hosts = arena_calloc(&i->arena, value_count(list), sizeof(*r->hosts), err);
+	for (uint32_t n = 0; r->hosts && n < value_count(list); n++)
 		if (value_is(value_item(list, n), VALUE_STRING))
 			r->hosts[r->host_count++] = lowered(value_item(list, n)->string, &i->arena, err);
 	return r->hosts && !err->code;
@@ -151,7 +151,7 @@ static bool hosts_read(struct item *i, struct route_rules *r, struct error *err)
 
 bool route_read(struct item *i, bool is_grpc, const char *kind, match_reader *match, struct error *err)
 {
-	uint32_t count = count_of(value_find(i->object, "spec.rules"));
+	uint32_t count = value_count(value_find(i->object, "spec.rules"));
 	struct route_rules *r = ARENA_NEW(&i->arena, struct route_rules, err);
 
 	i->route = r;
@@ -179,7 +179,7 @@ bool route_read(struct item *i, bool is_grpc, const char *kind, match_reader *ma
 static bool grant_names(const struct value *list, struct span group, struct span kind, const char *other,
 			struct span value)
 {
-	for (uint32_t n = 0; n < count_of(list); n++) {
+	for (uint32_t n = 0; n < value_count(list); n++) {
 		const struct value *one = value_item(list, n);
 		struct span text = value_find_string(one, other);
 

@@ -99,8 +99,8 @@ bool service_read(struct compile *c, struct item *i, struct error *err)
 		return true;
 	if (!address_read(address, 0, &ignored)) /* "None" of headless ones */
 		address = (struct span){ 0 };
-	s->ports = arena_calloc(&i->arena, count_of(ports), sizeof(*s->ports), err);
-	for (uint32_t n = 0; s->ports && n < count_of(ports); n++)
+	s->ports = arena_calloc(&i->arena, value_count(ports), sizeof(*s->ports), err);
+	for (uint32_t n = 0; s->ports && n < value_count(ports); n++)
 		port_read(c, i, value_item(ports, n), address, &s->ports[s->port_count++], err);
 	return !err->code;
 }
@@ -119,7 +119,7 @@ static bool endpoint_read(struct compile *c, struct item *i, const struct value 
 			  struct plan_endpoint *to, struct error *err)
 {
 	const struct value *addresses = value_find(from, "addresses");
-	struct span address = count_of(addresses) ? value_item(addresses, 0)->string : (struct span){ 0 };
+	struct span address = value_count(addresses) ? value_item(addresses, 0)->string : (struct span){ 0 };
 
 	if (!address_read(address, (int)port, &to->address))
 		return false;
@@ -149,18 +149,18 @@ bool slice_read(struct compile *c, struct item *i, struct error *err)
 	    !span_equal(value_find_string(i->object, "addressType"), SPAN("IPv4")))
 		return s != NULL;
 	s->service = key_of(i->name_space, service->string, &i->arena, err);
-	s->ports = arena_calloc(&i->arena, count_of(ports), sizeof(*s->ports), err);
-	for (uint32_t n = 0; s->ports && n < count_of(ports); n++) {
+	s->ports = arena_calloc(&i->arena, value_count(ports), sizeof(*s->ports), err);
+	for (uint32_t n = 0; s->ports && n < value_count(ports); n++) {
 		struct slice_port *port = &s->ports[s->port_count];
 		int64_t number = value_find_int(value_item(ports, n), "port", 0);
 		size_t count = 0;
 
 		port->name = value_find_string(value_item(ports, n), "name");
 		port->is_udp = span_equal(value_find_string(value_item(ports, n), "protocol"), SPAN("UDP"));
-		port->endpoints = arena_calloc(&i->arena, count_of(endpoints), sizeof(*port->endpoints), err);
+		port->endpoints = arena_calloc(&i->arena, value_count(endpoints), sizeof(*port->endpoints), err);
 		if (!port->endpoints || number <= 0 || number > UINT16_MAX)
 			continue;
-		for (uint32_t e = 0; e < count_of(endpoints); e++)
+		for (uint32_t e = 0; e < value_count(endpoints); e++)
 			count += endpoint_read(c, i, value_item(endpoints, e), number, &port->endpoints[count], err);
 		s->endpoint_count = count; /* the same for each port */
 		s->port_count++;
@@ -294,11 +294,11 @@ static void entry_add(struct pass *p, const struct item *i, const struct service
 static int balancer_port(const struct compile *c, const struct item *i, const struct service_port *port, size_t index)
 {
 	const struct value *list = value_find(i->object, "status.loadBalancer.ingress");
-	const struct value *ports = count_of(list) ? value_find(value_item(list, 0), "ports") : NULL;
+	const struct value *ports = value_count(list) ? value_find(value_item(list, 0), "ports") : NULL;
 	const struct bound *b = bound_find(c, port->balancer_key);
 	int64_t number = b ? b->port : 0;
 
-	if (!c->passes && ports && count_of(ports) == i->service->port_count)
+	if (!c->passes && ports && value_count(ports) == i->service->port_count)
 		number = value_find_int(value_item(ports, (uint32_t)index), "port", 0);
 	return number > 0 && number <= UINT16_MAX ? (int)number : port->port;
 }

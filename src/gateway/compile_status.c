@@ -21,7 +21,7 @@ struct value *member_object(struct value *object, const char *name, struct arena
 
 static struct value *condition_of(struct value *list, const char *type)
 {
-	for (uint32_t n = 0; n < count_of(list); n++)
+	for (uint32_t n = 0; n < value_count(list); n++)
 		if (span_equal(value_find_string(value_item(list, n), "type"), span_of(type)))
 			return value_item(list, n);
 	return NULL;
@@ -58,7 +58,7 @@ void conditions_set(struct value *holder, const struct telling *tellings, size_t
 
 void conditions_drop(struct value *list, const char *type)
 {
-	for (uint32_t n = count_of(list); n-- > 0;)
+	for (uint32_t n = value_count(list); n-- > 0;)
 		if (span_equal(value_find_string(value_item(list, n), "type"), span_of(type)))
 			value_remove_item(list, n);
 }

@@ -33,14 +33,14 @@ static int64_t port_in(const struct value *ingress, uint32_t index)
 {
 	const struct value *ports = value_find(ingress, "ports");
 
-	return count_of(ports) > index ? value_find_int(value_item(ports, index), "port", 0) : 0;
+	return value_count(ports) > index ? value_find_int(value_item(ports, index), "port", 0) : 0;
 }
 
 static const struct value *balancer_of(const struct value *service)
 {
 	const struct value *list = value_find(service, "status.loadBalancer.ingress");
 
-	return count_of(list) ? value_item(list, 0) : NULL;
+	return value_count(list) ? value_item(list, 0) : NULL;
 }
 
 /* ---- services ---- */
@@ -420,7 +420,7 @@ static const struct value *first_parent(const struct value *route)
 {
 	const struct value *list = value_find(route, "status.parents");
 
-	return count_of(list) ? value_item(list, 0) : NULL;
+	return value_count(list) ? value_item(list, 0) : NULL;
 }
 
 static void the_gateway_and_its_class_are_there_from_the_start_and_say_how_they_are(void **state)
@@ -436,7 +436,7 @@ static void the_gateway_and_its_class_are_there_from_the_start_and_say_how_they_
 	assert_string_equal(kit_condition(k, gateway, "status.conditions", "Accepted"), "True Accepted");
 	assert_string_equal(kit_condition(k, gateway, "status.conditions", "Programmed"), "True Programmed");
 	listeners = value_find(gateway, "status.listeners");
-	assert_int_equal(count_of(listeners), 2);
+	assert_int_equal(value_count(listeners), 2);
 	assert_true(span_equal(value_find_string(value_item(listeners, 0), "name"), SPAN("http")));
 	assert_string_equal(kit_condition(k, value_item(listeners, 0), "conditions", "Programmed"), "True Programmed");
 	assert_string_equal(kit_condition(k, value_item(listeners, 1), "conditions", "Programmed"), "False Pending");

@@ -6,6 +6,7 @@
 #include <pcre2.h>
 #include <stdlib.h>
 
+#include "base/ascii.h"
 #include "net/request.h"
 
 enum {
@@ -93,19 +94,11 @@ bool regex_takes(const void *regex, struct span text)
 
 /* ---- the path ---- */
 
-static int hex_value(char c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-				      : -1;
-}
-
 /* The byte that the escape at s[i] says; -1: none is there. */
 static int escaped(struct span s, size_t i)
 {
-	int high = s.ptr[i] == '%' && i + 2 < s.len ? hex_value(s.ptr[i + 1]) : -1;
-	int low = high >= 0 ? hex_value(s.ptr[i + 2]) : -1;
+	int high = s.ptr[i] == '%' && i + 2 < s.len ? ascii_hex_value(s.ptr[i + 1]) : -1;
+	int low = high >= 0 ? ascii_hex_value(s.ptr[i + 2]) : -1;
 
 	return low >= 0 ? high << 4 | low : -1;
 }

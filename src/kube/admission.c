@@ -102,7 +102,7 @@ static struct cause *causes_of(struct call *call, const struct value *list)
 	struct cause *first = NULL, **end = &first;
 	struct error ignored = { 0 };
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		struct cause *c = ARENA_NEW(&call->arena, struct cause, &ignored);
 
 		if (!c)

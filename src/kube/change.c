@@ -332,7 +332,7 @@ static void check_added_finalizers(struct change *c)
 	for (uint32_t i = 0; i < now->array.count; i++) {
 		bool is_known = false;
 
-		for (uint32_t j = 0; value_is(old, VALUE_ARRAY) && j < old->array.count; j++)
+		for (uint32_t j = 0; j < value_count(old); j++)
 			is_known |= value_equal(value_item(old, j), value_item(now, i));
 		if (is_known || !value_is(value_item(now, i), VALUE_STRING))
 			continue;
@@ -384,9 +384,9 @@ static void change_admitted(void *context, const struct error *err)
 
 static bool entries_same(const struct value *a, const struct value *b)
 {
-	uint32_t count = value_is(a, VALUE_ARRAY) ? a->array.count : 0;
+	uint32_t count = value_count(a);
 
-	if (count != (value_is(b, VALUE_ARRAY) ? b->array.count : 0))
+	if (count != (value_count(b)))
 		return false;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct value *x = value_item(a, i), *y = value_item(b, i);

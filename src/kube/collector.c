@@ -289,7 +289,7 @@ static void delete (struct collector *c, const struct place_of_key *p, struct sp
 
 static bool list_drop(struct value *list, struct span text)
 {
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		if (value_is(value_item(list, i), VALUE_STRING) && span_equal(value_item(list, i)->string, text)) {
 			value_remove_item(list, i);
 			return true;
@@ -327,7 +327,7 @@ static void orphan_step(struct collector *c, const struct place_of_key *p, struc
 			continue;
 		dependent = kube_object(c->kube, of.kind, of.name_space, of.name, true, arena, &err);
 		list = value_find(dependent, "metadata.ownerReferences");
-		for (uint32_t i = value_is(list, VALUE_ARRAY) ? list->array.count : 0; i-- > 0;)
+		for (uint32_t i = value_count(list); i-- > 0;)
 			if (span_equal(get_string(value_item(list, i), "uid"), uid))
 				value_remove_item(list, i);
 		if (!list)
@@ -471,7 +471,7 @@ static void enqueue_owners(struct collector *c, const struct record *r)
 	arena_init(&arena, MIB(256));
 	list =
 	    value_parse(r->text, NULL, &arena, &object, &err) ? value_find(&object, "metadata.ownerReferences") : NULL;
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		struct span key = reference_key(c, value_item(list, i), p.name_space, &arena);
 
 		if (key.ptr)

@@ -76,7 +76,7 @@ static bool preconditions_hold(struct call *call)
 
 static bool list_has(const struct value *list, struct span text)
 {
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (value_is(value_item(list, i), VALUE_STRING) && span_equal(value_item(list, i)->string, text))
 			return true;
 	return false;
@@ -93,7 +93,7 @@ static bool finalizers_make(struct call *call, struct value *metadata, struct er
 	struct value list = value_array();
 
 	orphan = orphan || (is_unsaid && call->base.kind->orphans);
-	for (uint32_t i = 0; value_is(old, VALUE_ARRAY) && i < old->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(old); i++) {
 		const struct value *v = value_item(old, i);
 
 		if (value_is(v, VALUE_STRING) && !span_equal(v->string, ORPHAN) && !span_equal(v->string, FOREGROUND) &&

@@ -73,7 +73,7 @@ bool fields_managers_parse(const struct value *entries, struct arena *arena, str
 {
 	struct fields_managers made = { 0 };
 
-	for (uint32_t i = 0; value_is(entries, VALUE_ARRAY) && i < entries->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(entries); i++) {
 		struct fields_manager m, *same;
 
 		if (!entry_parse(&entries->array.items[i], i, arena, &m, err))

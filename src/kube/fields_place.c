@@ -202,7 +202,7 @@ bool fields_index(const struct value *list, struct place place, struct arena *ar
 		  struct error *err)
 {
 	struct fields_index x = { 0 };
-	uint32_t count = value_is(list, VALUE_ARRAY) ? list->array.count : 0;
+	uint32_t count = value_count(list);
 
 	x.items = ARENA_ARRAY(arena, struct fields_item, count, err);
 	if (!x.items)

@@ -2,6 +2,8 @@
 /* go_words - what the real server says through the libraries it is made with. */
 #include "kube/go_words.h"
 
+#include "base/ascii.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -118,11 +120,6 @@ struct scan {
 	const char *why; /* "looking for beginning of value" */
 	char words[48];
 };
-
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
 
 static bool fail(struct scan *s, const char *why)
 {
@@ -254,11 +251,6 @@ static bool step_between(struct scan *s, char c)
 	}
 }
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 static bool step(struct scan *s, char c);
 
 /* What is no part of the number ends it. */
@@ -272,12 +264,12 @@ static bool step_number(struct scan *s, char c)
 {
 	switch (s->state) {
 	case NUMBER_SIGN:
-		if (!is_digit(c))
+		if (!ascii_is_digit(c))
 			return fail(s, "in numeric literal");
 		s->state = c == '0' ? NUMBER_ZERO : NUMBER_DIGITS;
 		return true;
 	case NUMBER_DIGITS:
-		if (is_digit(c))
+		if (ascii_is_digit(c))
 			return true;
 		__attribute__((fallthrough));
 	case NUMBER_ZERO:
@@ -289,14 +281,14 @@ static bool step_number(struct scan *s, char c)
 			return number_end(s, c);
 		return true;
 	case NUMBER_POINT:
-		if (!is_digit(c))
+		if (!ascii_is_digit(c))
 			return fail(s, "after decimal point in numeric literal");
 		s->state = NUMBER_FRACTION;
 		return true;
 	case NUMBER_FRACTION:
 		if (c == 'e' || c == 'E')
 			s->state = NUMBER_E;
-		else if (!is_digit(c))
+		else if (!ascii_is_digit(c))
 			return number_end(s, c);
 		return true;
 	case NUMBER_E:
@@ -306,12 +298,12 @@ static bool step_number(struct scan *s, char c)
 		}
 		__attribute__((fallthrough));
 	case NUMBER_E_SIGN:
-		if (!is_digit(c))
+		if (!ascii_is_digit(c))
 			return fail(s, "in exponent of numeric literal");
 		s->state = NUMBER_EXPONENT;
 		return true;
 	default: /* NUMBER_EXPONENT */
-		return is_digit(c) || number_end(s, c);
+		return ascii_is_digit(c) || number_end(s, c);
 	}
 }
 
@@ -337,7 +329,7 @@ static bool step_escape(struct scan *s, char c)
 
 static bool step_hex(struct scan *s, char c)
 {
-	if (!is_digit(c) && !(c >= 'a' && c <= 'f') && !(c >= 'A' && c <= 'F'))
+	if (!ascii_is_digit(c) && !(c >= 'a' && c <= 'f') && !(c >= 'A' && c <= 'F'))
 		return fail(s, "in \\u hexadecimal character escape");
 	if (++s->at == 4)
 		s->state = IN_STRING;
@@ -372,7 +364,7 @@ static bool step(struct scan *s, char c)
 	}
 	if (s->state >= NUMBER_SIGN)
 		return step_number(s, c);
-	return is_space(c) || step_between(s, c);
+	return ascii_is_space(c) || step_between(s, c);
 }
 
 /* A byte as a character constant of Go: bytes over 127 are the code points of that number. */

@@ -11,7 +11,7 @@ static const struct value *named(const struct value *config, const char *list, s
 {
 	const struct value *rows = value_get(config, span_of(list));
 
-	for (uint32_t i = 0; value_is(rows, VALUE_ARRAY) && i < rows->array.count; i++)
+	for (uint32_t i = 0; i < value_count(rows); i++)
 		if (span_equal(value_find_string(value_item(rows, i), "name"), name))
 			return value_get(value_item(rows, i), span_of(member));
 	return NULL;

@@ -274,7 +274,7 @@ static bool count_each(void *context, struct record *r)
 
 	c->count++;
 	list = value_parse(r->text, NULL, c->arena, &v, &ignored) ? value_find(&v, "metadata.finalizers") : NULL;
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (value_is(value_item(list, i), VALUE_STRING))
 			finalizer_count(c->left, value_item(list, i)->string);
 	return true;

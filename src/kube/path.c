@@ -2,6 +2,8 @@
 /* path - a URL as verb, kind, namespace and name, as Kubernetes' RequestInfo reads it. */
 #include "kube/kube_private.h"
 
+#include "base/ascii.h"
+
 enum { SEGMENTS_MOST = 24 };
 
 struct segments {
@@ -10,14 +12,6 @@ struct segments {
 	bool has_gap; /* "//" within */
 };
 
-static int hex_value(char c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-				      : -1;
-}
-
 /* Decoded in place: the path is the call's own copy. */
 static struct span unescape(struct span s)
 {
@@ -25,8 +19,8 @@ static struct span unescape(struct span s)
 	size_t len = 0;
 
 	for (size_t i = 0; i < s.len; i++) {
-		int high = s.ptr[i] == '%' && i + 2 < s.len ? hex_value(s.ptr[i + 1]) : -1;
-		int low = high >= 0 ? hex_value(s.ptr[i + 2]) : -1;
+		int high = s.ptr[i] == '%' && i + 2 < s.len ? ascii_hex_value(s.ptr[i + 1]) : -1;
+		int low = high >= 0 ? ascii_hex_value(s.ptr[i + 2]) : -1;
 
 		if (low >= 0) {
 			to[len++] = (char)(high << 4 | low);

@@ -4,11 +4,6 @@
 
 #include "base/number.h"
 
-static uint32_t count_of(const struct value *v)
-{
-	return value_is(v, VALUE_ARRAY) ? v->array.count : 0;
-}
-
 static bool is_text(const struct value *v, const char *path, const char *text)
 {
 	return span_equal(value_find_string(v, path), span_of(text));
@@ -18,7 +13,7 @@ static bool is_text(const struct value *v, const char *path, const char *text)
 
 static bool has_value(const struct value *values, struct span text)
 {
-	for (uint32_t i = 0; i < count_of(values); i++)
+	for (uint32_t i = 0; i < value_count(values); i++)
 		if (value_is(value_item(values, i), VALUE_STRING) && span_equal(value_item(values, i)->string, text))
 			return true;
 	return false;
@@ -29,8 +24,8 @@ static int compare_numbers(struct span text, const struct value *values)
 {
 	int64_t a, b;
 
-	if (count_of(values) != 1 || !value_is(value_item(values, 0), VALUE_STRING) || !number_parse_int64(text, &a) ||
-	    !number_parse_int64(value_item(values, 0)->string, &b))
+	if (value_count(values) != 1 || !value_is(value_item(values, 0), VALUE_STRING) ||
+	    !number_parse_int64(text, &a) || !number_parse_int64(value_item(values, 0)->string, &b))
 		return 2;
 	return (a > b) - (a < b);
 }
@@ -60,9 +55,9 @@ static bool term_matches(const struct value *term, const struct value *node)
 			   *fields = value_find(term, "matchFields");
 	const struct value *labels = value_find(node, "metadata.labels");
 
-	if (!count_of(expressions) && !count_of(fields))
+	if (!value_count(expressions) && !value_count(fields))
 		return false;
-	for (uint32_t i = 0; i < count_of(expressions); i++) {
+	for (uint32_t i = 0; i < value_count(expressions); i++) {
 		const struct value *e = value_item(expressions, i);
 		const struct value *label = value_get(labels, value_find_string(e, "key"));
 
@@ -70,7 +65,7 @@ static bool term_matches(const struct value *term, const struct value *node)
 				       value_is(label, VALUE_STRING) ? label->string : (struct span){ 0 }))
 			return false;
 	}
-	for (uint32_t i = 0; i < count_of(fields); i++) {
+	for (uint32_t i = 0; i < value_count(fields); i++) {
 		const struct value *f = value_item(fields, i);
 
 		if (!is_text(f, "key", "metadata.name") ||
@@ -95,7 +90,7 @@ bool placement_takes_node(const struct value *pod_spec, const struct value *node
 	if (!value_is(required, VALUE_OBJECT))
 		return true;
 	terms = value_find(required, "nodeSelectorTerms");
-	for (uint32_t i = 0; i < count_of(terms); i++)
+	for (uint32_t i = 0; i < value_count(terms); i++)
 		if (term_matches(value_item(terms, i), node))
 			return true;
 	return false;
@@ -123,12 +118,12 @@ const struct value *placement_taint(const struct value *tolerations, const struc
 {
 	const struct value *taints = value_find(node, "spec.taints");
 
-	for (uint32_t i = 0; i < count_of(taints); i++) {
+	for (uint32_t i = 0; i < value_count(taints); i++) {
 		const struct value *taint = value_item(taints, i);
 		bool counts = is_text(taint, "effect", "NoExecute") ||
 			      (asked == PLACEMENT_TO_START && is_text(taint, "effect", "NoSchedule"));
 
-		for (uint32_t j = 0; counts && j < count_of(tolerations); j++)
+		for (uint32_t j = 0; counts && j < value_count(tolerations); j++)
 			counts = !placement_tolerates(value_item(tolerations, j), taint);
 		if (counts)
 			return taint;

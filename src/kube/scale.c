@@ -204,7 +204,7 @@ static bool replicas_are_owned(const struct value *object, const char *path)
 {
 	const struct value *entries = value_find(object, "metadata.managedFields");
 
-	for (uint32_t i = 0; value_is(entries, VALUE_ARRAY) && i < entries->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(entries); i++) {
 		const struct value *at = value_get(value_item(entries, i), SPAN("fieldsV1"));
 		struct span rest = span_of(path);
 

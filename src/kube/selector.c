@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* selector - label selectors (the grammar of k8s.io/apimachinery labels.Parse, with its words for faults) and field selectors. */
 #include "kube/cluster.h"
+
+#include "base/ascii.h"
 #include "kube/kube_private.h"
 
 #include <stdlib.h>
@@ -36,11 +38,6 @@ static bool is_special(char c)
 	return c == '=' || c == '!' || c == '(' || c == ')' || c == ',' || c == '>' || c == '<';
 }
 
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 /* Looks at the next token; `is_value`: "in" and "notin" are ordinary words. */
 static void look(struct lexer *l, bool is_value)
 {
@@ -52,7 +49,7 @@ static void look(struct lexer *l, bool is_value)
 			{ ",", TOKEN_COMMA },   { ">", TOKEN_GREATER },    { "<", TOKEN_LESS } };
 	size_t len = 0;
 
-	while (l->rest.len && is_space(l->rest.ptr[0]))
+	while (l->rest.len && ascii_is_space(l->rest.ptr[0]))
 		l->rest = span_skip(l->rest, 1);
 	l->token = TOKEN_END;
 	l->text = SPAN("");
@@ -67,7 +64,7 @@ static void look(struct lexer *l, bool is_value)
 			}
 		}
 	}
-	while (len < l->rest.len && !is_special(l->rest.ptr[len]) && !is_space(l->rest.ptr[len]))
+	while (len < l->rest.len && !is_special(l->rest.ptr[len]) && !ascii_is_space(l->rest.ptr[len]))
 		len++;
 	l->text = span_first(l->rest, len);
 	l->token = TOKEN_IDENTIFIER;

@@ -63,7 +63,7 @@ static bool audiences_meet(const struct value *have, const struct span *want, si
 	for (size_t i = 0; i < count; i++) {
 		if (value_is(have, VALUE_STRING) && span_equal(have->string, want[i]))
 			return true;
-		for (uint32_t n = 0; value_is(have, VALUE_ARRAY) && n < have->array.count; n++) {
+		for (uint32_t n = 0; n < value_count(have); n++) {
 			const struct value *item = value_item(have, n);
 
 			if (value_is(item, VALUE_STRING) && span_equal(item->string, want[i]))

@@ -4,6 +4,8 @@
 
 #include "net/request_private.h"
 
+#include "base/ascii.h"
+
 enum method method_parse(struct span text)
 {
 	static const struct {
@@ -20,14 +22,6 @@ enum method method_parse(struct span text)
 		if (span_equal(text, rows[i].name))
 			return rows[i].method;
 	return METHOD_OTHER;
-}
-
-static int hex_value(char c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-				      : -1;
 }
 
 /* RFC 9112 3.2: takes the path and query from the origin or absolute form. */
@@ -74,8 +68,8 @@ static bool percent_decode(struct span s, char *to, size_t *ret_len, struct erro
 			to[len++] = s.ptr[i];
 			continue;
 		}
-		high = i + 2 < s.len ? hex_value(s.ptr[i + 1]) : -1;
-		low = i + 2 < s.len ? hex_value(s.ptr[i + 2]) : -1;
+		high = i + 2 < s.len ? ascii_hex_value(s.ptr[i + 1]) : -1;
+		low = i + 2 < s.len ? ascii_hex_value(s.ptr[i + 2]) : -1;
 		if (high < 0 || low < 0)
 			return error_set(err, ERROR_INVALID,
 					 "the path has a '%%' without two hexadecimal digits behind it");
@@ -315,8 +309,8 @@ static struct span form_decode(struct span s, struct arena *arena)
 	if (!to)
 		return s;
 	for (size_t i = 0; i < s.len; i++) {
-		int high = s.ptr[i] == '%' && i + 2 < s.len ? hex_value(s.ptr[i + 1]) : -1;
-		int low = high >= 0 ? hex_value(s.ptr[i + 2]) : -1;
+		int high = s.ptr[i] == '%' && i + 2 < s.len ? ascii_hex_value(s.ptr[i + 1]) : -1;
+		int low = high >= 0 ? ascii_hex_value(s.ptr[i + 2]) : -1;
 
 		if (low >= 0) {
 			to[len++] = (char)(high << 4 | low);

@@ -133,7 +133,7 @@ bool cni_result_read(const struct value *result, char ret_address[CNI_ADDRESS_MA
 {
 	const struct value *ips = value_is(result, VALUE_OBJECT) ? value_get(result, SPAN("ips")) : NULL;
 
-	for (uint32_t i = 0; value_is(ips, VALUE_ARRAY) && i < ips->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(ips); i++) {
 		const struct value *v = value_get(value_item(ips, i), SPAN("address"));
 		struct span address = value_is(v, VALUE_STRING) ? v->string : (struct span){ 0 };
 		const char *slash = address.len ? memchr(address.ptr, '/', address.len) : NULL;

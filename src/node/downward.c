@@ -160,7 +160,7 @@ static const struct value *container_find(const struct value *pod, struct span n
 	for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
 		const struct value *list = value_find(pod, lists[k]);
 
-		for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+		for (uint32_t i = 0; i < value_count(list); i++)
 			if (span_equal(value_find_string(value_item(list, i), "name"), name))
 				return value_item(list, i);
 	}

@@ -245,7 +245,7 @@ static bool add_from(struct making *m)
 {
 	const struct value *list = value_get(m->container, SPAN("envFrom"));
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (!add_from_one(m, value_item(list, i), "configMapRef", &resource_config_maps) ||
 		    !add_from_one(m, value_item(list, i), "secretRef", &resource_secrets))
 			return false;
@@ -303,7 +303,7 @@ static bool add_env(struct making *m)
 	const struct value *list = value_get(m->container, SPAN("env"));
 	const struct names names = { .find = find_in_variables, .first = &m->own, .second = &m->services };
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		const struct value *one = value_item(list, i), *from = value_get(one, SPAN("valueFrom"));
 		struct span value = value_find_string(one, "value");
 		bool is_there = true;
@@ -501,7 +501,7 @@ bool environment_make(const struct pod_place *p, const struct value *pod, const 
 static size_t append_words(const struct names *n, const struct value *list, struct arena *arena, struct span *to,
 			   struct error *err)
 {
-	uint32_t count = value_is(list, VALUE_ARRAY) ? list->array.count : 0;
+	uint32_t count = value_count(list);
 
 	for (uint32_t i = 0; i < count; i++) {
 		const struct value *one = value_item(list, i);
@@ -522,7 +522,7 @@ static size_t append_image(const struct words *list, struct span *to)
 
 static size_t count_of_list(const struct value *list)
 {
-	return value_is(list, VALUE_ARRAY) ? list->array.count : 0;
+	return value_count(list);
 }
 
 /* `command` takes the place of the image's entry point and its arguments, `args` of its arguments. */

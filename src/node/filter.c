@@ -264,7 +264,7 @@ static bool datum_read(const struct value *arg, const char *member, uint64_t *re
 static bool args_read(const struct value *rule, struct scmp_arg_cmp *ret, size_t *ret_count, struct error *err)
 {
 	const struct value *args = value_find(rule, "args");
-	uint32_t count = value_is(args, VALUE_ARRAY) ? args->array.count : 0;
+	uint32_t count = value_count(args);
 
 	if (count > 6)
 		return error_set(err, ERROR_INVALID, "a rule compares over 6 arguments");
@@ -293,7 +293,7 @@ static bool args_read(const struct value *rule, struct scmp_arg_cmp *ret, size_t
 
 static bool has_capabilities(const struct value *list, uint64_t capabilities, bool wants_all)
 {
-	uint32_t count = value_is(list, VALUE_ARRAY) ? list->array.count : 0;
+	uint32_t count = value_count(list);
 
 	for (uint32_t i = 0; i < count; i++) {
 		const struct value *v = value_item(list, i);
@@ -315,7 +315,7 @@ static bool has_architecture(const struct value *list)
 #else
 	static const struct span own = SPAN_INIT("");
 #endif
-	uint32_t count = value_is(list, VALUE_ARRAY) ? list->array.count : 0;
+	uint32_t count = value_count(list);
 
 	for (uint32_t i = 0; i < count; i++) {
 		if (value_item(list, i)->type == VALUE_STRING && span_equal(value_item(list, i)->string, own))
@@ -388,7 +388,7 @@ static bool rule_read(struct profile *p, const struct value *rule, struct error 
 static bool profile_read(struct profile *p, const struct value *profile, struct error *err)
 {
 	const struct value *rules = value_find(profile, "syscalls");
-	uint32_t count = value_is(rules, VALUE_ARRAY) ? rules->array.count : 0;
+	uint32_t count = value_count(rules);
 
 	p->is_let[CONNECT] = p->is_let[SENDTO] = p->otherwise == SCMP_ACT_ALLOW || p->otherwise == SCMP_ACT_LOG;
 	for (uint32_t i = 0; i < count; i++) {

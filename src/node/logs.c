@@ -349,7 +349,7 @@ static bool since_read(struct logs *l, struct kube_call *call)
 		since_set(l, kube_wall_ns(call->kube) - MIN(seconds, INT64_C(1) << 32) * NS_PER_S);
 	if (!request_query(call->req, SPAN("sinceTime"), &text) || !text.len)
 		return true;
-	if (!time_parse(text, &seconds)) {
+	if (!clock_parse_rfc3339(text, &seconds)) {
 		streams_refuse(call, 400, "BadRequest", "sinceTime '" SPAN_FMT "' is no time as in RFC 3339",
 			       SPAN_ARG(span_first(text, 60)));
 		return false;
@@ -389,7 +389,7 @@ static void refuse_absent(struct kube_call *call, const struct node_question *q,
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		const struct value *list = value_find(q->object, lists[i]);
 
-		for (uint32_t j = 0; value_is(list, VALUE_ARRAY) && j < list->array.count; j++) {
+		for (uint32_t j = 0; j < value_count(list); j++) {
 			const struct value *c = value_item(list, j);
 			struct span why = value_find_string(c, "state.waiting.reason");
 

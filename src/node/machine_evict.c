@@ -92,7 +92,7 @@ static const struct value *container_spec(const struct value *pod, const char *n
 	for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
 		const struct value *list = value_find(pod, lists[k]);
 
-		for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+		for (uint32_t i = 0; i < value_count(list); i++)
 			if (span_equal(value_find_string(value_item(list, i), "name"), span_of(name)))
 				return value_item(list, i);
 	}
@@ -175,7 +175,7 @@ static struct span over_limit_message(const struct machine_pod *p, const struct 
 	struct error ignored = { 0 };
 	struct span text;
 
-	for (uint32_t i = 0; p->over && value_is(volumes, VALUE_ARRAY) && i < volumes->array.count; i++)
+	for (uint32_t i = 0; p->over && i < value_count(volumes); i++)
 		if (span_equal(value_find_string(value_item(volumes, i), "name"), span_of(p->over))) {
 			text = canonical(value_find_string(value_item(volumes, i), "emptyDir.sizeLimit"), arena);
 			return arena_print(arena, &ignored,
@@ -186,7 +186,7 @@ static struct span over_limit_message(const struct machine_pod *p, const struct 
 		return arena_print(arena, &ignored,
 				   "Pod ephemeral local storage usage exceeds the total limit of containers %s. ",
 				   bytes_text(limit, arena).ptr);
-	for (uint32_t i = 0; value_is(containers, VALUE_ARRAY) && i < containers->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(containers); i++) {
 		struct span name = value_find_string(value_item(containers, i), "name");
 
 		text = resource_text(value_item(containers, i), "limits", "ephemeral-storage");
@@ -302,7 +302,7 @@ static bool tolerates_memory_pressure(const struct value *pod, struct arena *are
 
 	(void)value_set(&taint, SPAN("key"), value_string(SPAN("node.kubernetes.io/memory-pressure")), arena, &ignored);
 	(void)value_set(&taint, SPAN("effect"), value_string(SPAN("NoSchedule")), arena, &ignored);
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (placement_tolerates(value_item(list, i), &taint))
 			return true;
 	return false;

@@ -90,7 +90,7 @@ static const struct value *condition_of(const struct value *status, const char *
 {
 	const struct value *list = value_get(status, SPAN("conditions"));
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (span_equal(value_find_string(value_item(list, i), "type"), span_of(type)))
 			return value_item(list, i);
 	return NULL;
@@ -139,7 +139,7 @@ static void conditions_put(struct drafting *d, const struct value *old, struct v
 	const struct value *before = value_get(old, SPAN("conditions"));
 	struct value list = value_array();
 
-	for (uint32_t i = 0; value_is(before, VALUE_ARRAY) && i < before->array.count; i++)
+	for (uint32_t i = 0; i < value_count(before); i++)
 		if (!is_ours(value_find_string(value_item(before, i), "type")))
 			(void)value_append(&list, *value_item(before, i), d->arena, d->err);
 	for (size_t p = 0; p < PRESSURE_COUNT; p++) {
@@ -282,7 +282,7 @@ static void heartbeats_drop(struct value *status)
 {
 	struct value *list = value_get(status, SPAN("conditions"));
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		(void)value_remove(value_item(list, i), SPAN("lastHeartbeatTime"));
 }
 

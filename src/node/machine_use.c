@@ -235,7 +235,7 @@ static bool is_of_interest(const struct value *pod)
 {
 	const struct value *list = value_find(pod, "spec.volumes");
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (!value_is_empty(value_find(value_item(list, i), "emptyDir.sizeLimit")))
 			return true;
 	return pod_limit(pod, "ephemeral-storage") > 0;
@@ -253,7 +253,7 @@ static bool measured_fill(struct machine *m, struct measuring *g, const struct m
 		.folder = arena_print(&g->arena, &err, "%s/pods/%.*s", m->folder, (int)p->uid.len, p->uid.ptr),
 		.logs = arena_print(&g->arena, &err, "%s/logs/%.*s_%.*s_%.*s", m->folder, (int)p->name_space.len,
 				    p->name_space.ptr, (int)p->name.len, p->name.ptr, (int)p->uid.len, p->uid.ptr),
-		.container_count = value_is(list, VALUE_ARRAY) ? list->array.count : 0,
+		.container_count = value_count(list),
 	};
 	ret->containers = arena_calloc(&g->arena, ret->container_count + 1, sizeof(*ret->containers), &err);
 	if (err.code != ERROR_NONE || !value_copy(pod, &g->arena, &ret->pod, &err))

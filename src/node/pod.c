@@ -25,7 +25,7 @@ int64_t pod_time_ns(const struct value *object, const char *path)
 {
 	int64_t seconds;
 
-	return time_parse(value_find_string(object, path), &seconds) ? seconds * NS_PER_S : 0;
+	return clock_parse_rfc3339(value_find_string(object, path), &seconds) ? seconds * NS_PER_S : 0;
 }
 
 int64_t pod_deadline_ns(const struct value *pod)
@@ -49,7 +49,7 @@ static const char *const status_lists[] = { "initContainerStatuses", "containerS
 
 static const struct value *named(const struct value *list, struct span name)
 {
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (span_equal(get_text(value_item(list, i), "name"), name))
 			return value_item(list, i);
 	return NULL;
@@ -108,7 +108,7 @@ bool pod_parts_read(const struct pod_view *view, struct arena *arena, struct pod
 
 	for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
 		lists[l] = get(spec, spec_lists[l]);
-		count += value_is(lists[l], VALUE_ARRAY) ? lists[l]->array.count : 0;
+		count += value_count(lists[l]);
 	}
 	*ret = (struct pod_parts){ .policy = policy_of(view->pod),
 				   .is_sandbox_ready = view->sandbox && view->sandbox->is_ready };

@@ -83,13 +83,13 @@ static quantity_amount pod_amount(const struct value *pod, const char *list, con
 	const struct value *overhead = value_get(value_find(pod, "spec.overhead"), span_of(name));
 	struct quantity extra = quantity_of(0);
 
-	for (uint32_t i = 0; value_is(containers, VALUE_ARRAY) && i < containers->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(containers); i++) {
 		one = amount_of(value_get(value_item(containers, i), SPAN("resources")), list, name);
 		if (!one && unlimited)
 			*unlimited = true;
 		sum += one;
 	}
-	for (uint32_t i = 0; value_is(first, VALUE_ARRAY) && i < first->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(first); i++) {
 		one = amount_of(value_get(value_item(first, i), SPAN("resources")), list, name);
 		if (!one && unlimited)
 			*unlimited = true;
@@ -134,7 +134,7 @@ static void look_at(const struct value *containers, bool *has_any, bool *is_guar
 {
 	static const char *const names[] = { "cpu", "memory" };
 
-	for (uint32_t i = 0; value_is(containers, VALUE_ARRAY) && i < containers->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(containers); i++) {
 		const struct value *resources = value_get(value_item(containers, i), SPAN("resources"));
 
 		for (size_t k = 0; k < ARRAY_LEN(names); k++) {
@@ -202,7 +202,7 @@ static bool groups_read(const struct value *pod, struct arena *arena, struct sec
 {
 	const struct value *list = value_find(pod, "spec.securityContext.supplementalGroups");
 	const struct value *fs = value_find(pod, "spec.securityContext.fsGroup");
-	uint32_t count = value_is(list, VALUE_ARRAY) ? list->array.count : 0;
+	uint32_t count = value_count(list);
 	int64_t *groups = ARENA_ARRAY(arena, int64_t, (size_t)count + 1, err);
 	size_t n = 0;
 
@@ -221,7 +221,7 @@ static bool groups_read(const struct value *pod, struct arena *arena, struct sec
 static bool names_read(const struct value *list, struct arena *arena, const struct span **ret, size_t *ret_count,
 		       struct error *err)
 {
-	uint32_t count = value_is(list, VALUE_ARRAY) ? list->array.count : 0;
+	uint32_t count = value_count(list);
 	struct span *names = ARENA_ARRAY(arena, struct span, count, err);
 
 	if (!names)

@@ -85,11 +85,6 @@ static int slice_order(const void *a, const void *b)
 
 /* ---- endpoints ---- */
 
-static uint32_t count_of(const struct value *array)
-{
-	return value_is(array, VALUE_ARRAY) ? array->array.count : 0;
-}
-
 static bool is_ready(const struct value *endpoint)
 {
 	const struct value *ready = value_find(endpoint, "conditions.ready");
@@ -102,7 +97,7 @@ static int64_t port_of(const struct value *slice, struct span name, struct span 
 {
 	const struct value *ports = value_find(slice, "ports");
 
-	for (uint32_t i = 0; i < count_of(ports); i++) {
+	for (uint32_t i = 0; i < value_count(ports); i++) {
 		const struct value *p = value_item(ports, i);
 
 		if (span_equal(value_find_string(p, "name"), name) &&
@@ -140,10 +135,10 @@ static void places_print(struct making *m, size_t first, size_t end, struct span
 
 		if ((has_port && !port) || !span_equal(value_find_string(slice, "addressType"), SPAN("IPv4")))
 			continue;
-		for (uint32_t i = 0; i < count_of(endpoints); i++) {
+		for (uint32_t i = 0; i < value_count(endpoints); i++) {
 			const struct value *addresses = value_find(value_item(endpoints, i), "addresses");
 
-			if (!is_ready(value_item(endpoints, i)) || !count_of(addresses))
+			if (!is_ready(value_item(endpoints, i)) || !value_count(addresses))
 				continue;
 			buffer_print(out, " " SPAN_FMT, SPAN_WHOLE(value_item(addresses, 0)->string));
 			if (has_port)
@@ -160,7 +155,7 @@ static void ports_tell(struct making *m, const struct value *service, struct spa
 	const struct value *ports = value_find(service, "spec.ports");
 	bool keeps = span_equal(value_find_string(service, "spec.sessionAffinity"), SPAN("ClientIP"));
 
-	for (uint32_t i = 0; i < count_of(ports); i++) {
+	for (uint32_t i = 0; i < value_count(ports); i++) {
 		const struct value *p = value_item(ports, i);
 		struct span port_name = value_find_string(p, "name"), protocol = value_find_string(p, "protocol");
 		long long number = (long long)value_find_int(p, "port", 0);
@@ -189,11 +184,11 @@ static void hosts_tell(struct making *m, struct span name, size_t first, size_t 
 	for (size_t s = first; s < end; s++) {
 		const struct value *endpoints = value_find(m->slices[s].object, "endpoints");
 
-		for (uint32_t i = 0; i < count_of(endpoints); i++) {
+		for (uint32_t i = 0; i < value_count(endpoints); i++) {
 			const struct value *e = value_item(endpoints, i), *addresses = value_find(e, "addresses");
 			struct span host = value_find_string(e, "hostname");
 
-			if (host.len && count_of(addresses) && is_ready(e))
+			if (host.len && value_count(addresses) && is_ready(e))
 				name_add(m, PRINT(m, SPAN_FMT "." SPAN_FMT " " SPAN_FMT, SPAN_WHOLE(host),
 						  SPAN_WHOLE(name), SPAN_WHOLE(value_item(addresses, 0)->string)));
 		}

@@ -408,7 +408,7 @@ static const struct value *condition_of(const struct value *status, struct span 
 {
 	const struct value *list = get(status, "conditions");
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (span_equal(get_text(value_item(list, i), "type"), type))
 			return value_item(list, i);
 	return NULL;

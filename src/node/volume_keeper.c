@@ -102,7 +102,7 @@ static bool finalizer_find(const struct value *volume, struct span name, uint32_
 {
 	const struct value *list = value_find(volume, "metadata.finalizers");
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		const struct value *one = value_item(list, i);
 
 		if (!value_is(one, VALUE_STRING) || !span_equal(one->string, name))

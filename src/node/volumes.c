@@ -196,7 +196,7 @@ static bool empty_prepare(struct volumes *v, const struct value *pod, const stru
 /* Folders of a volume that others are mounted in: they can't be made once it is mounted, for it is read-only. */
 static void nested_make(const char *folder, const struct value *mounts, struct span own)
 {
-	for (uint32_t i = 0; value_is(mounts, VALUE_ARRAY) && i < mounts->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(mounts); i++) {
 		const struct value *outer = value_item(mounts, i);
 		struct span at = value_find_string(outer, "mountPath");
 
@@ -234,7 +234,7 @@ static bool content_prepare(struct volumes *v, const struct value *pod, const st
 	for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
 		const struct value *list = value_find(pod, lists[k]);
 
-		for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+		for (uint32_t i = 0; i < value_count(list); i++)
 			nested_make(path.ptr, value_get(value_item(list, i), SPAN("volumeMounts")),
 				    value_find_string(volume, "name"));
 	}
@@ -298,7 +298,7 @@ static bool all_prepare(struct volumes *v, const struct value *pod, struct arena
 {
 	const struct value *list = value_find(pod, "spec.volumes");
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (!volume_prepare(v, pod, value_item(list, i), arena, err))
 			return error_wrap(err, "MountVolume.SetUp failed for volume \"" SPAN_FMT "\" ",
 					  SPAN_ARG(value_find_string(value_item(list, i), "name")));
@@ -409,7 +409,7 @@ int64_t volumes_refresh(struct volumes *v, const struct value *pod, int64_t now_
 		return INT64_MAX; /* it makes all of them */
 	(void)!tokens_ready(v, pod, now_ns, &ignored);
 	arena_init(&arena, PREPARE_MEMORY);
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		struct error err = { 0 };
 		struct content content;
 		struct span path;
@@ -460,7 +460,7 @@ bool volumes_tmpfs(struct volumes *v, const struct value *pod, struct arena *are
 		   size_t *ret_count, struct error *err)
 {
 	const struct value *list = value_find(pod, "spec.volumes");
-	uint32_t count = value_is(list, VALUE_ARRAY) ? list->array.count : 0;
+	uint32_t count = value_count(list);
 	struct sandbox_tmpfs *items = ARENA_ARRAY(arena, struct sandbox_tmpfs, count, err);
 	size_t n = 0;
 
@@ -490,7 +490,7 @@ bool volumes_usage(struct span folder, const struct value *pod, int64_t *ret_byt
 
 	*ret_bytes = 0;
 	*ret_over = (struct span){ 0 };
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		const struct value *volume = value_item(list, i);
 		struct span name = value_find_string(volume, "name"), path;
 		int64_t bytes = 0, limit = size_limit(volume);

@@ -173,7 +173,7 @@ static bool is_of_pod(const struct value *claim, const struct value *pod)
 {
 	const struct value *owners = value_find(claim, "metadata.ownerReferences");
 
-	for (uint32_t i = 0; value_is(owners, VALUE_ARRAY) && i < owners->array.count; i++)
+	for (uint32_t i = 0; i < value_count(owners); i++)
 		if (value_find_bool(value_item(owners, i), "controller") &&
 		    span_equal(value_find_string(value_item(owners, i), "uid"), value_find_string(pod, "metadata.uid")))
 			return true;

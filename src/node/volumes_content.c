@@ -103,7 +103,7 @@ static bool add_map(struct filling *f, const struct value *source, const char *n
 
 static bool add_downward(struct filling *f, const struct value *items)
 {
-	for (uint32_t i = 0; value_is(items, VALUE_ARRAY) && i < items->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(items); i++) {
 		const struct value *item = value_item(items, i), *field = value_get(item, SPAN("fieldRef"));
 		const struct value *resource = value_get(item, SPAN("resourceFieldRef"));
 		struct span data = SPAN("");
@@ -134,7 +134,7 @@ static int64_t common_user(const struct value *pod)
 	for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
 		const struct value *list = value_find(pod, lists[k]);
 
-		for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
+		for (uint32_t i = 0; i < value_count(list); i++) {
 			int64_t user = value_find_int(value_item(list, i), "securityContext.runAsUser", of_pod);
 
 			if (user < 0 || (!is_first && user != common))
@@ -162,7 +162,7 @@ static bool add_token(struct filling *f, const struct value *source, uint32_t in
 
 static bool add_projected(struct filling *f, const struct value *sources)
 {
-	for (uint32_t i = 0; value_is(sources, VALUE_ARRAY) && i < sources->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(sources); i++) {
 		const struct value *one = value_item(sources, i), *part;
 		bool good = true;
 

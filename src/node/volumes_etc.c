@@ -53,7 +53,7 @@ static void aliases_append(const struct value *pod, struct buffer *out)
 		const struct value *names = value_get(value_item(list, i), SPAN("hostnames"));
 
 		buffer_append(out, value_find_string(value_item(list, i), "ip"));
-		for (uint32_t k = 0; value_is(names, VALUE_ARRAY) && k < names->array.count; k++) {
+		for (uint32_t k = 0; k < value_count(names); k++) {
 			buffer_byte(out, '\t');
 			if (value_is(value_item(names, k), VALUE_STRING))
 				buffer_append(out, value_item(names, k)->string);
@@ -214,15 +214,15 @@ static bool resolver_add_config(const struct value *pod, struct resolver *r, str
 {
 	const struct value *config = value_find(pod, "spec.dnsConfig"), *list = value_get(config, SPAN("nameservers"));
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (value_is(value_item(list, i), VALUE_STRING))
 			word_add(&r->servers, value_item(list, i)->string);
 	list = value_get(config, SPAN("searches"));
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (value_is(value_item(list, i), VALUE_STRING))
 			word_add(&r->searches, value_item(list, i)->string);
 	list = value_get(config, SPAN("options"));
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		struct span name = value_find_string(value_item(list, i), "name");
 		struct span value = value_find_string(value_item(list, i), "value");
 

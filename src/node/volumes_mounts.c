@@ -155,7 +155,7 @@ static const struct value *volume_find(const struct value *pod, struct span name
 {
 	const struct value *list = value_find(pod, "spec.volumes");
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++)
+	for (uint32_t i = 0; i < value_count(list); i++)
 		if (span_equal(value_find_string(value_item(list, i), "name"), name))
 			return value_item(list, i);
 	return NULL;
@@ -282,7 +282,7 @@ bool volumes_mounts(struct volumes *v, const struct value *pod, const struct val
 		    struct mount_wanted **ret, size_t *ret_count, struct error *err)
 {
 	const struct value *list = value_get(container, SPAN("volumeMounts"));
-	uint32_t count = value_is(list, VALUE_ARRAY) ? list->array.count : 0;
+	uint32_t count = value_count(list);
 	struct error problem = { 0 };
 	struct mounting m = { .v = v,
 			      .pod = pod,

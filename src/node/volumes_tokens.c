@@ -59,7 +59,8 @@ static void answered(void *context, const struct value *object, const struct err
 	t->renew_ns = t->asked_ns + TOKEN_AGAIN_NS;
 	if (err) {
 		t->err = *err;
-	} else if (!text.len || !time_parse(value_find_string(object, "status.expirationTimestamp"), &expires)) {
+	} else if (!text.len ||
+		   !clock_parse_rfc3339(value_find_string(object, "status.expirationTimestamp"), &expires)) {
 		error_set(&t->err, ERROR_INTERNAL, "the API server's answer holds no token");
 	} else {
 		t->err = (struct error){ 0 };
@@ -151,10 +152,10 @@ bool tokens_ready(struct volumes *v, const struct value *pod, int64_t now_ns, st
 	const struct value *list = value_find(pod, "spec.volumes");
 	bool waits = false;
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		const struct value *volume = value_item(list, i), *sources = value_find(volume, "projected.sources");
 
-		for (uint32_t k = 0; value_is(sources, VALUE_ARRAY) && k < sources->array.count; k++) {
+		for (uint32_t k = 0; k < value_count(sources); k++) {
 			const struct value *one = value_get(value_item(sources, k), SPAN("serviceAccountToken"));
 
 			if (one && !token_ready(v, pod, value_find_string(volume, "name"), k, one, now_ns, &waits, err))

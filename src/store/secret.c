@@ -17,16 +17,11 @@
 
 #include "store/store_private.h"
 
+#include "base/ascii.h"
+
 enum { WAY = 1, NONCE = 12, TAG = 16, HEX = 2 * SECRET_KEY_BYTES };
 
 static_assert(SECRET_OVERHEAD == 1 + NONCE + TAG, "the header says so too");
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 static bool key_parse(struct span text, struct secret *ret_secret)
 {
@@ -37,7 +32,7 @@ static bool key_parse(struct span text, struct secret *ret_secret)
 	if (text.len != HEX)
 		return false;
 	for (size_t i = 0; i < SECRET_KEY_BYTES; i++) {
-		int high = hex_value(text.ptr[2 * i]), low = hex_value(text.ptr[2 * i + 1]);
+		int high = ascii_hex_value(text.ptr[2 * i]), low = ascii_hex_value(text.ptr[2 * i + 1]);
 
 		if (high < 0 || low < 0)
 			return false;

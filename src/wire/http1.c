@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/http1.h"
 
+#include "base/ascii.h"
+
 #include <string.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -536,14 +538,6 @@ enum chunk_state {
 	CHUNK_END,
 };
 
-static int hex_value(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool is_text(unsigned char c)
 {
 	return (c >= 0x20 && c != 0x7f) || c == '\t';
@@ -551,7 +545,7 @@ static bool is_text(unsigned char c)
 
 static bool chunk_size_digit(struct http1_chunked *c, unsigned char byte, struct error *err)
 {
-	int digit = hex_value(byte);
+	int digit = ascii_hex_value(byte);
 
 	if (digit >= 0) {
 		if (c->left >> 60)

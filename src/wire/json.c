@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/ascii.h"
 #include "wire/json_private.h"
 
 /* state[] of a container that was entered. */
@@ -147,14 +148,6 @@ bool json_enter_array(struct json *j, struct error *err)
 
 /* ---- strings ---- */
 
-static int hex_value(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Four hexadecimal digits behind "\u", or -1. */
 static int32_t hex_unit(const char *p, const char *end)
 {
@@ -163,7 +156,7 @@ static int32_t hex_unit(const char *p, const char *end)
 	if (end - p < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		int digit = hex_value(p[i]);
+		int digit = ascii_hex_value(p[i]);
 
 		if (digit < 0)
 			return -1;
@@ -507,7 +500,7 @@ static bool skip_number(struct json *j, struct error *err)
 	if (p < end && *p == '-')
 		p++;
 	digits = p;
-	while (p < end && is_digit(*p))
+	while (p < end && ascii_is_digit(*p))
 		p++;
 	if (p == digits)
 		return read_nonfinite(j, &ignored) || fail_number(j, err);
@@ -515,7 +508,7 @@ static bool skip_number(struct json *j, struct error *err)
 		return fail_number(j, err);
 	if (p < end && *p == '.') {
 		digits = ++p;
-		while (p < end && is_digit(*p))
+		while (p < end && ascii_is_digit(*p))
 			p++;
 		if (p == digits)
 			return fail_number(j, err);
@@ -525,7 +518,7 @@ static bool skip_number(struct json *j, struct error *err)
 		if (p < end && (*p == '-' || *p == '+'))
 			p++;
 		digits = p;
-		while (p < end && is_digit(*p))
+		while (p < end && ascii_is_digit(*p))
 			p++;
 		if (p == digits)
 			return fail_number(j, err);
@@ -569,7 +562,7 @@ static void skip_numbers(struct json *j)
 			if (UNLIKELY(*q != ',')) {
 				/* Behind '[' a list may also be empty; that is for the careful way. */
 				is_plain = may_leave && *q == ']' && q[1] == ',' && q[2] == '[' &&
-					   (is_digit(q[3]) || q[3] == '-');
+					   (ascii_is_digit(q[3]) || q[3] == '-');
 				if (!is_plain)
 					break;
 				others &= others - 1;

@@ -3,6 +3,8 @@
 /* json_private - what the files of the JSON reader and writer share. */
 #include "wire/json.h"
 
+#include "base/ascii.h"
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -22,19 +24,9 @@ static inline bool json_fail_as_set(struct json *j)
 	return false;
 }
 
-static inline bool is_space(char c)
-{
-	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
-static inline bool is_digit(char c)
-{
-	return (unsigned char)(c - '0') < 10;
-}
-
 ALWAYS_INLINE const char *skip_space(const char *p, const char *end)
 {
-	while (p < end && UNLIKELY((unsigned char)*p <= ' ') && is_space(*p))
+	while (p < end && UNLIKELY((unsigned char)*p <= ' ') && ascii_is_space(*p))
 		p++;
 	return p;
 }
@@ -124,7 +116,7 @@ ALWAYS_INLINE bool json_read_number_here(struct json *j, struct number *ret, str
 {
 	const char *p = j->at;
 
-	if (j->end - p >= 2 && is_digit(p[0]) && is_delimiter(p[1])) {
+	if (j->end - p >= 2 && ascii_is_digit(p[0]) && is_delimiter(p[1])) {
 		ret->kind = NUMBER_INT;
 		ret->i = p[0] - '0';
 		j->at = p + 1;

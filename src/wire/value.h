@@ -63,6 +63,12 @@ void value_write(const struct value *v, struct json_writer *w);
 /* Compact JSON in the arena. ptr is NULL on failure. */
 struct span value_print(const struct value *v, struct arena *arena, struct error *err);
 
+/* False when it is NULL. */
+static inline bool value_is(const struct value *v, enum value_type type)
+{
+	return v && v->type == type;
+}
+
 /* ---- making ---- */
 
 static inline struct value value_null(void)
@@ -125,6 +131,11 @@ bool value_find_bool(const struct value *v, const char *path);
 
 /* ---- arrays ---- */
 
+/* How many items it has; 0 for what is no array, or NULL. */
+static inline uint32_t value_count(const struct value *array)
+{
+	return value_is(array, VALUE_ARRAY) ? array->array.count : 0;
+}
 static inline struct value *value_item(const struct value *array, uint32_t index)
 {
 	return &array->array.items[index];
@@ -142,11 +153,6 @@ static inline bool value_is_empty(const struct value *v) /* absent, null, {}, []
 {
 	return !v || v->type == VALUE_NULL || (v->type == VALUE_STRING && v->string.len == 0) ||
 	       (v->type == VALUE_ARRAY && v->array.count == 0) || (v->type == VALUE_OBJECT && v->object.count == 0);
-}
-
-static inline bool value_is(const struct value *v, enum value_type type)
-{
-	return v && v->type == type;
 }
 
 const char *value_type_name(enum value_type type); /* "object", as JSON schema calls it; integers "integer" */

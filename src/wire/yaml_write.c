@@ -3,6 +3,8 @@
  * where they read back as texts. */
 #include "wire/yaml.h"
 
+#include "base/ascii.h"
+
 #include <stdlib.h>
 #include <yaml.h>
 
@@ -24,14 +26,9 @@ static bool is_letter(unsigned char c)
 	return (c | 32) >= 'a' && (c | 32) <= 'z'; /* keys of the API are ASCII; other letters sort by their bytes */
 }
 
-static bool is_digit(unsigned char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 static uint64_t digits_read(struct span s, size_t from, uint64_t number, size_t *ret_end)
 {
-	for (; from < s.len && is_digit((unsigned char)s.ptr[from]); from++)
+	for (; from < s.len && ascii_is_digit((unsigned char)s.ptr[from]); from++)
 		number = number * 10 + (uint64_t)(s.ptr[from] - '0');
 	*ret_end = from;
 	return number;
@@ -49,7 +46,7 @@ static int keys_differ(struct span a, struct span b, size_t at)
 	if (is_letter(x) || is_letter(y))
 		return is_letter(y) ? -1 : 1;
 	if (x == '0' || y == '0')
-		for (size_t i = at; i > 0 && is_digit((unsigned char)a.ptr[i - 1]); i--)
+		for (size_t i = at; i > 0 && ascii_is_digit((unsigned char)a.ptr[i - 1]); i--)
 			if (a.ptr[i - 1] != '0')
 				begun = 1;
 	m = digits_read(a, at, begun, &m_end);

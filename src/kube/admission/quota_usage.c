@@ -89,7 +89,7 @@ static bool holds_resources(const struct value *pod, int64_t now_ns)
 
 	if (is_text(get(status, "phase"), "Failed") || is_text(get(status, "phase"), "Succeeded"))
 		return false;
-	return grace < 0 || !time_parse(value_find_string(pod, "metadata.deletionTimestamp"), &end) ||
+	return grace < 0 || !clock_parse_rfc3339(value_find_string(pod, "metadata.deletionTimestamp"), &end) ||
 	       now_ns / NS_PER_S <= end + grace;
 }
 

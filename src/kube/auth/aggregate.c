@@ -30,7 +30,7 @@ static bool role_take(void *context, struct record *record)
 
 static bool has_value(const struct value *values, struct span s)
 {
-	for (uint32_t i = 0; value_is(values, VALUE_ARRAY) && i < values->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(values); i++) {
 		if (span_equal(value_item(values, i)->string, s))
 			return true;
 	}
@@ -64,7 +64,7 @@ static bool selector_chooses(const struct value *selector, const struct value *l
 		if (!label || !value_equal(label, &m->value))
 			return false;
 	}
-	for (uint32_t i = 0; value_is(expressions, VALUE_ARRAY) && i < expressions->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(expressions); i++) {
 		if (!expression_holds(value_item(expressions, i), labels))
 			return false;
 	}
@@ -84,7 +84,7 @@ static bool is_chosen(const struct value *selectors, const struct value *role)
 
 static bool rules_add(struct value *rules, const struct value *more, struct arena *arena, struct error *err)
 {
-	for (uint32_t i = 0; value_is(more, VALUE_ARRAY) && i < more->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(more); i++) {
 		bool is_there = false;
 
 		for (uint32_t n = 0; n < rules->array.count && !is_there; n++)

@@ -140,7 +140,7 @@ static struct entry *entry_pack(const struct entry *from)
 
 static bool subjects_read(const struct value *list, struct arena *arena, struct entry *e, struct error *err)
 {
-	uint32_t count = value_is(list, VALUE_ARRAY) ? list->array.count : 0;
+	uint32_t count = value_count(list);
 
 	e->subjects = arena_calloc(arena, count, sizeof(*e->subjects), err);
 	for (uint32_t i = 0; e->subjects && i < count; i++) {

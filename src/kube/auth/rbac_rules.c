@@ -156,7 +156,7 @@ static bool list_read(const struct value *rule, const char *member, struct arena
 		      uint32_t *ret_count, struct error *err)
 {
 	const struct value *list = value_get(rule, span_of(member));
-	uint32_t count = value_is(list, VALUE_ARRAY) ? list->array.count : 0;
+	uint32_t count = value_count(list);
 	struct span *items = ARENA_ARRAY(arena, struct span, count, err);
 
 	if (!items)
@@ -173,7 +173,7 @@ static bool list_read(const struct value *rule, const char *member, struct arena
 
 bool rules_read(const struct value *rules, struct arena *arena, struct rule **ret, size_t *ret_count, struct error *err)
 {
-	uint32_t count = value_is(rules, VALUE_ARRAY) ? rules->array.count : 0;
+	uint32_t count = value_count(rules);
 	struct rule *list = arena_calloc(arena, count, sizeof(*list), err);
 
 	if (!list)

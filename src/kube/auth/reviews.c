@@ -202,7 +202,7 @@ static bool user_read(const struct value *spec, struct user *ret, struct error *
 	const struct value *groups = value_get(spec, SPAN("groups"));
 
 	*ret = (struct user){ .name = value_find_string(spec, "user"), .uid = value_find_string(spec, "uid") };
-	for (uint32_t i = 0; value_is(groups, VALUE_ARRAY) && i < groups->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(groups); i++) {
 		if (!user_group_add(ret, value_item(groups, i)->string, err))
 			return false;
 	}

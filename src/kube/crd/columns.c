@@ -6,6 +6,7 @@
 #include "kube/crd/crd.h"
 #include "kube/crd/shipped.h"
 
+#include "base/clock.h"
 #include "base/number.h"
 #include "kube/kinds/kinds.h"
 
@@ -454,8 +455,8 @@ static struct value cell_of(const char *type, const struct value *v, int64_t now
 	if (strcmp(type, "date") == 0 && v->type == VALUE_STRING) {
 		int64_t seconds;
 
-		return time_parse(v->string, &seconds) ? value_string(kube_age(v->string, now_ns, arena))
-						       : value_string(SPAN("<invalid>"));
+		return clock_parse_rfc3339(v->string, &seconds) ? value_string(kube_age(v->string, now_ns, arena))
+								: value_string(SPAN("<invalid>"));
 	}
 	return value_null();
 }

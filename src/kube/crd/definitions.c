@@ -413,7 +413,7 @@ static bool finalizer_drop(struct value *object)
 {
 	struct value *list = value_find(object, "metadata.finalizers");
 
-	for (uint32_t i = 0; value_is(list, VALUE_ARRAY) && i < list->array.count; i++) {
+	for (uint32_t i = 0; i < value_count(list); i++) {
 		if (is_text(value_item(list, i), CRD_FINALIZER)) {
 			value_remove_item(list, i);
 			return true;

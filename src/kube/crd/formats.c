@@ -3,6 +3,7 @@
  * formats - the formats of strings that kube-apiserver checks in custom objects (apiextensions-apiserver pkg/apiserver/validation,
  * kube-openapi pkg/validation/strfmt), each by hand: none of them goes back in its text.
  */
+#include "base/ascii.h"
 #include "base/number.h"
 #include "kube/crd/structural_private.h"
 #include "kube/kinds/kinds.h"
@@ -57,11 +58,6 @@ enum format format_find(struct span name)
 
 /* ---- letters ---- */
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 static bool is_letter(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -69,7 +65,7 @@ static bool is_letter(char c)
 
 static bool is_hex(char c)
 {
-	return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+	return ascii_is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 static bool all_are(struct span s, bool (*is)(char))
@@ -88,7 +84,7 @@ static bool fits_shape(struct span s, const char *shape)
 	if (s.len != len)
 		return false;
 	for (size_t i = 0; i < len; i++)
-		if (shape[i] == 'd' ? !is_digit(s.ptr[i]) : s.ptr[i] != shape[i])
+		if (shape[i] == 'd' ? !ascii_is_digit(s.ptr[i]) : s.ptr[i] != shape[i])
 			return false;
 	return true;
 }
@@ -129,9 +125,9 @@ static bool is_time(struct span s)
 		return false;
 	if (two(s.ptr) > 23 || two(s.ptr + 3) > 59 || two(s.ptr + 6) > 59)
 		return false;
-	if (at + 1 < s.len && is_digit(s.ptr[at + 1]) && s.ptr[at] != '+' && s.ptr[at] != '-') {
+	if (at + 1 < s.len && ascii_is_digit(s.ptr[at + 1]) && s.ptr[at] != '+' && s.ptr[at] != '-') {
 		at++;
-		while (at < s.len && is_digit(s.ptr[at]))
+		while (at < s.len && ascii_is_digit(s.ptr[at]))
 			at++;
 	}
 	s = span_skip(s, at);
@@ -177,11 +173,11 @@ static bool is_duration(struct span s)
 	for (size_t i = 0; i < s.len;) {
 		size_t from;
 
-		if (!is_digit(s.ptr[i])) {
+		if (!ascii_is_digit(s.ptr[i])) {
 			i++;
 			continue;
 		}
-		while (i < s.len && is_digit(s.ptr[i]))
+		while (i < s.len && ascii_is_digit(s.ptr[i]))
 			i++;
 		while (i < s.len && (s.ptr[i] == ' ' || s.ptr[i] == '\t' || s.ptr[i] == '\n'))
 			i++;
@@ -205,7 +201,7 @@ static bool is_ipv4_sloppy(struct span s)
 		struct span part = span_cut(&s, '.');
 		int n = 0;
 
-		if (!part.len || !all_are(part, is_digit) || part.len > 64)
+		if (!part.len || !all_are(part, ascii_is_digit) || part.len > 64)
 			return false;
 		for (size_t i = 0; i < part.len && n < 256; i++)
 			n = n * 10 + (part.ptr[i] - '0');
@@ -231,7 +227,7 @@ static bool is_cidr(struct span s)
 		return false;
 	bits = span_skip(s, slash + 1);
 	is_four = is_ipv4_sloppy(address);
-	return (is_four || is_ipv6(address)) && bits.len && all_are(bits, is_digit) &&
+	return (is_four || is_ipv6(address)) && bits.len && all_are(bits, ascii_is_digit) &&
 	       number_parse_int64(bits, &count) && count <= (is_four ? 32 : 128);
 }
 
@@ -255,7 +251,7 @@ static bool is_mac(struct span s)
 /* A letter, digit or what is not ASCII. */
 static bool is_host_letter(char c)
 {
-	return is_letter(c) || is_digit(c) || (unsigned char)c >= 0x80;
+	return is_letter(c) || ascii_is_digit(c) || (unsigned char)c >= 0x80;
 }
 
 static bool is_host_label(struct span s)
@@ -289,7 +285,7 @@ static bool is_hostname(struct span s)
 	if (rest.len < 2 || rest.len > 63)
 		return false;
 	for (size_t i = 0; i < rest.len; i++)
-		if (!is_host_letter(rest.ptr[i]) || is_digit(rest.ptr[i]))
+		if (!is_host_letter(rest.ptr[i]) || ascii_is_digit(rest.ptr[i]))
 			return false;
 	return true;
 }
@@ -338,7 +334,7 @@ static bool is_scheme(struct span s)
 	if (!s.len || !is_letter(s.ptr[0]))
 		return false;
 	for (size_t i = 0; i < s.len; i++)
-		if (!is_letter(s.ptr[i]) && !is_digit(s.ptr[i]) && !(s.ptr[i] && strchr("+-.", s.ptr[i])))
+		if (!is_letter(s.ptr[i]) && !ascii_is_digit(s.ptr[i]) && !(s.ptr[i] && strchr("+-.", s.ptr[i])))
 			return false;
 	return true;
 }
@@ -372,7 +368,7 @@ static bool is_uri_host(struct span host)
 	if (end > host.len)
 		return false;
 	host = span_skip(host, end);
-	return !host.len || (host.ptr[0] == ':' && all_are(span_skip(host, 1), is_digit));
+	return !host.len || (host.ptr[0] == ':' && all_are(span_skip(host, 1), ascii_is_digit));
 }
 
 static bool is_uri(struct span s)
@@ -425,9 +421,9 @@ static size_t digits_of(struct span s, bool passes_all, char *ret, size_t most)
 	for (size_t i = 0; i < s.len; i++) {
 		bool is_last_x = s.ptr[i] == 'X' && !passes_all;
 
-		if (!is_digit(s.ptr[i]) && !is_last_x && (passes_all || s.ptr[i] == ' ' || s.ptr[i] == '-'))
+		if (!ascii_is_digit(s.ptr[i]) && !is_last_x && (passes_all || s.ptr[i] == ' ' || s.ptr[i] == '-'))
 			continue;
-		if (count == most || (!is_digit(s.ptr[i]) && !is_last_x))
+		if (count == most || (!ascii_is_digit(s.ptr[i]) && !is_last_x))
 			return 0;
 		ret[count++] = s.ptr[i];
 	}
@@ -457,7 +453,7 @@ static bool is_isbn13(struct span s)
 	if (digits_of(s, false, digits, sizeof(digits)) != 13)
 		return false;
 	for (int i = 0; i < 13; i++) {
-		if (!is_digit(digits[i]))
+		if (!ascii_is_digit(digits[i]))
 			return false;
 		sum += (i % 2 ? 3 : 1) * (digits[i] - '0');
 	}
@@ -518,7 +514,7 @@ static bool is_rgb_color(struct span s)
 		struct span part = span_trim(span_cut(&s, ','));
 		int64_t n;
 
-		if (!part.len || !all_are(part, is_digit) || !number_parse_int64(part, &n) || n > 255 ||
+		if (!part.len || !all_are(part, ascii_is_digit) || !number_parse_int64(part, &n) || n > 255 ||
 		    (part.len > 1 && part.ptr[0] == '0'))
 			return false;
 		parts++;
@@ -535,7 +531,7 @@ static bool is_base64(struct span s)
 	while (pad < 2 && s.ptr[s.len - 1 - pad] == '=')
 		pad++;
 	for (size_t i = 0; i < s.len - pad; i++)
-		if (!is_letter(s.ptr[i]) && !is_digit(s.ptr[i]) && s.ptr[i] != '+' && s.ptr[i] != '/')
+		if (!is_letter(s.ptr[i]) && !ascii_is_digit(s.ptr[i]) && s.ptr[i] != '+' && s.ptr[i] != '/')
 			return false;
 	return true;
 }

@@ -10,64 +10,6 @@
 
 #define HOURS_A_YEAR INT64_C(8760)
 
-static bool digits(struct span s, size_t at, size_t count, int *ret)
-{
-	int n = 0;
-
-	if (at + count > s.len)
-		return false;
-	for (size_t i = at; i < at + count; i++) {
-		if (s.ptr[i] < '0' || s.ptr[i] > '9')
-			return false;
-		n = n * 10 + (s.ptr[i] - '0');
-	}
-	*ret = n;
-	return true;
-}
-
-/* "Z" or "+02:00" in seconds. */
-static bool zone_parse(struct span s, int *ret)
-{
-	int hours, minutes;
-
-	*ret = 0;
-	if (s.len == 1 && (s.ptr[0] == 'Z' || s.ptr[0] == 'z'))
-		return true;
-	if (s.len != 6 || (s.ptr[0] != '+' && s.ptr[0] != '-') || s.ptr[3] != ':' || !digits(s, 1, 2, &hours) ||
-	    !digits(s, 4, 2, &minutes) || hours > 23 || minutes > 59)
-		return false;
-	*ret = (hours * 3600 + minutes * 60) * (s.ptr[0] == '-' ? -1 : 1);
-	return true;
-}
-
-/* Parts of a second are passed over. */
-bool time_parse(struct span s, int64_t *ret_seconds)
-{
-	struct tm tm = { 0 };
-	size_t end = 19;
-	int zone;
-
-	if (s.len < 20 || s.ptr[4] != '-' || s.ptr[7] != '-' || (s.ptr[10] != 'T' && s.ptr[10] != 't') ||
-	    s.ptr[13] != ':' || s.ptr[16] != ':')
-		return false;
-	if (!digits(s, 0, 4, &tm.tm_year) || !digits(s, 5, 2, &tm.tm_mon) || !digits(s, 8, 2, &tm.tm_mday) ||
-	    !digits(s, 11, 2, &tm.tm_hour) || !digits(s, 14, 2, &tm.tm_min) || !digits(s, 17, 2, &tm.tm_sec))
-		return false;
-	if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 ||
-	    tm.tm_sec > 59)
-		return false;
-	if (s.ptr[end] == '.') {
-		for (end++; end < s.len && s.ptr[end] >= '0' && s.ptr[end] <= '9'; end++)
-			;
-	}
-	if (!zone_parse(span_skip(s, end), &zone))
-		return false;
-	tm.tm_year -= 1900;
-	tm.tm_mon -= 1;
-	*ret_seconds = (int64_t)timegm(&tm) - zone;
-	return true;
-}
-
 struct span kube_now_text(int64_t wall_ns, struct arena *arena)
 {
 	struct error err = { 0 };
@@ -112,7 +54,7 @@ struct span kube_age(struct span rfc3339, int64_t now_ns, struct arena *arena)
 {
 	int64_t then;
 
-	if (!time_parse(rfc3339, &then))
+	if (!clock_parse_rfc3339(rfc3339, &then))
 		return SPAN("<unknown>");
 	return print_duration((now_ns - then * NS_PER_S) / NS_PER_S, arena);
 }
@@ -138,7 +80,7 @@ struct value cell_between(struct span from, struct span to, struct arena *arena)
 {
 	int64_t a, b;
 
-	if (!time_parse(from, &a) || !time_parse(to, &b))
+	if (!clock_parse_rfc3339(from, &a) || !clock_parse_rfc3339(to, &b))
 		return cell_text(SPAN("<unknown>"));
 	return cell_text(print_duration(b - a, arena));
 }

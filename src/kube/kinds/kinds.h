@@ -172,7 +172,6 @@ const char *name_check_any(struct span s); /* no check: what another kind's rule
 void check_hook_url(struct change *c, const struct at *at, struct span url);
 void check_hook_service(struct change *c, const struct at *at, const struct value *service);
 
-bool time_parse(struct span rfc3339, int64_t *ret_seconds);
 bool quantity_compare(struct span a, struct span b, int *ret); /* -1, 0, 1 */
 
 /* ---- pod templates: pod_template.c (defaults), pod_checks.c ---- */

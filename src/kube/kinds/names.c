@@ -3,6 +3,8 @@
  * util/validation; the messages are read by people and compared by tests of clients. */
 #include "kube/kinds/kinds.h"
 
+#include "base/ascii.h"
+
 #define LABEL_RE     "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 #define SUBDOMAIN_RE LABEL_RE "(\\." LABEL_RE ")*"
 #define QUALIFIED_RE "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
@@ -24,14 +26,9 @@ static bool is_lower(char ch)
 	return ch >= 'a' && ch <= 'z';
 }
 
-static bool is_digit(char ch)
-{
-	return ch >= '0' && ch <= '9';
-}
-
 static bool is_alphanumeric(char ch)
 {
-	return is_lower(ch) || is_digit(ch) || (ch >= 'A' && ch <= 'Z');
+	return is_lower(ch) || ascii_is_digit(ch) || (ch >= 'A' && ch <= 'Z');
 }
 
 /* [a-z0-9]([-a-z0-9]*[a-z0-9])? */
@@ -40,7 +37,7 @@ static bool is_label(struct span s)
 	if (s.len == 0 || s.ptr[0] == '-' || s.ptr[s.len - 1] == '-')
 		return false;
 	for (size_t i = 0; i < s.len; i++) {
-		if (!is_lower(s.ptr[i]) && !is_digit(s.ptr[i]) && s.ptr[i] != '-')
+		if (!is_lower(s.ptr[i]) && !ascii_is_digit(s.ptr[i]) && s.ptr[i] != '-')
 			return false;
 	}
 	return true;
@@ -149,7 +146,7 @@ static size_t port_faults(struct span s, const char *words[NAME_FAULTS_MOST])
 
 	for (size_t i = 0; i < s.len; i++) {
 		has_letter = has_letter || is_lower(s.ptr[i]);
-		has_other = has_other || (!is_lower(s.ptr[i]) && !is_digit(s.ptr[i]) && s.ptr[i] != '-');
+		has_other = has_other || (!is_lower(s.ptr[i]) && !ascii_is_digit(s.ptr[i]) && s.ptr[i] != '-');
 		has_two = has_two || (i && s.ptr[i] == '-' && s.ptr[i - 1] == '-');
 	}
 	if (s.len > 15)

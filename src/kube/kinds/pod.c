@@ -280,8 +280,8 @@ static struct span later(struct span a, struct span b)
 {
 	int64_t x = INT64_MIN, y = INT64_MIN;
 
-	(void)time_parse(a, &x);
-	(void)time_parse(b, &y);
+	(void)clock_parse_rfc3339(a, &x);
+	(void)clock_parse_rfc3339(b, &y);
 	return y > x ? b : a;
 }
 

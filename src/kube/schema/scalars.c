@@ -2,6 +2,7 @@
 /* scalars - texts that mean a time, a duration, a quantity or bytes. Words and forms: Go's time, encoding/base64; apimachinery. */
 #include <stdio.h>
 
+#include "base/calendar.h"
 #include "kube/kind.h"
 #include "kube/schema/schema_private.h"
 #include "wire/base64.h"
@@ -54,35 +55,6 @@ static bool time_bad(struct span text, struct span rest, const char *layout, boo
 static bool time_out_of_range(struct span text, const char *what, struct error *err)
 {
 	return error_set(err, ERROR_INVALID, "parsing time \"" SPAN_FMT "\": %s out of range", SPAN_ARG(text), what);
-}
-
-/* Days since 1970-01-01 of a day of the proleptic Gregorian calendar (H. Hinnant, "chrono-compatible low-level date algorithms"). */
-static int64_t days_from_civil(int64_t year, int month, int day)
-{
-	int64_t y = year - (month <= 2), era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
-	int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-
-	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
-static void civil_from_days(int64_t days, int64_t *ret_year, int *ret_month, int *ret_day)
-{
-	int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097, of_era = z - era * 146097;
-	int64_t y = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-	int64_t of_year = of_era - (365 * y + y / 4 - y / 100), m = (5 * of_year + 2) / 153;
-
-	*ret_day = (int)(of_year - (153 * m + 2) / 5 + 1);
-	*ret_month = (int)(m < 10 ? m + 3 : m - 9);
-	*ret_year = y + era * 400 + (*ret_month <= 2);
-}
-
-static int month_days(int year, int month)
-{
-	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-
-	if (month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0))
-		return 29;
-	return days[month - 1];
 }
 
 /* ".123456": what the layout leaves open after the seconds. */
@@ -142,9 +114,9 @@ static bool time_canonical(struct span text, bool is_micro, struct arena *arena,
 	if (rest.len)
 		return error_set(err, ERROR_INVALID, "parsing time \"" SPAN_FMT "\": extra text: \"" SPAN_FMT "\"",
 				 SPAN_ARG(text), SPAN_ARG(rest));
-	if (parts[DAY] > month_days(parts[YEAR], parts[MONTH]))
+	if (parts[DAY] > (int)calendar_month_days(parts[YEAR], (unsigned)parts[MONTH]))
 		return time_out_of_range(text, "day", err);
-	seconds = days_from_civil(parts[YEAR], parts[MONTH], parts[DAY]) * 86400 + (int64_t)parts[HOUR] * 3600 +
+	seconds = calendar_days(parts[YEAR], (unsigned)parts[MONTH], parts[DAY]) * 86400 + (int64_t)parts[HOUR] * 3600 +
 		  (int64_t)parts[MINUTE] * 60 + parts[SECOND] - zone;
 	*ret = scalar_time(seconds, nanoseconds, is_micro, arena, err);
 	return ret->ptr != NULL;
@@ -155,7 +127,7 @@ struct span scalar_time(int64_t seconds, int64_t nanoseconds, bool is_micro, str
 	/* Go writes no year of more than four digits; neither can one be read. */
 	static const int64_t first = -INT64_C(62167219200), last = INT64_C(253402300799);
 	int64_t days, of_day, year;
-	int month, day;
+	unsigned month, day;
 	char fraction[8] = "";
 
 	if (seconds < first || seconds > last || nanoseconds < 0 || nanoseconds > 999999999) {
@@ -164,10 +136,10 @@ struct span scalar_time(int64_t seconds, int64_t nanoseconds, bool is_micro, str
 	}
 	days = (seconds - first) / 86400 + first / 86400;
 	of_day = seconds - days * 86400;
-	civil_from_days(days, &year, &month, &day);
+	calendar_date(days, &year, &month, &day);
 	if (is_micro)
 		snprintf(fraction, sizeof(fraction), ".%06d", (int)(nanoseconds / 1000));
-	return arena_print(arena, err, "%04d-%02d-%02dT%02d:%02d:%02d%sZ", (int)year, month, day, (int)(of_day / 3600),
+	return arena_print(arena, err, "%04d-%02u-%02uT%02d:%02d:%02d%sZ", (int)year, month, day, (int)(of_day / 3600),
 			   (int)(of_day / 60 % 60), (int)(of_day % 60), fraction);
 }
 
