@@ -4,22 +4,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "gateway/gateway_private.h"
+#include "net/accepting.h"
 #include "net/certificates.h"
 #include "net/place.h"
 
-enum { ACCEPT_BATCH = 64 };               /* at one event, so that a storm of new clients does not starve the others */
-#define ACCEPT_PAUSE_NS (100 * NS_PER_MS) /* when the process is out of descriptors */
-
 struct entry_socket {
-	struct watch watch;
-	struct timer pause;
+	struct accepting accepting;
 	struct entry *entry;
-	struct relay_udp *datagrams; /* of an entry of UDP */
+	struct relay_udp *datagrams; /* of an entry of UDP: it accepts nobody */
 	int fd;
-	bool is_watched;
 };
 
 /* A connection whose first bytes are awaited. Net counts it as lent. */
@@ -199,76 +193,16 @@ static bool is_http(const struct plan_entry *now)
 	       now->backend->speech == SPEECH_HTTP2 || now->backend->speech == SPEECH_WS;
 }
 
-static void accepted(struct entry *e, int fd, const struct sockaddr_storage *peer)
+static void accepted(struct accepting *a, int fd, const struct sockaddr_storage *peer)
 {
+	struct entry *e = CONTAINER_OF(a, struct entry_socket, accepting)->entry;
+
 	if (is_http(e->now))
 		serve(e, fd, peer);
 	else if (e->now->backend->speech == SPEECH_BYTES)
 		relay_begin(e->worker->relays, e, fd, peer);
 	else
 		sniff_begin(e, fd, peer);
-}
-
-/* ---- accepting ---- */
-
-static void socket_ready(struct watch *w, unsigned events);
-
-static void socket_watch(struct entry_socket *s)
-{
-	s->is_watched = true;
-	loop_watch(s->entry->worker->loop, &s->watch, s->fd, LOOP_READ, socket_ready);
-}
-
-static void pause_over(struct timer *t)
-{
-	socket_watch(CONTAINER_OF(t, struct entry_socket, pause));
-}
-
-/* Out of descriptors or memory: new clients wait in the kernel's queue, or this would spin. */
-static void socket_pause(struct entry_socket *s, int errnum)
-{
-	struct loop *loop = s->entry->worker->loop;
-
-	log_warn("gateway", "cannot accept connections for now", LOG_TEXT("reason", strerror(errnum)));
-	if (!s->is_watched)
-		return;
-	loop_unwatch(loop, &s->watch);
-	s->is_watched = false;
-	loop_timer_set(loop, &s->pause, loop_now(loop) + ACCEPT_PAUSE_NS, pause_over);
-}
-
-/* False when there is nobody more to accept. */
-static bool accept_one(struct entry_socket *s)
-{
-	struct sockaddr_storage peer;
-	socklen_t len = sizeof(peer);
-	int fd = accept4(s->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-	if (fd >= 0) {
-		accepted(s->entry, fd, &peer);
-		return true;
-	}
-	switch (errno) {
-	case EAGAIN:
-		return false;
-	case EMFILE:
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
-		socket_pause(s, errno);
-		return false;
-	default: /* this client is gone already (accept(2)); the next may not be */
-		return true;
-	}
-}
-
-static void socket_ready(struct watch *w, unsigned events)
-{
-	struct entry_socket *s = CONTAINER_OF(w, struct entry_socket, watch);
-
-	(void)events;
-	for (int i = 0; i < ACCEPT_BATCH && accept_one(s); i++)
-		;
 }
 
 /* ---- opening and closing ---- */
@@ -291,27 +225,26 @@ struct entry *entry_open(struct gateway_worker *w, const struct plan_entry *now,
 
 		s->entry = e;
 		s->fd = fds[e->socket_count];
+		s->accepting =
+		    (struct accepting){ .loop = w->loop, .fd = s->fd, .room = "gateway", .accepted = accepted };
 		if (now->is_udp)
 			s->datagrams = relay_udp_new(w->relays, e, s->fd);
 		else
-			socket_watch(s);
+			accepting_begin(&s->accepting);
 	}
 	return e;
 }
 
 static void socket_shut(struct entry_socket *s, bool takes_queue)
 {
-	struct loop *loop = s->entry->worker->loop;
-
-	loop_timer_clear(loop, &s->pause);
-	if (s->is_watched)
-		loop_unwatch(loop, &s->watch);
-	s->is_watched = false;
-	if (s->datagrams)
+	if (s->datagrams) {
 		relay_udp_free(s->datagrams);
-	else /* clients in the kernel's queue have been told that they are connected: closing now would reset them */
-		for (int i = 0; i < PLACE_BACKLOG && takes_queue && accept_one(s); i++)
+	} else {
+		accepting_end(&s->accepting);
+		/* Clients in the kernel's queue have been told that they are connected. */
+		for (int i = 0; i < PLACE_BACKLOG && takes_queue && accepting_one(&s->accepting); i++)
 			;
+	}
 	close(s->fd);
 }
 

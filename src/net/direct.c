@@ -16,6 +16,7 @@
 #include "net/transport.h"
 
 #define FLAGS (DIRECT_WAITS | DIRECT_TUNNEL | DIRECT_RESETS | DIRECT_BEGUN)
+enum { MESSAGES_AT_ONCE = 64 }; /* of the front, so that what else this loop has gets its turn */
 
 struct direct {
 	struct worker *worker;
@@ -566,7 +567,7 @@ static void socket_ready(struct watch *w, unsigned events)
 		loop_watch_change(d->worker->loop, w, LOOP_READ);
 		release_all(d);
 	}
-	for (int i = 0; i < ACCEPT_BATCH && d->is_open && message_take(d); i++)
+	for (int i = 0; i < MESSAGES_AT_ONCE && d->is_open && message_take(d); i++)
 		;
 }
 

@@ -9,8 +9,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "base/number.h"
 #include "net/place.h"
 #include "net/transport.h"
@@ -211,36 +209,9 @@ static int *acceptor_socket(const struct acceptor *a)
 	return &a->listener->sockets[a->listener->is_shared ? 0 : a->worker->index];
 }
 
-static void acceptor_ready(struct watch *w, unsigned events);
-
-static void acceptor_watch(struct acceptor *a)
+static void accepted(struct accepting *accepting, int fd, const struct sockaddr_storage *peer)
 {
-	unsigned events = LOOP_READ | (a->listener->is_shared ? (unsigned)LOOP_SHARED : 0u);
-
-	a->is_watched = true;
-	loop_watch(a->worker->loop, &a->watch, *acceptor_socket(a), events, acceptor_ready);
-}
-
-static void pause_over(struct timer *t)
-{
-	acceptor_watch(CONTAINER_OF(t, struct acceptor, pause));
-}
-
-/* Out of descriptors or memory: new clients wait in the kernel's queue, or this would spin. */
-static void acceptor_pause(struct acceptor *a, int errnum)
-{
-	log_warn("server", "cannot accept connections for now", LOG_TEXT("reason", strerror(errnum)),
-		 LOG_TEXT("listener", a->listener->text));
-	if (!a->is_watched)
-		return;
-	loop_unwatch(a->worker->loop, &a->watch);
-	a->is_watched = false;
-	loop_timer_set(a->worker->loop, &a->pause, loop_now(a->worker->loop) + ACCEPT_PAUSE_NS, pause_over);
-}
-
-static void accepted(struct acceptor *a, int fd, const struct sockaddr_storage *peer)
-{
-	struct worker *w = a->worker;
+	struct worker *w = CONTAINER_OF(accepting, struct acceptor, accepting)->worker;
 	struct worker_private *more = w->more;
 	size_t count;
 
@@ -256,53 +227,29 @@ static void accepted(struct acceptor *a, int fd, const struct sockaddr_storage *
 	connection_open(w, fd, peer, true);
 }
 
-/* False when there is nobody more to accept. */
-static bool accept_one(struct acceptor *a)
+static void acceptor_begin(struct acceptor *a)
 {
-	struct sockaddr_storage peer = { .ss_family = AF_UNIX };
-	socklen_t len = sizeof(peer);
-	int fd = accept4(*acceptor_socket(a), (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-	if (fd >= 0) {
-		accepted(a, fd, &peer);
-		return true;
-	}
-	switch (errno) {
-	case EAGAIN:
-		return false;
-	case EMFILE:
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
-		acceptor_pause(a, errno);
-		return false;
-	default: /* this client is gone already (accept(2)); the next may not be */
-		return true;
-	}
-}
-
-static void acceptor_ready(struct watch *w, unsigned events)
-{
-	struct acceptor *a = CONTAINER_OF(w, struct acceptor, watch);
-
-	(void)events;
-	for (int i = 0; i < ACCEPT_BATCH && accept_one(a); i++)
-		;
+	a->accepting = (struct accepting){ .loop = a->worker->loop,
+					   .fd = *acceptor_socket(a),
+					   .is_shared = a->listener->is_shared,
+					   .room = "server",
+					   .name = a->listener->text,
+					   .accepted = accepted };
+	a->is_listening = true;
+	accepting_begin(&a->accepting);
 }
 
 void acceptor_open(struct acceptor *a, struct worker *w, struct listener *l)
 {
-	*a = (struct acceptor){ .worker = w, .listener = l, .is_open = true, .is_listening = !l->is_late };
-	if (a->is_listening)
-		acceptor_watch(a);
+	*a = (struct acceptor){ .worker = w, .listener = l, .is_open = true };
+	if (!l->is_late)
+		acceptor_begin(a);
 }
 
 void acceptor_listen(struct acceptor *a)
 {
-	if (!a->is_open || a->is_listening)
-		return;
-	a->is_listening = true;
-	acceptor_watch(a);
+	if (a->is_open && !a->is_listening)
+		acceptor_begin(a);
 }
 
 void acceptor_close(struct acceptor *a)
@@ -312,13 +259,12 @@ void acceptor_close(struct acceptor *a)
 	if (!a->is_open)
 		return;
 	a->is_open = false;
-	loop_timer_clear(a->worker->loop, &a->pause);
-	if (a->is_watched)
-		loop_unwatch(a->worker->loop, &a->watch);
-	a->is_watched = false;
-	/* Clients in the kernel's queue have been told that they are connected: closing now would reset them. */
-	for (int i = 0; a->is_listening && i < PLACE_BACKLOG && !atomic_load(&l->is_left) && accept_one(a); i++)
-		;
+	if (a->is_listening)
+		accepting_end(&a->accepting);
+	/* Clients in the kernel's queue have been told that they are connected. */
+	for (int i = 0; a->is_listening && i < PLACE_BACKLOG && !atomic_load(&l->is_left); i++)
+		if (!accepting_one(&a->accepting))
+			break;
 	if (!l->is_shared) {
 		close(*acceptor_socket(a));
 		*acceptor_socket(a) = -1;

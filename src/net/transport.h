@@ -7,14 +7,13 @@
  */
 #include <sys/socket.h>
 
+#include "net/accepting.h"
 #include "net/certificates.h"
 #include "net/connection.h"
 #include "wire/http1.h"
 
 #define WORKER_BUFFERS_KEPT     64 /* of CONNECTION_READ_SIZE: busy connections borrow them, idle ones hold none */
 #define WORKER_CONNECTIONS_KEPT 256
-#define ACCEPT_BATCH            64 /* at one event, so that a storm of new clients does not starve the others */
-#define ACCEPT_PAUSE_NS         (100 * NS_PER_MS) /* when the process is out of descriptors */
 #define REJECTED_MOST           256 /* connections over the limit that are told 503; further ones are just closed */
 
 /* ---- TLS (tls.c) ---- */
@@ -67,11 +66,10 @@ void listener_close(struct listener *l); /* what is still open; any thread, once
 
 /* A worker's part of a listener. */
 struct acceptor {
-	struct watch watch;
-	struct timer pause;
+	struct accepting accepting;
 	struct worker *worker;
 	struct listener *listener;
-	bool is_watched, is_open, is_listening;
+	bool is_open, is_listening;
 };
 void acceptor_open(struct acceptor *a, struct worker *w, struct listener *l);
 void acceptor_listen(struct acceptor *a); /* a late listener listens now */
