@@ -18,10 +18,17 @@ struct row {
 	enum state state;
 };
 
+/* A Service that others than pods reach: where. */
+struct address {
+	struct span name_space, name, at;
+};
+
 struct report {
 	struct view view;
 	struct row *rows;
 	size_t count, capacity;
+	struct address *addresses; /* in the view's arena */
+	size_t address_count;
 	size_t states[STATE_PAUSED + 1];
 };
 
@@ -316,6 +323,60 @@ static void survey(struct report *r)
 		qsort(r->rows, r->count, sizeof(*r->rows), row_order);
 }
 
+/* ---- addresses ---- */
+
+/* "127.0.0.1:8000, 127.0.0.1:5353/udp"; `holder` has the ports, each with its number in `member`. */
+static void ports_print(struct buffer *out, struct span host, const struct value *holder, const char *member)
+{
+	const struct value *ports = value_get(holder, SPAN("ports"));
+
+	for (uint32_t i = 0; i < value_count(ports); i++) {
+		const struct value *port = value_item(ports, i);
+
+		buffer_print(out, "%s" SPAN_FMT ":%lld%s%s", out->len ? ", " : "", SPAN_WHOLE(host),
+			     (long long)value_find_int(port, member, 0),
+			     span_equal(value_find_string(port, "protocol"), SPAN("UDP")) ? "/udp" : "",
+			     value_find_string(port, "error").len ? " (not listened on)" : "");
+	}
+}
+
+/* False: only pods, and this machine, reach it. */
+static bool address_find(struct report *r, const struct value *service, struct address *ret)
+{
+	const struct value *spec = value_get(service, SPAN("spec")),
+			   *list = value_find(service, "status.loadBalancer.ingress");
+	struct span type = value_find_string(spec, "type");
+	struct buffer text;
+
+	buffer_init(&text, KIB(64));
+	if (span_equal(type, SPAN("NodePort"))) {
+		ports_print(&text, SPAN("node"), spec, "nodePort");
+	} else if (!span_equal(type, SPAN("LoadBalancer"))) {
+		return false;
+	}
+	for (uint32_t i = 0; i < value_count(list); i++) {
+		const struct value *one = value_item(list, i);
+		struct span ip = value_find_string(one, "ip");
+
+		/* Not all clouds tell the ports: then they are the Service's own. */
+		ports_print(&text, ip.len ? ip : value_find_string(one, "hostname"),
+			    value_count(value_get(one, SPAN("ports"))) ? one : spec, "port");
+	}
+	*ret = (struct address){ name_space_of(service), name_of(service),
+				 SAY(r, SPAN_FMT, SPAN_WHOLE(text.len ? buffer_span(&text) : SPAN("none yet"))) };
+	buffer_done(&text);
+	return true;
+}
+
+static void addresses_find(struct report *r)
+{
+	const struct value *list = view_list(&r->view, view_kind_named("service"));
+
+	r->addresses = arena_calloc(r->view.arena, value_count(list) + 1, sizeof(*r->addresses), &r->view.err);
+	for (uint32_t i = 0; r->addresses && i < value_count(list); i++)
+		r->address_count += address_find(r, value_item(list, i), &r->addresses[r->address_count]);
+}
+
 /* ---- nodes ---- */
 
 static struct span node_wrong(struct report *r, const struct value *node)
@@ -334,34 +395,19 @@ static struct span node_wrong(struct report *r, const struct value *node)
 
 /* ---- printing ---- */
 
-static void text_print(struct report *r, struct buffer *out)
+static void workloads_print(struct report *r, struct buffer *out)
 {
-	const struct value *nodes = view_list(&r->view, view_kind_named("node"));
-	size_t widths[3] = { 9, 4, 5 };
+	size_t widths[] = { strlen("NAMESPACE"), strlen("NAME"), strlen("READY") };
 
-	buffer_print(out, SPAN_FMT ": ", SPAN_WHOLE(api_server(r->view.api)));
 	if (!r->count)
-		buffer_append(out, SPAN("nothing runs\n"));
-	for (size_t i = 0, said = 0; i < ARRAY_LEN(r->states); i++)
-		if (r->states[i])
-			buffer_print(out, "%s%zu %s", said++ ? ", " : "", r->states[i], state_names[i]);
-	if (r->count)
-		buffer_byte(out, '\n');
-	for (uint32_t i = 0; i < nodes->array.count; i++) {
-		const struct value *node = value_item(nodes, i);
-		struct span wrong = node_wrong(r, node);
-
-		buffer_print(out, "node " SPAN_FMT " %s" SPAN_FMT "\n", SPAN_WHOLE(name_of(node)),
-			     wrong.len ? "" : "is ready", SPAN_WHOLE(wrong));
-	}
+		return;
 	for (size_t i = 0; i < r->count; i++) {
 		widths[0] = MAX(widths[0], r->rows[i].name_space.len);
 		widths[1] = MAX(widths[1], r->rows[i].name.len);
 		widths[2] = MAX(widths[2], r->rows[i].ready.len);
 	}
-	if (r->count)
-		buffer_print(out, "\n%-*s  %-*s  %-*s  %-6s  %-6s  %s\n", (int)widths[0], "NAMESPACE", (int)widths[1],
-			     "NAME", (int)widths[2], "READY", "STATE", "SINCE", "WHAT IS WRONG");
+	buffer_print(out, "\n%-*s  %-*s  %-*s  %-6s  %-6s  %s\n", (int)widths[0], "NAMESPACE", (int)widths[1], "NAME",
+		     (int)widths[2], "READY", "STATE", "SINCE", "WHAT IS WRONG");
 	for (size_t i = 0; i < r->count; i++) {
 		const struct row *row = &r->rows[i];
 		struct span age = view_age(&r->view, row->since);
@@ -373,6 +419,48 @@ static void text_print(struct report *r, struct buffer *out)
 			out->len--;
 		buffer_byte(out, '\n');
 	}
+}
+
+static void addresses_print(const struct report *r, struct buffer *out)
+{
+	size_t widths[] = { strlen("NAMESPACE"), strlen("SERVICE") };
+
+	if (!r->address_count)
+		return;
+	for (size_t i = 0; i < r->address_count; i++) {
+		widths[0] = MAX(widths[0], r->addresses[i].name_space.len);
+		widths[1] = MAX(widths[1], r->addresses[i].name.len);
+	}
+	buffer_print(out, "\n%-*s  %-*s  %s\n", (int)widths[0], "NAMESPACE", (int)widths[1], "SERVICE", "ANSWERS AT");
+	for (size_t i = 0; i < r->address_count; i++) {
+		const struct address *a = &r->addresses[i];
+
+		buffer_print(out, "%-*.*s  %-*.*s  " SPAN_FMT "\n", (int)widths[0], SPAN_WHOLE(a->name_space),
+			     (int)widths[1], SPAN_WHOLE(a->name), SPAN_WHOLE(a->at));
+	}
+}
+
+static void text_print(struct report *r, struct buffer *out)
+{
+	const struct value *nodes = view_list(&r->view, view_kind_named("node"));
+
+	buffer_print(out, SPAN_FMT ": ", SPAN_WHOLE(api_server(r->view.api)));
+	if (!r->count)
+		buffer_append(out, SPAN("nothing runs\n"));
+	for (size_t i = 0, said = 0; i < ARRAY_LEN(r->states); i++)
+		if (r->states[i])
+			buffer_print(out, "%s%zu %s", said++ ? ", " : "", r->states[i], state_names[i]);
+	if (r->count)
+		buffer_byte(out, '\n');
+	for (uint32_t i = 0; i < value_count(nodes); i++) {
+		const struct value *node = value_item(nodes, i);
+		struct span wrong = node_wrong(r, node);
+
+		buffer_print(out, "node " SPAN_FMT " %s" SPAN_FMT "\n", SPAN_WHOLE(name_of(node)),
+			     wrong.len ? "" : "is ready", SPAN_WHOLE(wrong));
+	}
+	workloads_print(r, out);
+	addresses_print(r, out);
 	if (r->states[STATE_FAILS])
 		buffer_print(out, "\nAsk why:\n  hythe why " SPAN_FMT " -n " SPAN_FMT "\n", SPAN_WHOLE(r->rows[0].name),
 			     SPAN_WHOLE(r->rows[0].name_space));
@@ -415,6 +503,16 @@ static void json_print(struct report *r, struct buffer *out)
 		json_close_object(&w);
 	}
 	json_close_array(&w);
+	json_key(&w, SPAN("services"));
+	json_open_array(&w);
+	for (size_t i = 0; i < r->address_count; i++) {
+		json_open_object(&w);
+		json_member(&w, "namespace", r->addresses[i].name_space);
+		json_member(&w, "name", r->addresses[i].name);
+		json_member(&w, "address", r->addresses[i].at);
+		json_close_object(&w);
+	}
+	json_close_array(&w);
 	json_close_object(&w);
 	buffer_byte(out, '\n');
 }
@@ -430,6 +528,7 @@ int status_run(const struct cli_call *call)
 	r.view.api = api_open(&o->where, call->arena, &err);
 	if (r.view.api) {
 		survey(&r);
+		addresses_find(&r);
 		buffer_init(&out, MIB(64));
 		if (o->as_json)
 			json_print(&r, &out);

@@ -1159,7 +1159,8 @@ const struct command cli_commands[] = {
 	  .description =
 	      "Lists SeldonDeployments, InferenceServices, Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, "
 	      "ReplicaSets and pods, those that fail first, each with what is wrong with it; what one of them "
-	      "keeps is told with it. Ends with 1 when something fails.\n"
+	      "keeps is told with it. Then where Services with an address outside of the cluster answer. Ends with 1 "
+	      "when something fails.\n"
 	      "  hythe status\n"
 	      "  hythe status -n shop --json",
 	  FLAGS(status_flags),

@@ -136,6 +136,8 @@ def test_a_deployment_is_exposed_by_a_load_balancer_that_keeps_its_port(m):
     port = found["ports"][0]["port"]
     assert asked(f"http://{found['ip']}:{port}/x")["who"] == "web"
     assert re.search(r"public\s+LoadBalancer\s+\S+\s+127\.0\.0\.1", m.run("get", "service", "public"))
+    told = m.hythe("status", ok=False)[1]
+    assert re.search(rf"^default +public +127\.0\.0\.1:{port}$", told, re.M) and re.search(r"^default +web +node:\d+$", told, re.M)
     if port != 80:
         until("an event says so", lambda: f"listens on 127.0.0.1:{port}" in m.run("get", "events"))
     m.run("delete", "service", "public")
