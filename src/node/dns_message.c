@@ -32,6 +32,7 @@ enum {
 };
 
 #define DOMAIN SPAN(".cluster.local")
+enum { QUESTION = HEAD_BYTES, ALIASES_MOST = 8 }; /* one that leads to another, and so on */
 
 /* ---- bytes ---- */
 
@@ -182,10 +183,10 @@ bool dns_question_write(uint16_t id, struct span name, uint16_t type, struct buf
 
 /* ---- answers ---- */
 
-/* The name is that of the question: a pointer to it (4.1.4). */
-static size_t record_begin(struct buffer *out, unsigned type)
+/* `owner`: where in the message its name is; QUESTION: that of the question. A pointer to it stands here (4.1.4). */
+static size_t record_begin(struct buffer *out, size_t owner, unsigned type)
 {
-	put16(out, 0xc000 | HEAD_BYTES);
+	put16(out, 0xc000 | (unsigned)owner);
 	put16(out, type);
 	put16(out, CLASS_IN);
 	put32(out, TTL_S);
@@ -209,7 +210,7 @@ static bool address_get(struct span text, struct in_addr *ret)
 	return inet_pton(AF_INET, host, ret) == 1;
 }
 
-static unsigned addresses_put(struct span values, struct buffer *out)
+static unsigned addresses_put(struct span values, size_t owner, struct buffer *out)
 {
 	unsigned count = 0;
 
@@ -219,7 +220,7 @@ static unsigned addresses_put(struct span values, struct buffer *out)
 
 		if (!address_get(span_cut(&values, ' '), &a))
 			continue;
-		start = record_begin(out, TYPE_A);
+		start = record_begin(out, owner, TYPE_A);
 		buffer_append(out, span_from(&a, sizeof(a)));
 		record_end(out, start);
 		count++;
@@ -228,7 +229,7 @@ static unsigned addresses_put(struct span values, struct buffer *out)
 }
 
 /* ":80 web.default" */
-static unsigned place_put(struct span values, struct buffer *out)
+static unsigned place_put(struct span values, size_t owner, struct buffer *out)
 {
 	struct span port = span_skip(span_cut(&values, ' '), 1);
 	int64_t number = 0;
@@ -236,7 +237,7 @@ static unsigned place_put(struct span values, struct buffer *out)
 
 	if (!number_parse_int64(port, &number))
 		return 0;
-	start = record_begin(out, TYPE_SRV);
+	start = record_begin(out, owner, TYPE_SRV);
 	put16(out, 0);   /* priority */
 	put16(out, 100); /* weight */
 	put16(out, (unsigned)number);
@@ -245,17 +246,26 @@ static unsigned place_put(struct span values, struct buffer *out)
 	return 1;
 }
 
-/* What the values of a name are worth to this question. */
-static void values_put(const struct dns_question *q, struct span values, struct buffer *out)
+/* What the values of a name are worth to this question: so many records. */
+static unsigned values_put(const struct dns_question *q, struct span values, size_t owner, struct buffer *out)
 {
 	bool is_place = span_starts(values, SPAN(":"));
-	unsigned count = 0;
 
 	if (is_place && (q->type == TYPE_SRV || q->type == TYPE_ANY))
-		count = place_put(values, out);
-	else if (!is_place && (q->type == TYPE_A || q->type == TYPE_ANY))
-		count = addresses_put(values, out);
-	set16(out, 6, count);
+		return place_put(values, owner, out);
+	if (!is_place && (q->type == TYPE_A || q->type == TYPE_ANY))
+		return addresses_put(values, owner, out);
+	return 0;
+}
+
+/* The name's place in the message. */
+static size_t alias_put(struct span alias, size_t owner, struct buffer *out)
+{
+	size_t start = record_begin(out, owner, TYPE_CNAME);
+
+	(void)name_put(out, alias, SPAN(""));
+	record_end(out, start);
+	return start;
 }
 
 /* "10-0-0-1.default.pod" */
@@ -271,27 +281,57 @@ static bool pod_name_get(struct span name, char ret[INET_ADDRSTRLEN])
 	return true;
 }
 
-/* A name of the cluster, without its domain. */
+/* Of a name of the cluster, without its domain. False: it is not there. */
+static bool values_find(struct service_table *table, struct span name, char address[INET_ADDRSTRLEN], struct span *ret)
+{
+	if (span_ends(name, SPAN(".svc")))
+		return service_table_find(&table->names, span_first(name, name.len - strlen(".svc")), ret);
+	if (!span_ends(name, SPAN(".pod")) || !pod_name_get(name, address))
+		return false;
+	*ret = span_of(address);
+	return true;
+}
+
+/* Leads an alias's values on. False: `name` is outside of the cluster. */
+static bool alias_follow(struct span values, struct span *ret_name)
+{
+	*ret_name = span_skip(values, 1);
+	if (span_ends(*ret_name, SPAN(".")))
+		ret_name->len--;
+	if (!span_ends(*ret_name, DOMAIN))
+		return false;
+	ret_name->len -= DOMAIN.len;
+	return true;
+}
+
+/*
+ * A name of the cluster, without its domain. Where it is another name of the cluster's, that one is looked up too (RFC 1034 4.3.2): who asks
+ * does not follow names by itself. The code is the last name's (RFC 6604).
+ */
 static enum dns_verdict cluster_answer(struct service_table *table, struct span query, struct dns_question *q,
 				       struct span name, struct span *ret_alias, struct buffer *out)
 {
 	char address[INET_ADDRSTRLEN];
+	size_t owner = QUESTION;
+	unsigned count = 0;
 	struct span values = { 0 };
-	bool is_there = false;
+	bool is_there = values_find(table, name, address, &values);
 
-	if (span_ends(name, SPAN(".svc")))
-		is_there = service_table_find(&table->names, span_first(name, name.len - strlen(".svc")), &values);
-	else if (span_ends(name, SPAN(".pod")) && pod_name_get(name, address)) {
-		values = span_of(address);
-		is_there = true;
+	head_put(out, query, q, FLAG_AUTHORITY, 0);
+	for (; is_there && span_starts(values, SPAN("=")) && count < ALIASES_MOST; count++) {
+		if (!alias_follow(values, &name)) {
+			*ret_alias = name;
+			return DNS_OUTSIDE;
+		}
+		owner = alias_put(span_from(name.ptr, name.len + DOMAIN.len), owner, out);
+		values = (struct span){ 0 };
+		is_there = values_find(table, name, address, &values);
 	}
-	if (span_starts(values, SPAN("="))) {
-		*ret_alias = span_skip(values, 1);
-		return DNS_OUTSIDE;
-	}
-	head_put(out, query, q, FLAG_AUTHORITY, is_there ? 0 : CODE_NO_NAME);
 	if (is_there)
-		values_put(q, values, out);
+		count += values_put(q, values, owner, out);
+	else
+		set16(out, 2, get16(buffer_span(out), 2) | CODE_NO_NAME);
+	set16(out, 6, count);
 	return DNS_ANSWERED;
 }
 
@@ -342,12 +382,10 @@ void dns_answer_alias(struct span query, const struct dns_question *q, struct sp
 		      struct buffer *out)
 {
 	unsigned count = 1, records;
-	size_t at = HEAD_BYTES, start;
+	size_t at = HEAD_BYTES;
 
 	head_put(out, query, q, FLAG_AUTHORITY, 0);
-	start = record_begin(out, TYPE_CNAME);
-	(void)name_put(out, alias, SPAN(""));
-	record_end(out, start);
+	(void)alias_put(alias, QUESTION, out);
 	records = reply.len >= HEAD_BYTES ? get16(reply, 6) : 0;
 	for (unsigned i = reply.len >= HEAD_BYTES ? get16(reply, 4) : 0; i && at; i--) {
 		at = name_skip(reply, at);

@@ -49,10 +49,15 @@ static int begin(void **state)
 				"127.96.0.8:80/TCP ~ 127.97.0.3:1 127.97.0.4:2 127.97.0.5:3\n"
 				"127.96.0.9:80/TCP\n");
 	file_write("names", "_http._tcp.web.default :80 web.default\n"
+			    "chain.default =near.default.svc.cluster.local.\n"
 			    "db-0.db.default 127.97.0.3\n"
 			    "db.default 127.97.0.3 127.97.0.4\n"
 			    "far.default =www.example.com\n"
+			    "further.default =far.default.svc.cluster.local\n"
+			    "lost.default =gone.default.svc.cluster.local\n"
+			    "near.default =web.default.svc.cluster.local\n"
 			    "nobody.default\n"
+			    "ring.default =ring.default.svc.cluster.local\n"
 			    "web.default 127.96.0.7\n");
 	return 0;
 }
@@ -127,7 +132,17 @@ static void a_file_that_was_replaced_is_read_anew(void **state)
 
 enum { A = 1, CNAME = 5, PTR = 12, AAAA = 28, SRV = 33 };
 
-/* "0: 127.96.0.7", "3:" (no such name), "outside", "outside www.example.com", "garbage". */
+/* "web.default", of labels up to their domain. */
+static size_t labels_print(const char *at, char *to, size_t room)
+{
+	size_t len = 0;
+
+	for (; *at && strncmp(at, "\3svc", 4) != 0; at += *at + 1)
+		len += (size_t)snprintf(to + len, room - len, "%s%.*s", len ? "." : "", *at, at + 1);
+	return len;
+}
+
+/* "0: 127.96.0.7", "0: =web.default 127.96.0.7", "3:" (no such name), "outside", "outside www.example.com", "garbage". */
 static const char *answered(const char *name, uint16_t type)
 {
 	static char text[1024];
@@ -150,7 +165,7 @@ static const char *answered(const char *name, uint16_t type)
 	if (verdict == DNS_ANSWERED) {
 		unsigned count = (unsigned char)out.ptr[7];
 		struct in_addr address = { 0 };
-		size_t at = query.len;
+		size_t at = query.len, owner = 12;
 
 		assert_int_equal((unsigned char)out.ptr[0] << 8 | (unsigned char)out.ptr[1], 0x1234);
 		assert_int_equal(out.ptr[2] & 0x80, 0x80);
@@ -161,14 +176,21 @@ static const char *answered(const char *name, uint16_t type)
 			       size = (size_t)((unsigned char)out.ptr[at + 10] << 8 | (unsigned char)out.ptr[at + 11]);
 
 			assert_true(data + size <= out.len);
+			assert_int_equal((unsigned char)out.ptr[at] << 8 | (unsigned char)out.ptr[at + 1],
+					 0xc000 | owner);
 			memcpy(&address, out.ptr + data, MIN(size, sizeof(address)));
-			if (out.ptr[at + 3] == A)
+			if (out.ptr[at + 3] == A) {
 				len += (size_t)snprintf(text + len, sizeof(text) - len, " %s", inet_ntoa(address));
-			else
+			} else if (out.ptr[at + 3] == CNAME) {
+				len += (size_t)snprintf(text + len, sizeof(text) - len, " =");
+				len += labels_print(out.ptr + data, text + len, sizeof(text) - len);
+				owner = data;
+			} else {
 				len += (size_t)snprintf(text + len, sizeof(text) - len, " [%d %.*s]",
 							(unsigned char)out.ptr[data + 4] << 8 |
 							    (unsigned char)out.ptr[data + 5],
 							(int)size - 8, out.ptr + data + 7);
+			}
 			at = data + size;
 		}
 		assert_int_equal(at, out.len);
@@ -195,6 +217,15 @@ static void names_of_the_cluster_are_answered(void **state)
 	assert_string_equal(answered("10-1-2-3.default.pod.cluster.local", A), "0: 10.1.2.3");
 	assert_string_equal(answered("not-an-address.default.pod.cluster.local", A), "0:");
 	assert_string_equal(answered("far.default.svc.cluster.local", A), "outside www.example.com");
+	assert_string_equal(answered("near.default.svc.cluster.local", A), "0: =web.default 127.96.0.7");
+	assert_string_equal(answered("near.default.svc.cluster.local", AAAA), "0: =web.default");
+	assert_string_equal(answered("near.default.svc.cluster.local", CNAME), "0: =web.default");
+	assert_string_equal(answered("chain.default.svc.cluster.local", A), "0: =near.default =web.default 127.96.0.7");
+	assert_string_equal(answered("lost.default.svc.cluster.local", A), "3: =gone.default");
+	assert_string_equal(answered("further.default.svc.cluster.local", A), "outside www.example.com");
+	assert_string_equal(answered("ring.default.svc.cluster.local", A),
+			    "0: =ring.default =ring.default =ring.default =ring.default =ring.default =ring.default "
+			    "=ring.default =ring.default");
 	assert_string_equal(answered("www.example.com", A), "outside");
 	assert_string_equal(answered("cluster.local", A), "outside");
 }

@@ -247,6 +247,8 @@ def test_services_and_names_answer_in_pods(m):
     assert len(seen) == 2, seen
     address = m.get("service", "web")["spec"]["clusterIP"]
     assert ask(f"http://{address}/").startswith("hello from web-")
+    m.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "alias"}, "spec": {"type": "ExternalName", "externalName": "web.default.svc.cluster.local"}})
+    until("another name for it", lambda: ask("http://alias/").startswith("hello from web-"))
     one = m.items("pods", "-l", "app=web")[0]
     assert ask(f"http://{one['status']['podIP']}:8000/") == f"hello from {one['metadata']['name']}"
     code, said = m.run("exec", "asks", "--", PYTHON, "-c", get, "http://nobody/", ok=False)
@@ -254,7 +256,7 @@ def test_services_and_names_answer_in_pods(m):
     # Without connect() first, as some resolvers ask; and a connection that does not block.
     asyncio = ("import asyncio\nasync def f():\n r, w = await asyncio.open_connection('web', 80)\n w.write(b'GET / HTTP/1.0\\r\\n\\r\\n')\n print((await r.read()).decode().splitlines()[-1])\nasyncio.run(f())")
     assert m.run("exec", "asks", "--", PYTHON, "-c", asyncio).startswith("hello from web-")
-    m.run("delete", "deployment/web", "service/web")
+    m.run("delete", "deployment/web", "service/web", "service/alias")
     m.remove("asks")
 
 
