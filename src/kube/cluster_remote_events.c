@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "base/random.h"
 #include "kube/cluster_remote_private.h"
 #include "kube/kube_private.h"
 
@@ -51,10 +50,11 @@ static struct told *told_new(struct remote *r, uint64_t hash, const struct value
 		if (t->is_busy)
 			continue;
 		*t = (struct told){ .remote = r, .hash = hash };
+		r->told_ns = MAX(clock_wall_ns(), r->told_ns + 1); /* each has a time of its own for its name */
 		name_space = name_space.len ? name_space : SPAN("default");
 		snprintf(t->name_space, sizeof(t->name_space), "%.*s", (int)name_space.len, name_space.ptr);
 		snprintf(t->name, sizeof(t->name), "%.*s.%016llx", (int)MIN(name.len, 230), name.len ? name.ptr : "",
-			 (unsigned long long)random_fast());
+			 (unsigned long long)r->told_ns);
 		return t;
 	}
 	return NULL;

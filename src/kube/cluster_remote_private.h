@@ -24,6 +24,7 @@ struct remote {
 	size_t asks_under_way;
 	struct told *told; /* EVENTS_KEPT of them */
 	size_t told_next, events_waiting;
+	int64_t told_ns; /* of the last one */
 	struct loop_task ready_task;
 	struct arena token_arena;
 	struct span token;

@@ -2,13 +2,30 @@
 /* events - events of core/v1 that the server itself writes about objects; one that comes again is counted. */
 #include "kube/kube_private.h"
 
-#include "base/random.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MESSAGE_MOST = 1024 };
+enum { MESSAGE_MOST = 1024, BUCKETS = 1024, WAYS = 4 };
+
+/* Those told last: when one was first told, which is its name, so that it is found again, and a list of events is in the order of time. */
+struct events {
+	struct told {
+		uint64_t hash; /* of what it says of whom */
+		int64_t first_ns;
+	} told[BUCKETS][WAYS];
+	int64_t last_ns;
+};
+
+struct events *events_new(void)
+{
+	return base_calloc(1, sizeof(struct events));
+}
+
+void events_free(struct events *e)
+{
+	free(e);
+}
 
 static bool set(struct value *v, const char *member, struct span text, struct arena *arena, struct error *err)
 {
@@ -26,19 +43,43 @@ static bool involved_fill(struct value *to, const struct value *object, struct a
 	       set(to, "fieldPath", get_string(object, "fieldPath"), arena, err);
 }
 
-/* The name says what the event is about, so that the same one is found again. */
-static struct span name_make(const struct value *object, const char *type, const char *reason, struct span message,
-			     struct arena *arena, struct error *err)
+static uint64_t hash_of(const struct value *object, const char *type, const char *reason, struct span message)
 {
+	struct span part = get_string(object, "fieldPath");
 	uint64_t hash = span_hash(message) ^ (span_hash(span_of(reason)) * 3) ^ (span_hash(span_of(type)) * 5) ^
 			(span_hash(value_find_string(object, "metadata.uid")) * 7);
-	struct span part = get_string(object, "fieldPath");
+
+	return part.len ? hash ^ (span_hash(part) * 11) : hash;
+}
+
+/* Of those that it may stand among, itself, or else the one that was told first. */
+static struct told *told_place(struct events *e, uint64_t hash)
+{
+	struct told *bucket = e->told[hash % BUCKETS], *place = bucket;
+
+	for (size_t i = 0; i < WAYS; i++) {
+		if (bucket[i].hash == hash)
+			return &bucket[i];
+		if (bucket[i].first_ns < place->first_ns)
+			place = &bucket[i];
+	}
+	return place;
+}
+
+/* Each has a time of its own. */
+static void told_anew(struct events *e, struct told *t, uint64_t hash, int64_t now_ns)
+{
+	e->last_ns = MAX(now_ns, e->last_ns + 1);
+	*t = (struct told){ hash, e->last_ns };
+}
+
+/* "web-7d4b.18a1f0c3d2e4b596", as Kubernetes' own clients name them. */
+static struct span name_make(const struct value *object, const struct told *t, struct arena *arena, struct error *err)
+{
 	struct span name = value_find_string(object, "metadata.name");
 
-	if (part.len)
-		hash ^= span_hash(part) * 11;
 	return arena_print(arena, err, "%.*s.%016llx", (int)MIN(name.len, 230), name.ptr ? name.ptr : "",
-			   (unsigned long long)hash);
+			   (unsigned long long)t->first_ns);
 }
 
 static bool event_fill(struct value *event, const struct value *object, const char *type, const char *reason,
@@ -65,7 +106,10 @@ static void event_write(struct kube *k, const struct value *object, const char *
 {
 	const struct kind *kind = kube_kind(k, SPAN(""), SPAN("v1"), SPAN("events"));
 	struct span name_space = value_find_string(object, "metadata.namespace");
-	struct span now = kube_now_text(kube_wall_ns(k), arena), name;
+	uint64_t hash = hash_of(object, type, reason, message);
+	struct told *told = told_place(k->events, hash);
+	int64_t now_ns = kube_wall_ns(k);
+	struct span now = kube_now_text(now_ns, arena);
 	struct kube_write w = { .kind = kind, .verb = KUBE_CREATE, .manager = span_of(component) };
 	struct error err = { 0 };
 	struct value fresh = value_object(), *metadata;
@@ -73,17 +117,21 @@ static void event_write(struct kube *k, const struct value *object, const char *
 	if (!kind)
 		return;
 	w.name_space = name_space.len ? name_space : SPAN("default");
-	name = w.name = name_make(object, type, reason, message, arena, &err);
-	w.object = kube_object(k, kind, w.name_space, name, true, arena, &err);
+	if (told->hash == hash) {
+		w.name = name_make(object, told, arena, &err);
+		w.object = kube_object(k, kind, w.name_space, w.name, true, arena, &err);
+	}
 	if (w.object) {
 		w.verb = KUBE_UPDATE;
 		(void)value_set(w.object, SPAN("lastTimestamp"), value_string(now), arena, &err);
 		(void)value_set(w.object, SPAN("count"), value_int(value_find_int(w.object, "count", 1) + 1), arena,
 				&err);
 	} else {
+		told_anew(k->events, told, hash, now_ns);
+		w.name = name_make(object, told, arena, &err);
 		w.object = &fresh;
 		metadata = value_ensure_object(&fresh, SPAN("metadata"), arena, &err);
-		if (!metadata || !set(metadata, "name", name, arena, &err) ||
+		if (!metadata || !set(metadata, "name", w.name, arena, &err) ||
 		    !event_fill(&fresh, object, type, reason, component, message, now, arena, &err))
 			return;
 	}

@@ -53,6 +53,7 @@ struct kube *kube_new(const struct kube_config *config, struct error *err)
 	k->config = *config;
 	k->registry = registry_new();
 	k->fair = fair_new(k);
+	k->events = events_new();
 	k->watches = watch_set_new(k);
 	k->discovery = discovery_new(k);
 	k->documents = documents_new(k);
@@ -110,6 +111,7 @@ void kube_free(struct kube *k)
 	documents_free(k->documents);
 	meter_free(k->meter);
 	fair_free(k->fair);
+	events_free(k->events);
 	while (k->free_calls) {
 		struct call *call = k->free_calls;
 

@@ -348,6 +348,11 @@ bool registry_has_group(struct registry *r, struct span group, bool builtin_only
 void kind_hold(struct kube *k, const struct kind *kind);
 void kind_release(struct kube *k, const struct kind *kind);
 
+/* ---- events.c ---- */
+
+struct events *events_new(void);
+void events_free(struct events *e);
+
 /* ---- fair.c ---- */
 
 struct fair;
@@ -362,6 +367,7 @@ struct kube {
 	struct kube_config config;
 	struct registry *registry;
 	struct fair *fair;
+	struct events *events;
 	struct watch_set *watches;
 	struct collector *collector;
 	struct definitions *definitions;

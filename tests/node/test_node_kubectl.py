@@ -76,6 +76,7 @@ def test_get_and_describe_tell_what_runs(m, web):
     assert text.count("1/1     Running") == 3
     name = web[0]["metadata"]["name"]
     told = m.run("describe", "pod", name)
+    assert re.findall(r"^  Normal +(Scheduled|Created|Started) ", told, re.M) == ["Scheduled", "Created", "Started"]  # as they came, within a second
     assert re.search(r"Status:\s+Running", told) and re.search(r"Ready:\s+True", told) and re.search(r"Container ID:\s+process://\w+", told)
     assert re.search(r"Normal\s+Scheduled\s.*Successfully assigned default/" + name, told)
     assert re.search(r"Normal\s+Started\s", told)
