@@ -281,6 +281,22 @@ static const struct value *condition(const struct value *pod, const char *type)
 	return NULL;
 }
 
+/* By the scheduler's words. */
+static const struct {
+	const char *words, *likely;
+} no_places[] = {
+	{ "Insufficient",
+	  "it requests more than is left: lower resources.requests, or end something else (hythe top nodes)" },
+	{ "taint", "the node is not ready, or kept for others (kubectl describe node)" },
+	{ "free ports", "another pod has this port of the machine (hostPort): end it, or use a Service" },
+	{ "node affinity/selector",
+	  "no node has the labels that it asks for (nodeSelector, affinity; kubectl get nodes --show-labels)" },
+	{ "unbound immediate PersistentVolumeClaims", "nothing makes a volume for its claim, or none that is there "
+						      "fits: is its storageClassName one of `kubectl get "
+						      "storageclasses`? (kubectl describe pvc)" },
+	{ "Too many pods", "the node has as many pods as it takes: end some" },
+};
+
 static bool scheduling_tells(struct looking *l)
 {
 	const struct value *scheduled = condition(l->pod, "PodScheduled");
@@ -290,11 +306,9 @@ static bool scheduling_tells(struct looking *l)
 		return false;
 	l->ret->what = say(l->arena, "has no place to run: " SPAN_FMT, SPAN_WHOLE(message));
 	l->ret->since = value_find_string(scheduled, "lastTransitionTime");
-	if (memmem(message.ptr ? message.ptr : "", message.len, "Insufficient", 12))
-		l->ret->likely = SPAN(
-		    "it requests more than is left: lower resources.requests, or end something else (hythe top nodes)");
-	else if (memmem(message.ptr ? message.ptr : "", message.len, "taint", 5))
-		l->ret->likely = SPAN("the node is not ready, or kept for others (kubectl describe node)");
+	for (size_t i = 0; i < ARRAY_LEN(no_places) && !l->ret->likely.len; i++)
+		if (message.len && memmem(message.ptr, message.len, no_places[i].words, strlen(no_places[i].words)))
+			l->ret->likely = span_of(no_places[i].likely);
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #include "cli/view.h"
 #include "wire/json.h"
 
+enum { EVENTS_READ_MOST = 32 }; /* of so many pods that only begin; a question each */
 enum state { STATE_FAILS, STATE_STARTS, STATE_RUNS, STATE_DONE, STATE_PAUSED };
 
 static const char *const state_names[] = { "fails", "starts", "runs", "done", "paused" };
@@ -26,7 +27,7 @@ struct address {
 struct report {
 	struct view view;
 	struct row *rows;
-	size_t count, capacity;
+	size_t count, capacity, events_read;
 	struct address *addresses; /* in the view's arena */
 	size_t address_count;
 	size_t states[STATE_PAUSED + 1];
@@ -43,10 +44,16 @@ struct worst {
 static void worst_take(void *context, const struct value *pod)
 {
 	struct worst *w = context;
+	struct report *r = w->report;
 	struct cause_found c;
 
-	if (!cause_find(pod, NULL, (struct span){ 0 }, w->report->view.arena, &c) ||
-	    (w->pod && (w->is_known || !c.likely.len)))
+	if (!cause_find(pod, NULL, (struct span){ 0 }, r->view.arena, &c))
+		return;
+	if (!c.likely.len && !w->is_known && r->events_read < EVENTS_READ_MOST) {
+		r->events_read++; /* a volume that is not there is told by events alone */
+		(void)cause_find(pod, view_events(&r->view, pod), (struct span){ 0 }, r->view.arena, &c);
+	}
+	if (w->pod && (w->is_known || !c.likely.len))
 		return;
 	w->cause = c;
 	w->pod = pod;

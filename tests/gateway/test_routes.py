@@ -124,6 +124,7 @@ def test_a_port_of_the_host_leads_to_its_pod(m):
         until("the other one is told as taken", lambda: "is taken by another program" in m.run("get", "events", "--field-selector", "reason=FailedToListen"))
     m.apply(of("second"))
     until("it has to wait", lambda: "didn't have free ports for the requested pod ports" in m.run("describe", "pods", "-l", "app=second"))
+    assert "another pod has this port of the machine" in m.hythe("why", "deployment/second")
     m.run("delete", "deployment", "onhost")
     until("the next one has it", lambda: asked(url.format(port))["who"] == "second")
     m.run("delete", "deployment", "second")

@@ -72,6 +72,7 @@ def test_what_its_environment_needs_is_not_there_until_it_is(m):
 def test_a_volume_that_is_not_there_until_it_is(m):
     m.apply(pod("mounts", container(volumeMounts=[{"name": "v", "mountPath": "/etc/mine"}]), volumes=[{"name": "v", "secret": {"secretName": "hidden"}}]))
     until("its event", lambda: any('secret "hidden" not found' in e for e in m.events("mounts", "FailedMount")))
+    assert re.search(r"pod/mounts +0/1 +fails .*secret \"hidden\" not found", m.hythe("status", ok=False)[1])
     m.run("create", "secret", "generic", "hidden", "--from-literal=key=value")
     m.wait_running("mounts")
     assert m.run("exec", "mounts", "--", "cat", "/etc/mine/key") == "value"
