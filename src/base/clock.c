@@ -113,6 +113,6 @@ bool clock_parse_rfc3339(struct span s, int64_t *ret_seconds)
 	}
 	if (!zone_parse(span_skip(s, end), &zone))
 		return false;
-	*ret_seconds = calendar_days(year, (unsigned)month, day) * 86400 + hour * 3600 + minute * 60 + second - zone;
+	*ret_seconds = ((calendar_days(year, (unsigned)month, day) * 24 + hour) * 60 + minute) * 60 + second - zone;
 	return true;
 }

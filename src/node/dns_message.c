@@ -329,8 +329,8 @@ static enum dns_verdict cluster_answer(struct service_table *table, struct span 
 	}
 	if (is_there)
 		count += values_put(q, values, owner, out);
-	else
-		set16(out, 2, get16(buffer_span(out), 2) | CODE_NO_NAME);
+	else if (out->len > 3)
+		out->ptr[3] |= CODE_NO_NAME; /* the low bits of its flags */
 	set16(out, 6, count);
 	return DNS_ANSWERED;
 }

@@ -40,7 +40,7 @@ class P(asyncio.Protocol):
         else:
             self.t.write(text)
 async def main():
-    server = await asyncio.get_running_loop().create_server(P, '0.0.0.0', PORT)
+    server = await asyncio.get_running_loop().create_server(P, '0.0.0.0', PORT, backlog=4096)
     await server.serve_forever()
 asyncio.run(main())
 """.replace("PORT", str(PORT))
