@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static char folder[] = "/tmp/dns_fuzz.XXXXXX", network[64], names[64];
+static char folder[] = "/tmp/dns_fuzz.XXXXXX", network[64], names[96];
 
 static void table_remove(void)
 {
