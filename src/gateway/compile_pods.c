@@ -25,6 +25,8 @@ static bool host_port_read(struct compile *c, struct item *i, const struct value
 	to->name = value_find_string(from, "name");
 	to->is_udp = span_equal(protocol, SPAN("UDP"));
 	to->address = PRINT(SPAN_FMT ":%d", SPAN_WHOLE(host), (int)number);
+	/* In metrics; not the pod's name, for there would be a series of each pod that ever had the port. */
+	to->label = PRINT("host:%d", (int)number);
 	/* The pod's own, so that two with the same address are told which of them has it. */
 	to->key = PRINT("host %s " SPAN_FMT " " SPAN_FMT, to->is_udp ? "udp" : "tcp", SPAN_WHOLE(i->uid),
 			SPAN_WHOLE(to->address));
@@ -46,7 +48,6 @@ bool pod_read(struct compile *c, struct item *i, struct error *err)
 	i->pod = pod;
 	if (!pod)
 		return false;
-	pod->label = PRINT("pod/" SPAN_FMT, SPAN_WHOLE(i->name));
 	pod->address = value_find_string(i->object, "status.podIP");
 	if (c->config.sandbox)
 		pod->sandbox = c->config.sandbox(c->config.context, i->uid, &i->arena);
@@ -75,7 +76,7 @@ static void host_port_add(struct pass *p, const struct item *i, const struct hos
 		return;
 	backend = plan_backend(p->builder, port->key);
 	backend->name_space = i->name_space;
-	backend->service = i->pod->label;
+	backend->service = port->label;
 	backend->speech = SPEECH_BYTES;
 	backend->endpoints = &port->endpoint;
 	backend->endpoint_count = 1;

@@ -91,12 +91,13 @@ struct slice {
 
 struct host_port {
 	struct span name, key, address; /* of the entry */
+	struct span label;
 	bool is_udp;
 	struct plan_endpoint endpoint;
 };
 
 struct pod {
-	struct span label, address, sandbox;
+	struct span address, sandbox;
 	struct host_port *ports; /* none: it does not run here */
 	size_t port_count;
 };

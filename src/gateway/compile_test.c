@@ -309,6 +309,7 @@ static void a_port_of_the_host_is_an_entry_with_its_pod_alone_behind_it(void **s
 	assert_non_null(e = entry_at(k, "127.0.0.1:9080", false));
 	assert_true(span_equal(e->owner_kind, SPAN("Pod")) && span_equal(e->owner_name, SPAN("web")));
 	assert_int_equal(e->backend->speech, SPEECH_BYTES);
+	assert_true(span_equal(e->backend->service, SPAN("host:9080")));
 	assert_int_equal(e->backend->endpoint_count, 1);
 	assert_true(e->backend->endpoints[0].is_ready && e->backend->endpoints[0].sandbox.len);
 	in = (const void *)&e->backend->endpoints[0].address;
