@@ -4,8 +4,6 @@
 
 #include <stdio.h>
 
-#include "base/clock.h"
-
 /* more of the spec, more of the pod's spec, a word in the template */
 #define SET                                                                                                            \
 	"{'apiVersion':'apps/v1','kind':'DaemonSet','metadata':{'name':'log','namespace':'default'},'spec':{"          \

@@ -4,8 +4,6 @@
 
 #include <stdlib.h>
 
-#include "base/clock.h"
-
 /* ---- which is which ---- */
 
 static int compare_age(const void *a, const void *b)

@@ -10,8 +10,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
-
 enum { CAPACITY = 1000 };
 
 #define LABEL_MANAGED_BY "endpoints.kubernetes.io/managed-by"

@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "kube/kinds/kinds.h"
 
 /* ---- amounts ---- */

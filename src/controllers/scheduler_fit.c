@@ -2,7 +2,6 @@
 /* scheduler_fit - whether a node takes a pod. The words are those of kube-scheduler 1.33's plugins. */
 #include "controllers/scheduler.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "kube/kinds/kinds.h"

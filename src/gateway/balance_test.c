@@ -3,7 +3,6 @@
 #include "gateway/balance.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <setjmp.h>

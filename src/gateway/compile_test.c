@@ -2,7 +2,6 @@
 #include "gateway/compile_kit.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 
 #include "base/clock.h"
 

@@ -3,12 +3,10 @@
  * relay_udp - datagrams both ways between clients and endpoints. What one client sends goes to one endpoint, from a socket of its own, as long as
  * neither is silent for longer than limits.relay_idle_ns: a session. Datagrams that come before that socket is there are kept, a few.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "gateway/balance.h"
 #include "gateway/dial.h"

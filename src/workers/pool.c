@@ -2,7 +2,6 @@
 /* pool - the workers together: how many there should be, who takes the next request, start and end of all. */
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "workers/workers_private.h"
 
 void backoff_died(struct backoff *b, int64_t now_ns, int64_t lived_ns)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values (langdef.md, "Values", "Equality", "Ordering"): lists and maps of the evaluator and, without a copy, those of JSON data. */
-#include "base/number.h"
 #include "kube/crd/cel_private.h"
 #include "kube/go_words.h"
 #include "wire/base64.h"
