@@ -675,18 +675,12 @@ void backend_wake(struct backend *b)
 
 /* ---- drains ---- */
 
-static bool has_address(const struct endpoint *e, struct in_addr a)
-{
-	return e->address.ss_family == AF_INET &&
-	       ((const struct sockaddr_in *)&e->address)->sin_addr.s_addr == a.s_addr;
-}
-
 static void drained_set(struct balance *b, struct in_addr pod, bool is_drained)
 {
 	for (size_t i = 0; i < b->endpoint_cap; i++) {
 		for (struct endpoint *e = b->endpoints[i], *next; e; e = next) {
 			next = e->next;
-			if (!has_address(e, pod))
+			if (!endpoint_has_address(e, pod))
 				continue;
 			e->is_drained = is_drained;
 			if (is_drained)
@@ -704,7 +698,7 @@ size_t balance_in_flight(const struct balance *b, struct in_addr pod)
 
 	for (size_t i = 0; i < b->endpoint_cap; i++)
 		for (const struct endpoint *e = b->endpoints[i]; e; e = e->next)
-			if (has_address(e, pod))
+			if (endpoint_has_address(e, pod))
 				count += e->in_flight - e->tunnels;
 	return count;
 }

@@ -112,6 +112,13 @@ bool backend_has_ready(struct backend *b); /* one may be chosen */
 /* Those who wait are given what may be chosen, at the end of this turn. */
 void backend_wake(struct backend *b);
 
+/* Whatever its port. */
+static inline bool endpoint_has_address(const struct endpoint *e, struct in_addr a)
+{
+	return e->address.ss_family == AF_INET &&
+	       ((const struct sockaddr_in *)&e->address)->sin_addr.s_addr == a.s_addr;
+}
+
 /* How it fared with an endpoint that was chosen. */
 enum endpoint_fate {
 	FATE_GOOD,

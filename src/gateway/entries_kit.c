@@ -160,36 +160,29 @@ void kit_begin(struct kit *k, unsigned workers, void (*change)(struct gateway_co
 /* Something done on each worker's loop, and waited for. */
 struct step {
 	struct loop_message message;
+	void (*run)(struct step *s);
 	struct kit *kit;
 	struct gateway_worker *worker;
-	struct plan *plan; /* NULL: close */
+	const void *what;
 	sem_t *done;
 };
 
 static void step_run(struct loop_message *m)
 {
 	struct step *s = CONTAINER_OF(m, struct step, message);
-	struct plan *before = s->worker->plan;
 
-	if (s->plan) {
-		plan_ref(s->plan);
-		s->worker->plan = s->plan;
-		entries_take_up(s->kit->entries, s->worker);
-		plan_unref(before);
-	} else {
-		entries_close(s->kit->entries, s->worker);
-	}
+	s->run(s);
 	sem_post(s->done);
 }
 
-static void on_workers(struct kit *k, struct plan *p)
+static void on_workers(struct kit *k, void (*run)(struct step *s), const void *what)
 {
 	struct step steps[KIT_WORKERS];
 	sem_t done;
 
 	sem_init(&done, 0, 0);
 	for (unsigned i = 0; i < k->worker_count; i++) {
-		steps[i] = (struct step){ { NULL, step_run }, k, &k->workers[i], p, &done };
+		steps[i] = (struct step){ { NULL, step_run }, run, k, &k->workers[i], what, &done };
 		loop_send(k->workers[i].loop, &steps[i].message);
 	}
 	for (unsigned i = 0; i < k->worker_count; i++)
@@ -198,9 +191,34 @@ static void on_workers(struct kit *k, struct plan *p)
 	sem_destroy(&done);
 }
 
+static void take_up(struct step *s)
+{
+	struct plan *before = s->worker->plan, *now = (struct plan *)s->what;
+
+	plan_ref(now);
+	s->worker->plan = now;
+	entries_take_up(s->kit->entries, s->worker);
+	plan_unref(before);
+}
+
+static void close_entries(struct step *s)
+{
+	entries_close(s->kit->entries, s->worker);
+}
+
+static void end_with_endpoints(struct step *s)
+{
+	relays_end_with_endpoints(s->worker->relays, s->what);
+}
+
+void kit_end_with_endpoints(struct kit *k, const struct in_addr *pod)
+{
+	on_workers(k, end_with_endpoints, pod);
+}
+
 void kit_end(struct kit *k)
 {
-	on_workers(k, NULL);
+	on_workers(k, close_entries, NULL);
 	server_drain(k->server);
 	server_wait(k->server);
 	loop_stop(k->loop);
@@ -271,7 +289,7 @@ void kit_publish(struct kit *k)
 
 	assert_non_null(p);
 	entries_publish(k->entries, p);
-	on_workers(k, p);
+	on_workers(k, take_up, p);
 	plan_unref(p);
 }
 
@@ -333,6 +351,10 @@ static void *converse(void *argument)
 	free(argument);
 	if (c.way == PEER_GREET)
 		assert_int_equal(send(c.fd, "hello\n", 6, MSG_NOSIGNAL), 6);
+	if (c.way == PEER_LEAVE) {
+		assert_int_equal(send(c.fd, "bye\n", 4, MSG_NOSIGNAL), 4);
+		shutdown(c.fd, SHUT_WR);
+	}
 	while ((n = recv(c.fd, bytes, sizeof(bytes), 0)) > 0) {
 		count += (uint64_t)n;
 		for (ssize_t i = 0; i < n; i++)
@@ -342,7 +364,7 @@ static void *converse(void *argument)
 			close(c.fd);
 			return NULL;
 		}
-		if (c.way == PEER_SWALLOW)
+		if (c.way == PEER_SWALLOW || c.way == PEER_LEAVE)
 			continue;
 		if (send(c.fd, bytes, (size_t)n, MSG_NOSIGNAL) != n)
 			break;

@@ -54,7 +54,8 @@ void kit_publish(struct kit *k);
 int kit_simple(struct kit *k, enum plan_speech speech, int port);
 /* What was told of the key, once that was so many times. */
 struct kit_told kit_bound(struct kit *k, const char *key, unsigned times);
-int64_t kit_relays(struct kit *k); /* open now, of all workers; by the metrics */
+void kit_end_with_endpoints(struct kit *k, const struct in_addr *pod); /* relays_end_with_endpoints() on each worker */
+int64_t kit_relays(struct kit *k);                                     /* open now, of all workers; by the metrics */
 
 /* ---- endpoints and clients ---- */
 
@@ -62,6 +63,7 @@ struct peer; /* listens at 127.0.0.1 */
 enum peer_way {
 	PEER_ECHO,   /* what comes; at the client's end "|end", then its own */
 	PEER_GREET,  /* "hello\n" first, then the same */
+	PEER_LEAVE,  /* "bye\n" and its end; reads on */
 	PEER_RESET,  /* reads a little, then resets */
 	PEER_SWALLOW /* reads all, then sends how many bytes there were, and their sum, as text */
 };

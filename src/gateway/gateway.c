@@ -134,6 +134,7 @@ static void stop(struct worker_side *side)
 		return;
 	w->is_stopping = true;
 	entries_close(w->gateway->entries, w);
+	relays_end_with_endpoints(w->relays, NULL);
 	balance_stop(w->balance);
 }
 
@@ -546,6 +547,7 @@ static void forget(struct loop_message *m)
 {
 	struct forgetting *f = CONTAINER_OF(m, struct forgetting, message);
 
+	relays_end_with_endpoints(f->side->worker.relays, &f->pod);
 	balance_drained_forget(f->side->worker.balance, f->pod);
 	free(f);
 }

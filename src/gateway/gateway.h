@@ -88,6 +88,7 @@ void gateway_publish(struct gateway *g, struct plan *p);
  * It stays so until gateway_drained_forget(), whatever plans say.
  */
 void gateway_drain(struct gateway *g, struct in_addr pod, int64_t most_ns, void (*done)(void *context), void *context);
+/* It is gone: its connections of bytes end, also where the client does not. */
 void gateway_drained_forget(struct gateway *g, struct in_addr pod);
 /* The program ends: entries are closed, requests answered. */
 void gateway_stop(struct gateway *g);

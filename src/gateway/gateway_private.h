@@ -107,6 +107,8 @@ enum sniff sniff(struct span first, bool is_all);
 struct relays *relays_new(struct gateway_worker *w);
 /* Takes a client's connection, to a backend of the entry's. */
 void relay_begin(struct relays *r, struct entry *e, int fd, const struct sockaddr_storage *client);
+/* From now on the end of what the endpoint says is the relay's, also where the client stays: of those to this pod; NULL: of all. */
+void relays_end_with_endpoints(struct relays *r, const struct in_addr *pod);
 void relays_cut(struct relays *r);  /* those of TCP */
 void relays_free(struct relays *r); /* NULL is allowed */
 /* Datagrams of an entry, from its socket. */

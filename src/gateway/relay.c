@@ -42,6 +42,7 @@ struct relay {
 	struct side client, server;
 	int64_t until_ns; /* how long an endpoint is waited for */
 	unsigned tries;
+	bool ends_with_endpoint;
 	struct relay_counts *counts;
 	struct sockaddr_storage address; /* the client's */
 };
@@ -268,7 +269,7 @@ static void relay_go_on(struct relay *r)
 {
 	if (!side_flush(&r->client) || !side_flush(&r->server) || !move(&r->client) || !move(&r->server)) {
 		relay_broken(r);
-	} else if (r->client.is_shut && r->server.is_shut) {
+	} else if (r->client.is_shut && (r->server.is_shut || r->ends_with_endpoint)) {
 		relay_end(r, false, RELAY_DONE);
 	} else {
 		side_await(&r->client);
@@ -411,6 +412,18 @@ struct relays *relays_new(struct gateway_worker *w)
 	r->worker = w;
 	r->piece = base_alloc(RELAY_PIECE);
 	return r;
+}
+
+/* A client that stays would hold both sockets, and with the endpoint's the network namespace of a pod that is gone. */
+void relays_end_with_endpoints(struct relays *relays, const struct in_addr *pod)
+{
+	for (struct relay *r = relays ? relays->first : NULL, *next; r; r = next) {
+		next = r->next;
+		if (r->server.fd < 0 || (pod && !endpoint_has_address(r->endpoint, *pod)))
+			continue;
+		r->ends_with_endpoint = true;
+		relay_go_on(r);
+	}
 }
 
 void relays_cut(struct relays *r)

@@ -40,6 +40,51 @@ static void an_end_of_one_direction_is_passed_on_as_that(void **state)
 	peer_free(p);
 }
 
+/* A client that stays when the endpoint has gone. */
+static int client_left(struct kit *k, const struct peer *leaves)
+{
+	int fd = client_of(kit_simple(k, SPEECH_BYTES, peer_port(leaves)));
+	bool is_reset;
+	char byte;
+
+	expect_text(fd, "bye\n");
+	assert_int_equal(hear_bytes(fd, &byte, 1, &is_reset), 0);
+	return fd;
+}
+
+static void who_stays_when_the_pod_is_gone_is_not_waited_for(void **state)
+{
+	struct in_addr here = { .s_addr = htonl(INADDR_LOOPBACK) },
+		       elsewhere = { .s_addr = htonl(INADDR_LOOPBACK + 1) };
+	struct peer *leaves = peer_new(PEER_LEAVE), *echo = peer_new(PEER_ECHO);
+	int left, right;
+	struct kit k;
+
+	(void)state;
+	kit_begin(&k, 2, NULL);
+	right = client_of(kit_simple(&k, SPEECH_BYTES, peer_port(echo)));
+	say_text(right, "x");
+	expect_text(right, "x");
+	left = client_left(&k, leaves);
+	kit_end_with_endpoints(&k, &elsewhere);
+	assert_int_equal(kit_relays(&k), 2); /* who stays may say more, and is heard */
+	kit_end_with_endpoints(&k, &here);
+	wait_for_relays(&k, 1);
+	close(left);
+	left = client_left(&k, leaves);
+	assert_int_equal(kit_relays(&k), 2);
+	kit_end_with_endpoints(&k, NULL);
+	wait_for_relays(&k, 1);
+	say_text(right, "what still comes, comes over");
+	expect_text(right, "what still comes, comes over");
+	close(left);
+	close(right);
+	wait_for_relays(&k, 0);
+	kit_end(&k);
+	peer_free(leaves);
+	peer_free(echo);
+}
+
 static void a_reset_of_either_side_resets_the_other(void **state)
 {
 	struct linger at_once = { .l_onoff = 1 };
@@ -337,6 +382,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_end_of_one_direction_is_passed_on_as_that),
+		cmocka_unit_test(who_stays_when_the_pod_is_gone_is_not_waited_for),
 		cmocka_unit_test(a_reset_of_either_side_resets_the_other),
 		cmocka_unit_test(many_bytes_wait_for_who_reads_slowly_and_none_is_lost),
 		cmocka_unit_test(who_does_not_read_is_not_sent_for_without_end),
