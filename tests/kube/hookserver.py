@@ -73,6 +73,7 @@ class HookServer:
 
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 128
 
             def handle_error(self, *_):
                 pass  # a client that goes away while it shakes hands

@@ -30,7 +30,7 @@ PATCHES = {27: 16, 28: 15, 29: 14, 30: 14, 31: 14, 32: 13, 33: 13}
 
 def minor_of(program):
     try:
-        done = subprocess.run([program, "version", "--client"], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([program, "version", "--client"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
     found = re.search(r'v?1\.(\d+)', done.stdout)

@@ -5,9 +5,9 @@ import subprocess
 import time
 
 import pytest
-from cluster import PROGRAM, Up
+from cluster import PROGRAM, Up, kept_port
 from elsewhere import Controllers
-from waiting import until
+from waiting import DEADLINE, until
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 PODS = "/api/v1/namespaces/default/pods"
@@ -24,15 +24,17 @@ def pods(up, name=None):
     return [p["metadata"]["name"] for p in items if "deletionTimestamp" not in p["metadata"]]
 
 
-def port_of(up):
-    return up.cluster.port
-
-
 @pytest.fixture
 def server(tmp_path):
     up = Up(tmp_path / "up")
     yield up
     up.stop()
+
+
+@pytest.fixture
+def port():
+    with kept_port() as port:
+        yield port
 
 
 def test_they_work_on_an_api_server_elsewhere(server, tmp_path):
@@ -76,12 +78,11 @@ def test_a_thousand_objects_are_listed_in_pages(server, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_server_that_comes_back_is_taken_up_where_it_was(tmp_path, number):
-    first = Up(tmp_path / "up")
+def test_a_server_that_comes_back_is_taken_up_where_it_was(tmp_path, port, number):
+    first = Up(tmp_path / "up", port=port)
     controllers = Controllers(tmp_path, first.kubeconfig)
     first.cluster.ask("POST", DEPLOYMENTS, deployment("a", 2))
     until("two pods", lambda: len(pods(first, "a")) == 2)
-    port = port_of(first)
     first.stop(number)
     controllers.wait("the API server does not answer")
     # Changed by somebody while nobody looked.
@@ -111,9 +112,8 @@ def test_controllers_that_were_stopped_see_all_that_was_changed(server, tmp_path
     assert controllers.stop() == 0
 
 
-def test_a_server_that_is_not_there_is_waited_for(tmp_path):
-    up = Up(tmp_path / "up")
-    port = port_of(up)
+def test_a_server_that_is_not_there_is_waited_for(tmp_path, port):
+    up = Up(tmp_path / "up", port=port)
     up.stop()
     log = (tmp_path / "early.log").open("wb")
     process = subprocess.Popen([str(PROGRAM), "up", "--kubeconfig", str(up.kubeconfig)], stdout=log, stderr=log)
@@ -121,7 +121,7 @@ def test_a_server_that_is_not_there_is_waited_for(tmp_path):
     again = Up(tmp_path / "up", port=port)
     until("it is up", lambda: b"controllers only" in (tmp_path / "early.log").read_bytes())
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(DEADLINE) == 0
     assert again.stop() == 0
 
 

@@ -34,7 +34,8 @@ class Space:
         self.name = "k3-" + uuid.uuid4().hex[:10]
         assert cluster.ask("POST", "/api/v1/namespaces", {"metadata": {"name": self.name}}).status == 201
         self.base = f"/api/v1/namespaces/{self.name}/"
-        until("the default service account", lambda: cluster.ask("GET", self.base + "serviceaccounts/default").status == 200)
+        for given in ("serviceaccounts/default", "configmaps/kube-root-ca.crt"):  # webhooks would see them, and quotas count them
+            until(given, lambda given=given: cluster.ask("GET", self.base + given).status == 200)
 
     def hook(self, path, mutating=False, answer=None, **more):
         """Configures one webhook for this namespace; its path on the server is its own."""
@@ -42,7 +43,7 @@ class Space:
         if answer:
             self.server.answers[path] = answer
         name = f"{self.name}-{len(self.made)}"
-        spec = {"name": "a.hook.test", "clientConfig": {"url": self.server.url(path), "caBundle": self.authority.bundle}, "rules": [RULE], "sideEffects": "None", "admissionReviewVersions": ["v1"], "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.name}}, "timeoutSeconds": 5, **more}
+        spec = {"name": "a.hook.test", "clientConfig": {"url": self.server.url(path), "caBundle": self.authority.bundle}, "rules": [RULE], "sideEffects": "None", "admissionReviewVersions": ["v1"], "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.name}}, "timeoutSeconds": 30, **more}
         kind = "mutatingwebhookconfigurations" if mutating else "validatingwebhookconfigurations"
         answered = self.cluster.ask("POST", HOOKS + kind, {"metadata": {"name": name}, "webhooks": [spec]})
         assert answered.status == 201, answered
@@ -77,7 +78,7 @@ def test_a_webhook_is_asked_about_a_new_object(space):
     assert space.create("a").status == 201
     seen, headers, review = next(entry for entry in space.server.seen if entry[0].split("?")[0] == path)
     request = review["request"]
-    assert seen == path + "?timeout=5s" and headers["Content-Type"] == "application/json"
+    assert seen == path + "?timeout=30s" and headers["Content-Type"] == "application/json"
     assert (review["kind"], review["apiVersion"]) == ("AdmissionReview", "admission.k8s.io/v1")
     assert request["operation"] == "CREATE" and request["name"] == "a" and request["namespace"] == space.name
     assert request["kind"] == request["requestKind"] == {"group": "", "version": "v1", "kind": "ConfigMap"}
@@ -153,7 +154,7 @@ def test_a_webhook_that_is_not_there(space, policy, status):
     made = space.create("a")
     assert made.status == status
     if status == 500:
-        assert made.json["message"].endswith('failed to call webhook: Post "https://127.0.0.1:1/x?timeout=5s": dial tcp 127.0.0.1:1: connect: connection refused')
+        assert made.json["message"].endswith('failed to call webhook: Post "https://127.0.0.1:1/x?timeout=30s": dial tcp 127.0.0.1:1: connect: connection refused')
 
 
 def test_a_webhook_that_stalls_is_given_up_after_its_time(space):
@@ -229,7 +230,7 @@ def test_a_service_is_reached_by_its_endpoints(space):
     assert len(space.server.reviews(path)) == 1
     cluster.ask("DELETE", slices + "/hook-1")
     cluster.ask("DELETE", services + "services/hook")
-    assert space.create("b").json["message"].endswith(f'Post "https://hook.hooks.svc:443{path}?timeout=5s": service "hook" not found')
+    assert space.create("b").json["message"].endswith(f'Post "https://hook.hooks.svc:443{path}?timeout=30s": service "hook" not found')
 
 
 # ---- quotas ----

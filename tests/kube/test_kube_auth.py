@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from cluster import PROGRAM, Up
+from waiting import until
 
 CONFIGS = "/api/v1/namespaces/default/configmaps"
 RBAC = "/apis/rbac.authorization.k8s.io/v1/"
@@ -22,13 +23,6 @@ def up(tmp_path):
 
 def hythe(*arguments):
     return subprocess.run([str(PROGRAM), *map(str, arguments)], capture_output=True, text=True, timeout=60)
-
-
-def wait_for(cluster, path, status=200):
-    for _ in range(500):
-        if cluster.ask("GET", path).status == status:
-            return
-    raise AssertionError(f"{path} does not answer with {status}")
 
 
 def names(cluster, path):
@@ -69,7 +63,7 @@ def test_the_administrators_certificate_is_a_master(up):
 
 
 def test_aggregated_roles_get_their_rules_and_follow_changes(up):
-    wait_for(up.cluster, RBAC + "clusterroles/view")
+    until("the role", lambda: up.cluster.ask("GET", RBAC + "clusterroles/view").status == 200)
     role = {"metadata": {"name": "poems", "labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"}}, "rules": [{"apiGroups": ["art"], "resources": ["poems"], "verbs": ["get"]}]}
     assert up.cluster.ask("POST", RBAC + "clusterroles", role).status == 201
 
@@ -77,10 +71,7 @@ def test_aggregated_roles_get_their_rules_and_follow_changes(up):
         return {group for rule in up.cluster.ask("GET", RBAC + "clusterroles/" + name).json.get("rules") or [] for group in rule.get("apiGroups", [])}
 
     def become(name, is_there):
-        for _ in range(500):
-            if ("art" in groups(name)) == is_there:
-                return
-        raise AssertionError(f"{name}: {groups(name)}")
+        until(f"{name}: {is_there}", lambda: ("art" in groups(name)) == is_there)
 
     for name in ("view", "edit", "admin"):
         become(name, True)

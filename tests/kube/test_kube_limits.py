@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import ssl
+import time
 
 import pytest
 from cluster import Up
@@ -65,7 +66,9 @@ class Raw:
     def body(self, head):
         length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
         while len(self.kept) < length:
-            self.kept += self.tls.recv(65536)
+            piece = self.tls.recv(65536)
+            assert piece, f"the connection ended in a body: {self.kept[-500:]!r}"
+            self.kept += piece
         body, self.kept = self.kept[:length], self.kept[length:]
         return int(head.split()[1]), json.loads(body)
 
@@ -117,10 +120,10 @@ def write_again(up, name, count, size, path=PATH):
 @contextlib.contextmanager
 def held(up):
     """The server stands still, all its threads: what is sent meanwhile is there at once when it goes on."""
+    tasks = pathlib.Path(f"/proc/{up.process.pid}/task")
     os.kill(up.process.pid, signal.SIGSTOP)
-    for task in pathlib.Path(f"/proc/{up.process.pid}/task").iterdir():
-        until("a thread stopped", lambda task=task: (task / "stat").read_text().rpartition(")")[2].split()[0] == "T")
     try:
+        until("all threads stopped", lambda: all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.iterdir()))
         yield
     finally:
         os.kill(up.process.pid, signal.SIGCONT)
@@ -197,11 +200,15 @@ def test_a_slow_watcher_is_cut_off_and_others_go_on(tmp_path):
 
 def test_bookmarks_tell_how_far_a_watch_has_come(tmp_path):
     with running(tmp_path) as up:
-        watch = Raw(up)
-        watch.send("GET", f"{PATH}?watch=1&allowWatchBookmarks=true&timeoutSeconds=4&resourceVersion={version(up)}")
-        watch.until(b"\r\n\r\n")
-        # A change that the watch does not see moves it on all the same.
-        made = up.cluster.ask("POST", "/api/v1/namespaces/kube-public/configmaps", config_map("elsewhere"))
+        for seconds in (4, 40):
+            watch, begun = Raw(up), time.monotonic()
+            watch.send("GET", f"{PATH}?watch=1&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={version(up)}")
+            watch.until(b"\r\n\r\n")
+            # A change that the watch does not see moves it on all the same.
+            made = up.cluster.ask("POST", "/api/v1/namespaces/kube-public/configmaps", config_map(f"elsewhere-{seconds}"))
+            if time.monotonic() - begun < seconds - 2:  # it was made before the bookmark, which comes two seconds before the end
+                break
+            watch.close()
         told = events(watch.rest()[:-5])
         assert [e["type"] for e in told] == ["BOOKMARK"]
         assert int(told[0]["object"]["metadata"]["resourceVersion"]) >= int(made.version)
@@ -257,13 +264,15 @@ def test_more_watches_than_the_limit_are_refused(tmp_path, most):
         status, body = one_more.answer()
         assert (status, body["reason"]) == (429, "TooManyRequests") and str(most) in body["message"]
         watches.pop().close()
-        for _ in range(200):  # until the server has seen it go
+
+        def is_given():
             one_more.send("GET", PATH + "?watch=1&timeoutSeconds=1")
             head = one_more.until(b"\r\n\r\n")
             if b" 200 " in head:
-                break
+                return True
             one_more.body(head)
-        else:
-            raise AssertionError("a place that became free is not given")
+            return False
+
+        until("a place that became free is given", is_given)
         for raw in [*watches, one_more]:
             raw.close()

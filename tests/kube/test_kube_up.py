@@ -11,6 +11,7 @@ import pytest
 
 from cluster import PROGRAM, Up
 from session import APPLY, JSON_PATCH, MERGE
+from waiting import until
 
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
 MIB = 1 << 20
@@ -86,9 +87,7 @@ def test_only_the_controllers_that_are_asked_for_run(tmp_path, controllers, coun
     def found():
         return tuple(len(up.cluster.ask("GET", p).json["items"]) for p in paths)
 
-    end = time.monotonic() + 20
-    while found() != counts and time.monotonic() < end:
-        time.sleep(0.01)
+    until(f"so many replica sets and pods: {counts}", lambda: found() == counts)
     time.sleep(0.2)  # what should not come has had the time to
     assert found() == counts
     assert up.stop() == 0
@@ -162,7 +161,7 @@ def test_watches_have_a_number(tmp_path):
     path = "/api/v1/namespaces/default/configmaps?watch=1"
     held = []
     for _ in range(2):
-        connection = up.cluster.connect("admin", timeout=20)
+        connection = up.cluster.connect()
         up.cluster.send(connection, "GET", path)
         assert connection.getresponse().status == 200
         held.append(connection)
