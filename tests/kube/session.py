@@ -16,7 +16,7 @@ STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
-WAIT = 20
+WAIT = 60
 
 
 class GaveUp(Exception):
@@ -116,7 +116,7 @@ class Session:
 
     # ---- watches ----
     def watch(self, title, path, count, seconds=10, shape=None, user="admin", accept=None):
-        """Opens a watch and keeps its first `count` events (fewer if it ends, or after some seconds)."""
+        """Opens a watch and keeps its first `count` events (fewer if it ends)."""
         self.watching(title, path, count, seconds, shape, user, accept).join()
 
     def watching(self, title, path, count, seconds=10, shape=None, user="admin", accept=None):
@@ -146,8 +146,8 @@ class Session:
 class _Watch:
     def __init__(self, session, entry, path, count, seconds, shape, user, accept):
         self.session, self.entry, self.count, self.shape = session, entry, count, shape
-        self.end = time.monotonic() + seconds
-        self.connection = session.cluster.connect(user, timeout=seconds)
+        self.end = time.monotonic() + max(seconds, WAIT)
+        self.connection = session.cluster.connect(user, timeout=max(seconds, WAIT))
         session.cluster.send(self.connection, "GET", path, headers={"Accept": accept} if accept else None, user=user)
         self.response = self.connection.getresponse()
         entry["status"] = self.response.status

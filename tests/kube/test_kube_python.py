@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from fixtures import kubeconfig  # noqa: F401
+from waiting import DEADLINE, until
 
 kubernetes = pytest.importorskip("kubernetes", reason="the Python package kubernetes is not installed")
 from kubernetes import client, config, dynamic, utils, watch  # noqa: E402
@@ -25,7 +26,7 @@ def namespace(api):
     core = client.CoreV1Api(api)
     core.create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=name)))
     watched = watch.Watch()
-    for event in watched.stream(core.list_namespaced_config_map, name, timeout_seconds=20):  # what every namespace gets by itself
+    for event in watched.stream(core.list_namespaced_config_map, name, timeout_seconds=DEADLINE):  # what every namespace gets by itself
         if event["object"].metadata.name == "kube-root-ca.crt":
             watched.stop()
     yield name
@@ -86,7 +87,7 @@ def test_a_watch_tells_what_comes(api, namespace):
     def follow():
         w = watch.Watch()
         ready.set()
-        for event in w.stream(core.list_namespaced_config_map, namespace, resource_version=start, timeout_seconds=20):
+        for event in w.stream(core.list_namespaced_config_map, namespace, resource_version=start, timeout_seconds=DEADLINE):
             seen.append((event["type"], event["object"].metadata.name))
             if len(seen) == 3:
                 w.stop()
@@ -97,7 +98,7 @@ def test_a_watch_tells_what_comes(api, namespace):
     core.create_namespaced_config_map(namespace, config_map("w"))
     core.patch_namespaced_config_map("w", namespace, {"data": {"x": "y"}})
     core.delete_namespaced_config_map("w", namespace)
-    thread.join(25)
+    thread.join(DEADLINE)
     assert seen == [("ADDED", "w"), ("MODIFIED", "w"), ("DELETED", "w")]
 
 
@@ -172,16 +173,19 @@ def test_definitions_and_their_objects(api, namespace):
     extensions, objects = client.ApiextensionsV1Api(api), client.CustomObjectsApi(api)
     extensions.create_custom_resource_definition(definition)
     try:
-        for event in watch.Watch().stream(extensions.list_custom_resource_definition, field_selector=f"metadata.name=toys.{group}", timeout_seconds=20):
-            if any(c.type == "Established" and c.status == "True" for c in event["object"].status.conditions or []):
+        for event in watch.Watch().stream(extensions.list_custom_resource_definition, field_selector=f"metadata.name=toys.{group}", timeout_seconds=DEADLINE):
+            status = event["object"].status
+            if any(c.type == "Established" and c.status == "True" for c in status and status.conditions or []):
                 break
         toy = {"apiVersion": f"{group}/v1", "kind": "Toy", "metadata": {"name": "car"}, "spec": {"size": 2, "junk": 1}}
-        for _ in range(50):
+
+        def made():
             try:
-                assert objects.create_namespaced_custom_object(group, "v1", namespace, "toys", toy)["spec"] == {"size": 2}
-                break
+                return objects.create_namespaced_custom_object(group, "v1", namespace, "toys", toy)
             except ApiException as e:
                 assert e.status == 404
+
+        assert until("it is served", made)["spec"] == {"size": 2}
         assert objects.patch_namespaced_custom_object(group, "v1", namespace, "toys", "car", {"spec": {"size": 3}})["spec"] == {"size": 3}
         with pytest.raises(ApiException) as e:
             objects.patch_namespaced_custom_object(group, "v1", namespace, "toys", "car", {"spec": {"size": 0}})
