@@ -59,19 +59,25 @@ static void door_asked(struct watch *w, unsigned events)
 	close(client);
 }
 
+/* To a port that is its own, whether it listens or not. */
+static void bind_address(struct fixture *f)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)&f->address;
+	socklen_t len = sizeof(*in);
+
+	*in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(f->listener, (struct sockaddr *)in, sizeof(*in)), 0);
+	assert_int_equal(getsockname(f->listener, (struct sockaddr *)in, &len), 0);
+}
+
 static int set_up(void **state)
 {
 	struct fixture *f = base_calloc(1, sizeof(*f));
-	struct sockaddr_in *in = (struct sockaddr_in *)&f->address;
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	socklen_t len = sizeof(*in);
 
-	in->sin_family = AF_INET;
-	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(f->listener, (struct sockaddr *)in, sizeof(*in)), 0);
+	bind_address(f);
 	assert_int_equal(listen(f->listener, 16), 0);
-	assert_int_equal(getsockname(f->listener, (struct sockaddr *)in, &len), 0);
 	(void)snprintf(f->folder, sizeof(f->folder), "/tmp/dial_test.XXXXXX");
 	assert_non_null(mkdtemp(f->folder));
 	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%s/door", f->folder);
@@ -152,7 +158,7 @@ static void expect_connected(struct fixture *f)
 
 static void an_address_of_the_host_is_connected_to(void **state)
 {
-	dial(*state, "", SOCK_STREAM, 5 * NS_PER_S);
+	dial(*state, "", SOCK_STREAM, 60 * NS_PER_S);
 	expect_connected(*state);
 }
 
@@ -160,7 +166,7 @@ static void a_pod_s_door_is_asked_for_the_socket(void **state)
 {
 	struct fixture *f = *state;
 
-	dial(f, f->folder, SOCK_STREAM, 5 * NS_PER_S);
+	dial(f, f->folder, SOCK_STREAM, 60 * NS_PER_S);
 	expect_connected(f);
 	assert_int_equal(f->asked[0], AF_INET);
 	assert_int_equal(f->asked[1], SOCK_STREAM);
@@ -170,7 +176,7 @@ static void datagrams_are_had_the_same_way(void **state)
 {
 	struct fixture *f = *state;
 
-	dial(f, f->folder, SOCK_DGRAM, 5 * NS_PER_S);
+	dial(f, f->folder, SOCK_DGRAM, 60 * NS_PER_S);
 	expect_connected(f);
 	assert_int_equal(f->asked[1], SOCK_DGRAM);
 }
@@ -180,8 +186,8 @@ static void who_does_not_listen_is_unavailable(void **state)
 	struct fixture *f = *state;
 
 	close(f->listener);
-	f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	dial(f, f->folder, SOCK_STREAM, 5 * NS_PER_S);
+	bind_address(f);
+	dial(f, f->folder, SOCK_STREAM, 60 * NS_PER_S);
 	assert_int_equal(f->why.code, ERROR_UNAVAILABLE);
 	assert_non_null(strstr(f->why.message, "Connection refused"));
 }
@@ -190,11 +196,11 @@ static void a_pod_that_is_not_there_or_gives_nothing_is_unavailable(void **state
 {
 	struct fixture *f = *state;
 
-	dial(f, "/tmp/no-such-pod", SOCK_STREAM, 5 * NS_PER_S);
+	dial(f, "/tmp/no-such-pod", SOCK_STREAM, 60 * NS_PER_S);
 	assert_int_equal(f->why.code, ERROR_UNAVAILABLE);
 	f->done = 0;
 	f->gives = false;
-	dial(f, f->folder, SOCK_STREAM, 5 * NS_PER_S);
+	dial(f, f->folder, SOCK_STREAM, 60 * NS_PER_S);
 	assert_int_equal(f->why.code, ERROR_UNAVAILABLE);
 	assert_non_null(strstr(f->why.message, "gives no socket"));
 }

@@ -21,6 +21,12 @@ static void expect_where(int fd, const char *key)
 	assert_string_equal(body, key);
 }
 
+/* A connection is looked at until its client has spoken, however late. */
+static void patient(struct gateway_config *config)
+{
+	config->limits.sniff_ns = INT64_C(3600000000000);
+}
+
 /* ---- what a connection is ---- */
 
 static void http_is_served_with_the_entry_that_it_came_in_by(void **state)
@@ -30,7 +36,7 @@ static void http_is_served_with_the_entry_that_it_came_in_by(void **state)
 	struct kit k;
 
 	(void)state;
-	kit_begin(&k, 2, NULL);
+	kit_begin(&k, 2, patient);
 	kit_plan(&k);
 	kit_entry(&k, "auto", "127.0.0.1:0", kit_backend(&k, "a", SPEECH_AUTO, &port, 1));
 	kit_entry(&k, "http", "127.0.0.1:0", kit_backend(&k, "b", SPEECH_HTTP1, &port, 1));
@@ -62,7 +68,7 @@ static void a_request_in_pieces_is_http_all_the_same(void **state)
 	int fd;
 
 	(void)state;
-	kit_begin(&k, 1, NULL);
+	kit_begin(&k, 1, patient);
 	fd = client_of(kit_simple(&k, SPEECH_AUTO, peer_port(p)));
 	assert_int_equal(setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &(int){ 1 }, sizeof(int)), 0);
 	for (const char *at = request; *at; at++)
@@ -107,11 +113,6 @@ static void a_client_that_waits_for_the_other_side_to_speak_hears_it(void **stat
 	close(fd);
 	kit_end(&k);
 	peer_free(p);
-}
-
-static void patient(struct gateway_config *config)
-{
-	config->limits.sniff_ns = INT64_C(3600000000000);
 }
 
 static void a_client_that_goes_while_it_is_looked_at_leaves_nothing(void **state)
@@ -186,11 +187,14 @@ static void an_entry_that_vanishes_refuses_and_its_connections_go_on(void **stat
 {
 	struct peer *p = peer_new(PEER_ECHO);
 	struct kit k;
-	int port, fd, http;
+	int port = peer_port(p), fd, http;
 
 	(void)state;
-	kit_begin(&k, 2, NULL);
-	port = kit_simple(&k, SPEECH_AUTO, peer_port(p));
+	kit_begin(&k, 2, patient);
+	kit_plan(&k);
+	kit_entry(&k, "a", "127.0.0.1:0", kit_backend(&k, "service", SPEECH_AUTO, &port, 1))->wanted_port = free_port();
+	kit_publish(&k);
+	port = kit_bound(&k, "a", 1).port;
 	fd = client_of(port);
 	say_text(fd, "x\r\n");
 	expect_text(fd, "x\r\n");

@@ -18,13 +18,14 @@ static const char post[] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\
 enum { EJECTED_MS = 1500 };
 
 /* Times that pass in a test; else nothing takes so long, however busy the machine is. */
-static bool stalls_soon, waits_short;
+static bool waits_short, is_ejected_long;
+static int64_t stall_ms; /* 0: as long as anything takes */
 
 static void short_limits(struct gateway_limits *limits)
 {
-	limits->stall_ns = stalls_soon ? 400 * NS_PER_MS : DEADLINE_MS * NS_PER_MS;
+	limits->stall_ns = (stall_ms ? stall_ms : DEADLINE_MS) * NS_PER_MS;
 	limits->queue_ns = waits_short ? 600 * NS_PER_MS : DEADLINE_MS * NS_PER_MS;
-	limits->ejected_ns = EJECTED_MS * NS_PER_MS;
+	limits->ejected_ns = (is_ejected_long ? 60 * DEADLINE_MS : EJECTED_MS) * NS_PER_MS;
 	limits->failures_to_eject = 3;
 }
 
@@ -37,10 +38,22 @@ static void begin(enum way first, enum way second)
 
 static void end(void)
 {
-	stalls_soon = waits_short = false;
+	waits_short = is_ejected_long = false;
+	stall_ms = 0;
 	kit_done(&k);
 	origin_done(&a);
 	origin_done(&b);
+}
+
+static int status_of(const char *request)
+{
+	struct answer answer;
+	int status;
+
+	ask(&k, request, &answer);
+	status = answer.status;
+	answer_done(&answer);
+	return status;
 }
 
 /* ---- before a byte of the answer ---- */
@@ -126,7 +139,7 @@ static void an_endpoint_that_says_nothing_is_given_up(void **state)
 	int64_t from = now_ms();
 
 	(void)state;
-	stalls_soon = true;
+	stall_ms = 400;
 	begin(WAY_SILENT, WAY_NAMES);
 	kit_simple(&k, one, 1);
 	ask(&k, post, &answer);
@@ -146,10 +159,11 @@ static void a_try_s_time_limit_sends_what_is_safe_to_another_endpoint(void **sta
 	begin(WAY_SILENT, WAY_NAMES);
 	kit_begin(&k);
 	r = kit_route(&k, "/", kit_backend(&k, "web", two, 2));
-	r->try_timeout_ns = NS_PER_S;
+	r->try_timeout_ns = 5 * NS_PER_S;
 	kit_publish(&k);
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; !a.requests && i < 1000; i++) /* it is drawn at random */
 		expect(&k, "/", 200, "b");
+	assert_true(a.requests > 0);
 	end();
 }
 
@@ -162,7 +176,7 @@ static void an_answer_that_breaks_off_is_seen_to(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
-		stalls_soon = true;
+		stall_ms = ways[i] == WAY_STALLS ? 3000 : 0; /* it has to have begun by then */
 		begin(ways[i], WAY_NAMES);
 		kit_simple(&k, one, 1);
 		ask(&k, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", &answer);
@@ -287,6 +301,7 @@ static void when_all_are_gone_it_says_so_in_time_and_recovers_by_itself(void **s
 		"{\"error\":\"service default/web: it cannot be connected to: Connection refused (waited 600 ms)\"}"));
 	answer_done(&answer);
 	origin_up(&b);
+	UNTIL(status_of("GET / HTTP/1.1\r\nHost: a\r\n\r\n") == 200);
 	expect(&k, "/", 200, "b");
 	origin_up(&a);
 	UNTIL((expect(&k, "/", 200, NULL), a.requests > 1));
@@ -452,6 +467,7 @@ static void a_service_without_endpoints_is_wanted_once_a_second(void **state)
 {
 	struct wanted w = { 0 };
 	struct asking c[4];
+	int64_t from = now_ms();
 
 	(void)state;
 	begin(WAY_NAMES, WAY_NAMES);
@@ -460,29 +476,18 @@ static void a_service_without_endpoints_is_wanted_once_a_second(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(c); i++)
 		asking_begin(&c[i], post);
 	UNTIL(waiting() == 4);
-	UNTIL(w.times == 1);
+	UNTIL(w.times >= 1);
 	kit_simple(&k, one, 1);
 	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
 		pthread_join(c[i].thread, NULL);
 		assert_int_equal(c[i].answer.status, 200);
 		answer_done(&c[i].answer);
 	}
-	assert_in_range(w.times, 1, 2);
+	assert_in_range(w.times, 1, 1 + (now_ms() - from) / 1000);
 	end();
 }
 
 /* ---- ejection ---- */
-
-static int status_of(const char *request)
-{
-	struct answer answer;
-	int status;
-
-	ask(&k, request, &answer);
-	status = answer.status;
-	answer_done(&answer);
-	return status;
-}
 
 static void one_that_fails_in_a_row_is_left_alone_and_comes_back(void **state)
 {
@@ -513,6 +518,7 @@ static void one_that_fails_in_a_row_is_left_alone_and_comes_back(void **state)
 static void never_more_than_half_are_left_alone(void **state)
 {
 	(void)state;
+	is_ejected_long = true;
 	begin(WAY_UNAVAILABLE, WAY_UNAVAILABLE);
 	kit_simple(&k, two, 2);
 	for (int i = 0; i < 30; i++)

@@ -295,22 +295,28 @@ static void *accept_all(void *argument)
 	}
 }
 
-void origin_up(struct origin *o)
+static int bound_socket(struct origin *o)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET,
 				  .sin_port = htons((uint16_t)o->port),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(at);
-	int on = 1;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
-	o->is_stopping = false;
-	o->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_true(o->listener >= 0);
-	assert_int_equal(setsockopt(o->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
-	assert_int_equal(bind(o->listener, (struct sockaddr *)&at, sizeof(at)), 0);
-	assert_int_equal(listen(o->listener, 256), 0);
-	assert_int_equal(getsockname(o->listener, (struct sockaddr *)&at, &len), 0);
+	assert_true(fd >= 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
 	o->port = ntohs(at.sin_port);
+	return fd;
+}
+
+void origin_up(struct origin *o)
+{
+	o->is_stopping = false;
+	o->listener = bound_socket(o);
+	assert_int_equal(listen(o->listener, 256), 0);
 	o->is_up = true;
 	assert_int_equal(pthread_create(&o->thread, NULL, accept_all, o), 0);
 }
@@ -322,6 +328,7 @@ void origin_init(struct origin *o, const char *name, enum way way)
 	o->way = way;
 	pthread_mutex_init(&o->lock, NULL);
 	sem_init(&o->gate, 0, 0);
+	o->place = bound_socket(o);
 	origin_up(o);
 }
 
@@ -355,6 +362,7 @@ void origin_done(struct origin *o)
 {
 	if (o->is_up)
 		origin_down(o);
+	close(o->place);
 	sem_destroy(&o->gate);
 	pthread_mutex_destroy(&o->lock);
 }

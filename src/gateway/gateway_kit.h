@@ -55,7 +55,7 @@ struct origin {
 	char last[8192]; /* the last request's head; behind `lock` */
 	pthread_mutex_t lock;
 	sem_t gate;
-	int listener;
+	int listener, place; /* which keeps the port from others while nobody listens */
 	bool is_up;
 	pthread_t thread;
 	struct origin_connection {

@@ -356,15 +356,12 @@ static void a_silent_session_ends_and_the_limit_is_kept(void **state)
 
 static void a_session_to_nobody_ends_and_the_next_datagram_finds_another(void **state)
 {
-	struct peer_udp *p;
-	int dead, port, fd;
+	struct peer_udp *gone = peer_udp_new(), *p = peer_udp_new();
+	int dead = peer_udp_port(gone), port, fd;
 	struct kit k;
 
 	(void)state;
-	p = peer_udp_new();
-	dead = peer_udp_port(p);
-	peer_udp_free(p);
-	p = peer_udp_new();
+	peer_udp_free(gone);
 	kit_begin(&k, 1, NULL);
 	port = simple_udp(&k, &dead, 1);
 	fd = client_udp_of(port);

@@ -269,13 +269,13 @@ static void *offloader_run(void *argument)
 	struct asker *a = argument;
 
 	started++;
-	while (!is_over) {
+	do {
 		next_step = NULL;
 		inference_offload(a->req, offloaded, &a->asked);
 		ASSERT(next_step);
 		next_step(a->req);
 		arena_clear(&a->req->arena);
-	}
+	} while (!is_over);
 	return NULL;
 }
 

@@ -557,7 +557,6 @@ static void who_leaves_or_is_late_or_cut_is_told_apart(void **state)
 	struct call *call;
 
 	(void)state;
-	config.limits.request_timeout_ms = 1000;
 	start(&config, false);
 	for (int i = 0; i < 2; i++) {
 		call = call_get(i ? "/endless" : "/stall");
@@ -572,6 +571,9 @@ static void who_leaves_or_is_late_or_cut_is_told_apart(void **state)
 		assert_int_equal(gone_code, ERROR_CANCELLED);
 		call_free(call);
 	}
+	finish();
+	config.limits.request_timeout_ms = 500;
+	start(&config, false);
 	call = call_get("/later");
 	UNTIL(call->is_closed);
 	assert_int_equal(call->status, 504);

@@ -111,36 +111,54 @@ static void an_early_answer_is_seen_by_a_client_that_goes_on_sending(void **stat
 	server_free(s);
 }
 
+/* A server whose clients have said all before it is there: its times begin then, however late the test says it. */
+static struct server *serve_told(struct server_config *config, const struct span *texts, size_t count, int *ret_fds)
+{
+	static char address[32];
+	static const char *const addresses[] = { address };
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int listening = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(in);
+
+	assert_int_equal(bind(listening, (struct sockaddr *)&in, sizeof(in)), 0);
+	assert_int_equal(listen(listening, (int)count), 0);
+	assert_int_equal(getsockname(listening, (struct sockaddr *)&in, &len), 0);
+	for (size_t i = 0; i < count; i++) {
+		ret_fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+		assert_int_equal(connect(ret_fds[i], (struct sockaddr *)&in, sizeof(in)), 0);
+		say(ret_fds[i], texts[i]);
+	}
+	snprintf(address, sizeof(address), "fd:%d", listening);
+	config->addresses = addresses;
+	return serve(config);
+}
+
 static void slow_requests_are_told_408_and_idle_connections_are_closed(void **state)
 {
-	static const struct span rows[] = {
+	enum { SLOW = 3, SILENT = SLOW, WHOLE, HTTP2, ROWS };
+	static const struct span rows[ROWS] = {
 		SPAN_INIT("GET /echo HTT"),
 		SPAN_INIT("POST /echo HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhell"),
 		SPAN_INIT("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5\r\nhell"),
+		[WHOLE] = SPAN_INIT("POST /echo HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello"),
+		[HTTP2] = SPAN_INIT("PRI * HTT"), /* the beginning of HTTP/2, and no more */
 	};
 	struct server_config config = config_default();
 	struct server *s;
-	int fd;
+	int fds[ROWS];
 
 	(void)state;
 	config.limits.read_timeout_ms = 300;
 	config.limits.idle_timeout_ms = 600;
-	s = serve(&config);
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		fd = client(s);
-		say(fd, rows[i]);
-		expect(fd, 408, NULL);
-		expect_closed(fd);
+	s = serve_told(&config, rows, ROWS, fds);
+	for (size_t i = 0; i < SLOW; i++) {
+		expect(fds[i], 408, NULL);
+		expect_closed(fds[i]);
 	}
-	fd = client(s);
-	expect_closed(fd);
-	fd = client(s);
-	SAY(fd, "POST /echo HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello");
-	expect(fd, 200, "hello");
-	expect_closed(fd);
-	fd = client(s);
-	SAY(fd, "PRI * HTT"); /* the beginning of HTTP/2, and no more */
-	expect_closed(fd);
+	expect_closed(fds[SILENT]);
+	expect(fds[WHOLE], 200, "hello");
+	expect_closed(fds[WHOLE]);
+	expect_closed(fds[HTTP2]);
 	server_free(s);
 }
 

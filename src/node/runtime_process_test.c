@@ -20,6 +20,14 @@
 
 #define SECOND INT64_C(1000000000)
 
+/* Until its parent has reaped it, too. */
+static void wait_gone(pid_t pid)
+{
+	for (int i = 0; i < 60000 && kill(pid, 0) == 0; i++)
+		usleep(1000);
+	assert_int_equal(kill(pid, 0), -1);
+}
+
 /* ---- ends ---- */
 
 static void a_command_runs_and_its_end_is_told(void **state)
@@ -230,7 +238,7 @@ static void the_end_of_a_sandbox_ends_all_in_it(void **state)
 	container_start(w, "a", &d, &o);
 	supervisor = supervisor_pid(w, "a");
 	pod_stop(w, "a");
-	assert_int_equal(kill(supervisor, 0), -1);
+	wait_gone(supervisor);
 	assert_false(pod(w, "a")->is_ready);
 	assert_int_equal(container(w, "a", "main", 0)->exit_code, 137);
 	assert_int_equal(container(w, "a", "other", 0)->exit_code, 137);
@@ -306,9 +314,7 @@ static void a_killed_supervisor_takes_its_containers_with_it(void **state)
 	assert_string_equal(container(w, "a", "main", 0)->reason, "Error");
 	assert_true(container(w, "a", "main", 0)->finished_ns >= container(w, "a", "main", 0)->started_ns);
 	assert_int_equal(container(w, "a", "done", 0)->exit_code, 4);
-	for (int i = 0; i < 5000 && kill(pid, 0) == 0; i++)
-		usleep(1000);
-	assert_int_equal(kill(pid, 0), -1);
+	wait_gone(pid);
 	pod_run(w, "a");
 	c = shell("main", 1, "exec sleep 1000");
 	container_start(w, "a", &c, &o);
@@ -332,8 +338,7 @@ static void a_supervisor_that_died_without_us_is_told_as_dead(void **state)
 	pid = supervisor_pid(w, "a");
 	world_end_runtime(w);
 	assert_int_equal(kill(pid, SIGKILL), 0);
-	while (kill(pid, 0) == 0)
-		usleep(1000);
+	wait_gone(pid);
 	world_begin(w);
 	assert_false(pod(w, "a")->is_ready);
 	assert_int_equal(container(w, "a", "main", 0)->exit_code, 137);
@@ -363,10 +368,8 @@ static void one_whose_folder_is_deleted_ends(void **state)
 	assert_int_equal(kill(pid, 0), 0);
 	snprintf(path, sizeof(path), "%s/pods/a/sandbox/control", w->folder);
 	assert_int_equal(unlink(path), 0); /* as the first thing that is deleted */
-	for (int i = 0; i < 5000 && (kill(pid, 0) == 0 || kill(supervisor, 0) == 0); i++)
-		usleep(1000);
-	assert_int_equal(kill(pid, 0), -1);
-	assert_int_equal(kill(supervisor, 0), -1);
+	wait_gone(pid);
+	wait_gone(supervisor);
 	world_begin(w);
 	pod_remove(w, "a");
 	world_free(w);
@@ -446,9 +449,7 @@ static void a_pod_takes_a_supervisor_made_ahead(void **state)
 	UNTIL(w, strstr(log_text(w, "a", "main", 0), "stdout F a\n")); /* its host name is its own */
 	UNTIL(w, (second = child_of(spawner, true)) > 0 && second != first);
 	world_end_runtime(w);
-	for (int i = 0; i < 5000 && kill(second, 0) == 0; i++)
-		usleep(1000);
-	assert_int_equal(kill(second, 0), -1); /* one that has no pod does not outlive us */
+	wait_gone(second); /* one that has no pod does not outlive us */
 	assert_int_equal(kill(first, 0), 0);
 	world_begin(w);
 	pod_remove(w, "a");

@@ -41,7 +41,8 @@ static void workers_killed_under_load_cost_only_what_they_had(void **state)
 		size_t before = load.good;
 
 		assert_int_equal(kill(worker_pid(f), SIGKILL), 0);
-		UNTIL(load.good > before + 20 && metric(f, "hythe_workers_ready") == 2);
+		UNTIL(load.good > before + 20 && metric(f, "hythe_workers_ended_total{cause=\"signal\"}") == i + 1 &&
+		      metric(f, "hythe_workers_ready") == 2);
 	}
 	load_stop(&load);
 	assert_int_equal(load.other, 0);
@@ -56,10 +57,10 @@ static void a_hung_request_is_told_and_its_worker_replaced(void **state)
 	pid_t pid;
 
 	(void)state;
-	f->config.timeout_ms = 1000;
+	f->config.timeout_ms = 4000;
 	front_start(f);
 	pid = worker_pid(f);
-	expect(f, "GET /hang", 504, "did not answer within 1000 ms");
+	expect(f, "GET /hang", 504, "did not answer within 4000 ms");
 	assert_int_not_equal(worker_pid(f), pid);
 	UNTIL(kill(pid, 0) != 0);
 	expect(f, "POST /predict", 504, "{\"status\":{\"code\":-1,\"info\":\"worker ");
@@ -75,15 +76,15 @@ static void the_others_of_a_hung_worker_are_answered(void **state)
 	int holding, hanging;
 
 	(void)state;
-	f->config.timeout_ms = 3000;
+	f->config.timeout_ms = 9000;
 	plan_write(f, "ok 3 wsgi v1");
 	front_start(f);
 	pid = worker_pid(f);
 	hanging = ask_start(f, "GET /hang", SPAN(""));
-	pause_ms(1500); /* so that the one outlives the other */
+	pause_ms(7000); /* so that the one outlives the other, by what the next worker needs to begin */
 	holding = ask_start(f, "GET /hold", SPAN(""));
 	held_wait(f);
-	expect_reply(hanging, 504, "did not answer within 3000 ms");
+	expect_reply(hanging, 504, "did not answer within 9000 ms");
 	assert_int_not_equal(worker_pid(f), pid); /* it takes no more */
 	gate_open(f);
 	reply_read(holding, &r);
@@ -102,7 +103,7 @@ static void an_answer_that_stops_midway_is_cut(void **state)
 	pid_t pid;
 
 	(void)state;
-	f->config.timeout_ms = 1000;
+	f->config.timeout_ms = 4000;
 	plan_write(f, "ok 2 wsgi v1");
 	front_start(f);
 	pid = worker_pid(f);
@@ -169,7 +170,7 @@ static void a_worker_that_grew_is_replaced_and_nobody_notices(void **state)
 	load_stop(&load);
 	assert_true(load.good > 0);
 	assert_int_equal(load.bad_gateway + load.other, 0);
-	UNTIL(metric(f, "hythe_workers_ended_total{cause=\"memory\"}") == 1);
+	UNTIL(metric(f, "hythe_workers_ended_total{cause=\"memory\"}") >= 1); /* under sanitizers others grow, too */
 	front_stop(f);
 }
 
@@ -257,7 +258,7 @@ static void what_waits_behind_a_hung_request_is_answered(void **state)
 	int first, rest[3];
 
 	(void)state;
-	f->config.timeout_ms = 2000;
+	f->config.timeout_ms = 5000;
 	front_start(f);
 	first = ask_start(f, "GET /hang", SPAN(""));
 	for (size_t j = 0; j < ARRAY_LEN(rest); j++)

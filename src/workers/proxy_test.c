@@ -106,7 +106,7 @@ static void a_websocket_is_a_tunnel(void **state)
 	int fd;
 
 	(void)state;
-	f->config.timeout_ms = 500; /* which a quiet tunnel outlives */
+	f->config.timeout_ms = 4000; /* which a quiet tunnel outlives */
 	front_start(f);
 	buffer_init(&in, MIB(1));
 	fd = dial(f);
@@ -118,7 +118,7 @@ static void a_websocket_is_a_tunnel(void **state)
 	assert_true(span_starts(buffer_span(&in), SPAN("HTTP/1.1 101 ")));
 	assert_non_null(memmem(in.ptr, in.len, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", 28));
 	for (int i = 0; i < 3; i++) {
-		pause_ms(700);
+		pause_ms(i == 1 ? 4500 : 0);
 		buffer_clear(&in);
 		SAY(fd, "\x81\x80mask");
 		while (in.len < 6)
@@ -155,14 +155,14 @@ static void an_asynchronous_answer_may_be_quiet(void **state)
 	struct pollfd p;
 
 	(void)state;
-	f->config.timeout_ms = 500;
+	f->config.timeout_ms = 4000;
 	plan_write(f, "ok 2 asgi v1");
 	front_start(f);
 	buffer_init(&in, MIB(1));
 	p = (struct pollfd){ ask_start(f, "GET /quiet?n=7", SPAN("")), POLLIN, 0 };
 	while (!in.len || !memmem(in.ptr, in.len, "sssssss", 7))
 		assert_true(hear(p.fd, &in));
-	assert_int_equal(poll(&p, 1, 1000), 0); /* nothing comes, neither more of it nor its end */
+	assert_int_equal(poll(&p, 1, 4500), 0); /* nothing comes, neither more of it nor its end */
 	close(p.fd);
 	buffer_done(&in);
 	front_stop(f);
@@ -176,11 +176,11 @@ static void slow_clients_are_not_the_workers_fault(void **state)
 	int fd;
 
 	(void)state;
-	f->config.timeout_ms = 1000;
+	f->config.timeout_ms = 4000;
 	front_start(f);
 	pid = worker_pid(f);
 	fd = ask_start(f, "GET /stream?n=20000000", SPAN(""));
-	pause_ms(1500);
+	pause_ms(4500);
 	reply_read(fd, &r);
 	assert_true(r.is_whole);
 	assert_int_equal(r.body.len, 20000000);
@@ -188,7 +188,7 @@ static void slow_clients_are_not_the_workers_fault(void **state)
 	close(fd);
 	fd = dial(f);
 	SAY(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 10\r\n\r\nfirst");
-	pause_ms(1500);
+	pause_ms(4500);
 	SAY(fd, "third");
 	expect_reply(fd, 200, "firstthird");
 	assert_int_equal(worker_pid(f), pid);
