@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* client_http1_test - the HTTP/1.1 client against a whole server in this process, and against one that says what a test tells it. */
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -560,6 +561,14 @@ struct crossing {
 	bool is_asked_first;
 };
 
+/* Bytes, or their end, have come to this end: by TCP not at once. */
+static void wait_readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	assert_int_equal(poll(&p, 1, 60000), 1);
+}
+
 static void cross(struct timer *t)
 {
 	struct crossing *x = CONTAINER_OF(t, struct crossing, timer);
@@ -574,6 +583,7 @@ static void cross(struct timer *t)
 	}
 	close(b->other);
 	b->other = -1;
+	wait_readable(b->own);
 	call = post_of(b, 1, "4");
 	client_write(call->stream, SPAN("body"));
 	client_end(call->stream);
@@ -603,6 +613,8 @@ static void a_request_that_crosses_the_end_of_an_idle_connection_may_be_sent_aga
 
 	(void)state;
 	(void)get(b, 0, "/");
+	turns(b);
+	wait_readable(b->other);
 	assert_heard(b, GET_HEAD("/"));
 	say(b, OK_HEAD("0"));
 	until(b, &b->closes, 1);
@@ -614,10 +626,14 @@ static void a_request_that_crosses_the_end_of_an_idle_connection_may_be_sent_aga
 	b = bench_tcp();
 	x = (struct crossing){ .bench = b, .is_asked_first = true };
 	(void)get(b, 0, "/");
+	turns(b);
+	wait_readable(b->other);
 	(void)heard(b);
 	say(b, OK_HEAD("0"));
 	until(b, &b->closes, 1);
 	loop_timer_set(b->loop, &x.timer, 1, cross);
+	turns(b);
+	wait_readable(b->other);
 	(void)heard(b);
 	close(b->other);
 	b->other = -1;

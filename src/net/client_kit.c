@@ -250,6 +250,7 @@ struct bench *bench_new(int fd, client_maker *make)
 	struct bench *b = calloc(1, sizeof(*b));
 
 	b->loop = loop_new();
+	b->own = fd;
 	b->other = -1;
 	b->client = make(b->loop, fd, &client_ops, b);
 	for (size_t i = 0; i < CALLS_MOST; i++) {

@@ -48,6 +48,7 @@ struct call {
 struct bench {
 	struct loop *loop;
 	struct client *client;
+	int own;   /* the client's end, which it closes */
 	int other; /* the other end of the socket pair */
 	uint8_t heard[64 * 1024];
 	size_t heard_len;
