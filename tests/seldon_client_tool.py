@@ -75,6 +75,8 @@ def by_client(address, **arguments):
 def main():
     addresses = sys.argv[1:3]
     channels = [grpc.insecure_channel(address) for address in addresses]
+    for channel in channels:  # the wrapper's gRPC server is a process of its own, which may come after the one for REST
+        grpc.channel_ready_future(channel).result(timeout=180)
     found = []
     for service, method, body, text in requests():
         found.append([f"{service}/{method} {text}", *[told(lambda: getattr(getattr(stubs, service + "Stub")(c), method)(body, timeout=60)) for c in channels]])

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Flask, Django, FastAPI and Starlette applications behind `hythe serve`: what their servers owe them."""
 import asyncio
+import functools
+import socket
 import textwrap
 
 import httpx
@@ -10,6 +12,7 @@ import requests
 import websockets
 from conftest import DEADLINE, PACKAGE, ROOT, Server
 from sklearn.linear_model import LogisticRegression
+from waiting import until
 
 pytestmark = pytest.mark.skipif(not (PACKAGE / "hythe" / "_hythe.abi3.so").exists(), reason="the extension module is not built")
 
@@ -145,6 +148,7 @@ FASTAPI = """
 
     @app.get("/wait")
     async def wait(request: Request):
+        note("waiting")
         while not await request.is_disconnected():
             await asyncio.sleep(0.01)
         note("disconnected")
@@ -282,37 +286,36 @@ def test_many_requests_at_once_share_one_process(app):
 def test_a_client_that_leaves_is_told_of(app, tmp_path):
     pytest.importorskip("fastapi")
     server = app(FASTAPI)
-    with pytest.raises(requests.exceptions.Timeout):
-        requests.get(server.url + "/wait", timeout=0.5)
-    for _ in range(DEADLINE * 20):
-        if "disconnected" in log_of(tmp_path):
-            return
-        requests.get(server.url + "/hello/x", timeout=DEADLINE)
-    raise AssertionError(log_of(tmp_path))
+    with socket.create_connection((server.host, server.port), timeout=DEADLINE) as client:
+        client.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        until("the request at the application", lambda: "waiting" in log_of(tmp_path))
+        assert "disconnected" not in log_of(tmp_path)
+    until("the application told of it", lambda: "disconnected" in log_of(tmp_path))
 
 
 def test_websockets(app, tmp_path):
     pytest.importorskip("fastapi")
     server = app(FASTAPI)
     url = server.url.replace("http", "ws")
+    connect = functools.partial(websockets.connect, open_timeout=DEADLINE, ping_timeout=DEADLINE, close_timeout=DEADLINE)
 
     async def talk():
-        async with websockets.connect(url + "/echo", subprotocols=["a", "b"]) as socket:
-            assert socket.subprotocol == "b"
+        async with connect(url + "/echo", subprotocols=["a", "b"]) as client:
+            assert client.subprotocol == "b"
             for text in ("one", "zwölf", "x" * 300_000, ""):
-                await socket.send(text)
-                assert await socket.recv() == text.upper()
-            await socket.send(["fra", "gm", "ents"])
-            assert await socket.recv() == "FRAGMENTS"
-            pong = await socket.ping()
+                await client.send(text)
+                assert await client.recv() == text.upper()
+            await client.send(["fra", "gm", "ents"])
+            assert await client.recv() == "FRAGMENTS"
+            pong = await client.ping()
             await pong
         with pytest.raises(websockets.InvalidStatus) as refused:
-            await websockets.connect(url + "/refuse")
+            await connect(url + "/refuse")
         assert refused.value.response.status_code == 403
-        async with websockets.connect(url + "/bye") as socket:
-            assert await socket.recv() == b"bye"
-            await socket.wait_closed()
-            assert (socket.close_code, socket.close_reason) == (4001, "over")
+        async with connect(url + "/bye") as client:
+            assert await client.recv() == b"bye"
+            await client.wait_closed()
+            assert (client.close_code, client.close_reason) == (4001, "over")
 
     asyncio.run(talk())
     server.stop()

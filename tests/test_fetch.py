@@ -53,9 +53,10 @@ class Storage(http.server.BaseHTTPRequestHandler):
             return given == "Bearer TOKEN"
         parts = dict(p.split("=", 1) for p in given.partition(" ")[2].split(",") if "=" in p)
         who, _, scope = parts.get("Credential", "/").partition("/")
-        today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%d")
-        return (who == KEYS[0] and scope == f"{today}/eu-west-1/s3/aws4_request"
-                and parts["Signature"] == signature_of(self, self.headers["x-amz-date"], scope, parts["SignedHeaders"]))
+        date = self.headers.get("x-amz-date", "20000101T000000Z")
+        age = datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.strptime(date + "+0000", "%Y%m%dT%H%M%SZ%z")
+        return (who == KEYS[0] and scope == f"{date[:8]}/eu-west-1/s3/aws4_request" and abs(age) < datetime.timedelta(minutes=15)
+                and parts["Signature"] == signature_of(self, date, scope, parts["SignedHeaders"]))
 
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)

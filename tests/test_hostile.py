@@ -8,8 +8,8 @@ import struct
 import zlib
 
 import pytest
+from conftest import DEADLINE
 
-DEADLINE = 30
 BIG = "9" * 400
 
 
@@ -295,7 +295,7 @@ BODIES = [  # (name, request, statuses)
 
 @pytest.fixture
 def server(serve):
-    return serve("lr=lr.onnx", "--read-timeout", "5s")
+    return serve("lr=lr.onnx")
 
 
 def is_well(server):

@@ -10,13 +10,13 @@ import pathlib
 import signal
 import subprocess
 import textwrap
-import time
 
 import pytest
 import requests
 
 from conftest import DEADLINE, ROOT, Server
-from test_seldon_wrapper import CLASSES, WRAPPER, free_ports, pytestmark  # noqa: F401: the marks of that file hold here too
+from ports import Ports
+from test_seldon_wrapper import CLASSES, WRAPPER, pytestmark, wait_for_wrapper  # noqa: F401: the marks of that file hold here too
 
 TOOL = pathlib.Path(__file__).with_name("seldon_client_tool.py")
 ENV = {"PREDICTIVE_UNIT_ID": "unit"}
@@ -38,29 +38,25 @@ def both(tmp_path_factory):
     folder = tmp_path_factory.mktemp("differential")
     (folder / "classes.py").write_text(textwrap.dedent(CLASSES + TYPED))
     env = {**{k: v for k, v in os.environ.items() if not k.startswith(("PREDICTIVE_", "HYTHE_"))}, **ENV}
-    processes, servers = [], []
+    processes, servers, held = [], [], []
 
     def start(name, parameters="[]"):
-        rest, grpc, metrics = free_ports(3)
+        held.append(Ports(3))
+        rest, grpc, metrics = held[-1]
         log = open(folder / f"{name}.log", "w")
         command = [WRAPPER, "classes." + name, "--http-port", rest, "--grpc-port", grpc, "--metrics-port", metrics, "--parameters", parameters]
         process = subprocess.Popen(list(map(str, command)), cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         processes.append(process)
         servers.append(Server(["classes:" + name, "--python", str(ROOT / ".venv-test" / "bin" / "python"), "--parameters", parameters], env=ENV, cwd=folder))
-        end = time.monotonic() + DEADLINE
-        while True:
-            try:
-                requests.get(f"http://127.0.0.1:{rest}/health/ping", timeout=5)
-                break
-            except requests.ConnectionError:
-                assert process.poll() is None and time.monotonic() < end, pathlib.Path(log.name).read_text()
-                time.sleep(0.05)
+        wait_for_wrapper(process, f"http://127.0.0.1:{rest}", log)
         return (f"http://127.0.0.1:{rest}", f"127.0.0.1:{grpc}"), (servers[-1].url, f"{servers[-1].host}:{servers[-1].port}")
 
     yield start
     for process in processes:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    for ports in held:
+        ports.close()
     for server in servers:
         assert server.stop() == 0, server.read()
 

@@ -5,15 +5,15 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import textwrap
-import time
 
 import pytest
 import requests
 
 from conftest import DEADLINE, PROGRAM, ROOT, Server
+from ports import Ports
+from waiting import until
 
 WRAPPER = ROOT / ".venv-seldon" / "bin" / "seldon-core-microservice"
 EXTENSION = PROGRAM.parent / "hosts" / "python" / "hythe" / "_hythe.abi3.so"
@@ -161,15 +161,14 @@ def canonical_feedback(body):
     return body
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
+def wait_for_wrapper(process, url, log):
+    """Until its REST server answers; what it printed is told when it has ended instead."""
+
+    def answers():
+        return process.poll() is not None or requests.get(url + "/health/ping", timeout=5).status_code
+
+    until("the wrapper answers", answers)
+    assert process.poll() is None, pathlib.Path(log.name).read_text()
 
 
 @pytest.fixture(scope="module")
@@ -182,27 +181,25 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def wrapper(folder):
     """URL of Seldon's wrapper around a class."""
-    processes = []
+    processes, held = [], []
 
     def start(name, env):
-        ports = free_ports(3)
-        command = [str(WRAPPER), "classes." + name, "--http-port", str(ports[0]), "--grpc-port", str(ports[1]), "--metrics-port", str(ports[2])]
+        held.append(Ports(3))
+        rest, grpc, metrics = held[-1]
+        command = [str(WRAPPER), "classes." + name, "--http-port", str(rest), "--grpc-port", str(grpc), "--metrics-port", str(metrics)]
         log = open(folder / ("wrapper-%s.log" % name), "w")
         process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         processes.append(process)
-        url, end = "http://127.0.0.1:%d" % ports[0], time.monotonic() + DEADLINE
-        while True:
-            try:
-                requests.get(url + "/health/ping", timeout=5)
-                return url
-            except requests.ConnectionError:
-                assert process.poll() is None and time.monotonic() < end, pathlib.Path(log.name).read_text()
-                time.sleep(0.05)
+        url = "http://127.0.0.1:%d" % rest
+        wait_for_wrapper(process, url, log)
+        return url
 
     yield start
     for process in processes:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    for ports in held:
+        ports.close()
 
 
 def ask(session, url, path, body):
@@ -247,7 +244,13 @@ def test_metrics_have_the_wrappers_names_and_labels(folder):
         for _ in range(2):
             assert requests.post(server.url + "/predict", json={"strData": "response"}, timeout=DEADLINE).status_code == 200
         assert requests.post(server.url + "/send-feedback", json={"reward": 0.5}, timeout=DEADLINE).status_code == 200
-        text = requests.get(server.url + "/metrics", timeout=DEADLINE).text
+
+
+        def metrics():  # those of a worker that is slow to tell them are left out
+            text = requests.get(server.url + "/metrics", timeout=DEADLINE).text
+            return "c_total" in text and text
+
+        text = until("the worker's metrics", metrics)
     finally:
         assert server.stop() == 0
     labels = re.search(r'^c_total\{(.*method="predict".*)\} 2(\.0)?$', text, re.M).group(1)

@@ -9,11 +9,13 @@ import pytest
 import requests
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
+from conftest import DEADLINE
 from tritonclient.utils import InferenceServerException
+from waiting import until
 
 
 def http_client(server):
-    return triton_http.InferenceServerClient(f"{server.host}:{server.port}")
+    return triton_http.InferenceServerClient(f"{server.host}:{server.port}", connection_timeout=DEADLINE, network_timeout=DEADLINE)
 
 
 def grpc_client(server):
@@ -247,7 +249,7 @@ def test_a_stream_of_requests_is_answered_one_by_one(serve, rows):
     for i in range(20):
         client.async_stream_infer("lr", [tensor(triton_grpc, "X", x[i:i + 1].astype(np.float32), "FP32")], request_id=str(i))
     client.async_stream_infer("lr", [tensor(triton_grpc, "X", np.zeros((1, 3), np.float32), "FP32")])
-    assert done.wait(30)
+    assert done.wait(DEADLINE)
     client.stop_stream()
     for i in range(20):
         assert got[i].get_response().id == str(i)
@@ -265,7 +267,7 @@ def test_large_requests_run_beside_small_ones(serve):
 
 
 def test_health_checks(serve):
-    server = serve("lr.onnx")
+    server = serve("lr.onnx", "--drain-timeout", "1h")
     with grpc.insecure_channel(f"{server.host}:{server.port}") as channel:
         check = channel.unary_unary("/grpc.health.v1.Health/Check")
         assert check(b"") == b"\x08\x01"
@@ -281,8 +283,7 @@ def test_health_checks(serve):
         unknown.cancel()
         time.sleep(0.2)
         assert known.is_active()  # it stays open until the server goes
-        begin = time.monotonic()
-        assert server.stop() == 0 and time.monotonic() - begin < 10
+        assert server.stop() == 0, "it does not wait for those who watch"
         assert known.code() == grpc.StatusCode.UNAVAILABLE
 
 
@@ -314,10 +315,7 @@ def test_a_changed_file_is_served_without_losing_a_request(serve, models_dir, tm
     try:
         (tmp_path / "new").write_bytes((models_dir / "linreg.onnx").read_bytes())
         (tmp_path / "new").rename(path)
-        end = time.monotonic() + 30
-        while requests.get(f"{server.url}/v2/models/m", timeout=30).json()["inputs"][0]["shape"] != [-1, 8]:
-            assert time.monotonic() < end, "the new file was not served"
-            time.sleep(0.02)
+        until("the new file served", lambda: requests.get(f"{server.url}/v2/models/m", timeout=30).json()["inputs"][0]["shape"] == [-1, 8])
     finally:
         stop.set()
         thread.join()

@@ -161,10 +161,10 @@ def test_an_exception_under_load_is_that_requests_and_the_worker_lives(front, de
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("deed", ["sleep", "spin", "locked"])
 def test_a_request_that_hangs_is_ended_and_only_it(front, deed, workers):
-    server = front("--workers", str(workers), "--timeout", "2s")
+    server = front("--workers", str(workers), "--timeout", "10s")  # long enough for the others on a machine that is held up
     with Load(server, clients=2) as load:
         code, text = do(server, deed)
-        assert code == 504 and "2" in text, (code, text)
+        assert code == 504 and "10000 ms" in text, (code, text)
         load.more()
     assert load.wrong == []
     server.read_with_line("Model.py")  # where Python stood is in the log
@@ -195,7 +195,9 @@ def test_a_kill_from_outside_costs_at_most_the_request_in_hand(front):
     kills = 4
     with Load(server) as load:
         for _ in range(kills):
-            os.kill(int(do(server, "pid")[1]), signal.SIGKILL)
+            pid = do(server, "pid")[1]
+            os.kill(int(pid), signal.SIGKILL)
+            server.read_with_line(f"worker {pid} was killed by signal 9")  # from then on nobody is sent to it
             load.more()
     assert len(load.wrong) <= kills and all(text.startswith("502 ") and "signal 9" in text for text in load.wrong), load.wrong
 

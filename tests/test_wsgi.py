@@ -9,6 +9,7 @@ from wsgiref.validate import validator
 import pytest
 import requests
 from conftest import DEADLINE, PACKAGE, SANITIZED
+from waiting import until
 
 pytestmark = pytest.mark.skipif(SANITIZED or not (PACKAGE / "hythe" / "_hythe.abi3.so").exists(), reason="no extension module in this build")
 
@@ -225,7 +226,7 @@ def test_a_file_is_sent_and_closed(served):
         return environ["wsgi.file_wrapper"](file)
 
     assert ask(served(app)).content == b"z" * 500_000
-    assert file.closed
+    until("the file closed", lambda: file.closed)
 
 
 @pytest.mark.parametrize("status, headers", [("200 OK", [("A", "b\r\nc: d")]), ("OK", []), ("200 OK", [("A", 1)])])
@@ -305,9 +306,10 @@ def test_a_slow_body_holds_up_nobody_who_does_not_come_to_the_application(driven
 def test_a_stop_while_the_application_waits_cuts_its_client_off_in_time():
     from hythe import wsgi
 
-    read = []
+    read, reading = [], threading.Event()
 
     def app(environ, start_response):
+        reading.set()
         try:
             environ["wsgi.input"].read()
         except OSError as error:
@@ -321,7 +323,8 @@ def test_a_stop_while_the_application_waits_cuts_its_client_off_in_time():
     runner.start()
     with socket.create_connection(address_of("http://" + host.address()), DEADLINE) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100)
-        threading.Timer(0.1, host.stop).start()
+        assert reading.wait(DEADLINE)
+        host.stop()
         runner.join(DEADLINE)
         assert not runner.is_alive() and isinstance(read[0], ConnectionResetError)
 
