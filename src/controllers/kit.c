@@ -146,7 +146,8 @@ static void submit(struct kit *k, const struct resource *r, enum kube_verb verb,
 				   .done = written };
 
 	cluster_write(k->api.cluster, &w);
-	kit_settle(k);
+	if (!k->is_hasty)
+		kit_settle(k);
 }
 
 void kit_apply(struct kit *k, const struct resource *r, const char *format, ...)

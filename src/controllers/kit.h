@@ -12,6 +12,7 @@ struct kit {
 	char volumes[80];
 	struct manager *manager;
 	int64_t now_ns;
+	bool is_hasty; /* what is written is not waited for: kit_settle() does */
 	char
 	    story[4096]; /* sizes of ReplicaSets as they change: "web-1 3; web-2 1; " by the order in which they came */
 	char names[8][80];
