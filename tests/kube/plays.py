@@ -30,6 +30,10 @@ def image(s, plural, image, name="web"):
     s.patch(plural, name, {"spec": {"template": {"spec": {"containers": [{"name": "c", "image": image, "ports": [{"name": "http", "containerPort": 8000}]}]}}}})
 
 
+def has(object, condition, status="True"):
+    return any(c["type"] == condition and c["status"] == status for c in object.get("status", {}).get("conditions") or [])
+
+
 def one_by_one(s, title, most=40):
     """A pod becomes ready, what is deleted goes, and again: the steps of a rollout."""
     for i in range(most):
@@ -176,7 +180,7 @@ def deployment_stuck(s):
     s.ready()
     s.note("there")
     image(s, "deployments", "bad")
-    s.settle(5)
+    s.until("deployments", "web", lambda d: has(d, "Progressing", "False"))
     s.note("given up")
     image(s, "deployments", "i:1")
     s.play()
@@ -185,11 +189,11 @@ def deployment_stuck(s):
 
 @play("deployment/minReadySeconds", is_long=True)
 def deployment_min_ready(s):
-    s.create(workload("Deployment", replicas=2, minReadySeconds=8))
+    s.create(workload("Deployment", replicas=2, minReadySeconds=15))
     s.settle()
     s.ready()
     s.note("ready")
-    s.settle(10)
+    s.until("deployments", "web", lambda d: d["status"].get("availableReplicas") == 2)
     s.note("available")
 
 
@@ -232,6 +236,7 @@ def replicaset_ranking(s):
     s.create(workload("ReplicaSet", replicas=4))
     s.settle()
     s.ready(2)
+    s.settle()
     names = [p["metadata"]["name"] for p in s.pods(lambda p: p["status"].get("phase") == "Running")]
     s.patch("pods", names[0], {"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "-5"}}})
     s.patch("replicasets", "web", {"spec": {"replicas": 2}})
@@ -399,27 +404,28 @@ def job_suspended(s):
 
 @play("job/deadline", quiet=2.2)
 def job_deadline(s):
-    s.create(job(activeDeadlineSeconds=2))
-    s.settle(4)
+    s.create(job(activeDeadlineSeconds=10))
+    s.until("jobs", "work", lambda j: has(j, "FailureTarget") or has(j, "Failed"))
+    s.settle()
     s.bury()
     s.note("too late")
 
 
 @play("job/ready, and gone after its time", quiet=2.2, is_long=True)
 def job_ttl(s):
-    s.create(job(ttlSecondsAfterFinished=4))
+    s.create(job(ttlSecondsAfterFinished=15))
     s.settle()
     s.ready()
     s.note("runs")
     s.finish()
     s.note("done")
-    s.settle(5)
+    s.gone("jobs", "work")
     s.note("gone")
 
 
 @play("cronjob/every minute", quiet=2.2, is_long=True)
 def cronjob(s):
-    s.away_from_the_minute(12)
+    s.away_from_the_minute(20)
     s.create({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "tick"}, "spec": {"schedule": "* * * * *", "jobTemplate": {"spec": job()["spec"]}}})
     s.note("made")
     for _ in range(70):

@@ -96,14 +96,13 @@ current-context: real
     return path
 
 
-def free_ports(n):
-    taken = [socket.socket() for _ in range(n)]
-    for s in taken:
+def keep_ports(n):
+    """Sockets of ports that nobody else gets until they are closed: bound and not listened on, so SO_REUSEADDR lets servers have them."""
+    kept = [socket.socket() for _ in range(n)]
+    for s in kept:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in taken]
-    for s in taken:
-        s.close()
-    return ports
+    return kept
 
 
 class Real:
@@ -114,7 +113,8 @@ class Real:
         self.program, self.wrap, self.parts = str(build()), list(wrap), {}
         pki = self.folder / "pki"
         make_pki(pki)
-        port, etcd, peer, manager = free_ports(4)
+        self.kept = keep_ports(4)
+        port, etcd, peer, manager = (s.getsockname()[1] for s in self.kept)
         self.kubeconfig = kubeconfig(self.folder, "admin", port)
         own = kubeconfig(self.folder, "kcm", port)
         (self.folder / "etcd.yaml").write_text(f"""name: real
@@ -157,7 +157,7 @@ log-level: warn
                     return
             except OSError:
                 pass
-            if time.monotonic() > self.started + 90 or any(p.poll() is not None for p in self.parts.values()):
+            if time.monotonic() > self.started + 180 or any(p.poll() is not None for p in self.parts.values()):
                 raise RuntimeError(f"the real server is not ready; see the logs in {self.folder}")
             time.sleep(0.01)
 
@@ -169,6 +169,8 @@ log-level: warn
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for s in self.kept:
+            s.close()
 
 
 class Manager:
@@ -176,7 +178,8 @@ class Manager:
 
     def __init__(self, folder, kubeconfig, controllers):
         self.folder = pathlib.Path(folder)
-        port, = free_ports(1)
+        self.kept, = keep_ports(1)
+        port = self.kept.getsockname()[1]
         with (self.folder / "manager.log").open("ab") as log:
             self.process = subprocess.Popen([str(build()), "kube-controller-manager", f"--kubeconfig={kubeconfig}", f"--authentication-kubeconfig={kubeconfig}", f"--authorization-kubeconfig={kubeconfig}",
                                              "--bind-address=127.0.0.1", f"--secure-port={port}", f"--cert-dir={self.folder}/certificates", "--leader-elect=false",
@@ -190,6 +193,7 @@ class Manager:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self.kept.close()
 
 
 @contextlib.contextmanager

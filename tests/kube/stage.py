@@ -24,8 +24,10 @@ OF_KIND = {"Deployment": "deployments", "ReplicaSet": "replicasets", "StatefulSe
            "HorizontalPodAutoscaler": "horizontalpodautoscalers", "PodDisruptionBudget": "poddisruptionbudgets", "Service": "services", "Pod": "pods"}
 MERGE = "application/merge-patch+json"
 QUIET = 0.8  # seconds without a change: the controllers have done what there was to do
-PATIENCE = 40
+LATE = 10  # the same where something is visibly still to be done
+PATIENCE = 90
 LOOK = 0.15  # between two looks at all kinds: more often would keep the API server from its work
+STEP = 0.5  # what passes between two looks counts as quiet up to this: whoever holds up who looks may hold up what is looked at
 NODES = ("stage-a", "stage-b")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -39,6 +41,7 @@ class Stage:
         self.ns = "play-" + "".join(random.choices(string.ascii_lowercase, k=6))
         self.steps, self.names, self.told = [], {}, {}
         self.has_raced = False  # since the last step: how many writes it took depends on who was faster
+        self.is_awaited = None  # (number of a step, its state): is it what was to come? What is not has longer to become it
         self.ask("POST", "/api/v1/namespaces", {"metadata": {"name": self.ns}})
         self._until(f"/api/v1/namespaces/{self.ns}/serviceaccounts/default")
 
@@ -81,6 +84,12 @@ class Stage:
             assert time.monotonic() < end, f"{self.ns}: {plural}/{name}: {json.dumps(self.get(plural, name))[:2000]}"
             time.sleep(0.05)
         time.sleep(self.quiet)
+
+    def gone(self, plural, name):
+        end = time.monotonic() + PATIENCE
+        while self.ask("GET", self.path(plural, name), may_fail=True).status != 404:
+            assert time.monotonic() < end, f"{self.ns}: {plural}/{name} does not go"
+            time.sleep(0.05)
 
     def away_from_the_minute(self, seconds):
         """Waits if a minute is full within so many seconds."""
@@ -158,17 +167,19 @@ class Stage:
     def settle(self, quiet=None):
         """Waits until nothing changes; all versions."""
         quiet, end = quiet or self.quiet, time.monotonic() + PATIENCE
-        last, told, since = None, None, time.monotonic()
-        while time.monotonic() - since < quiet:
+        last, told, calm, before = None, None, 0, time.monotonic()
+        while True:
             seen = self._all()
             self._sizes(seen["replicasets"])
             versions = {(plural, name): o["metadata"]["resourceVersion"] for plural, objects in seen.items() for name, o in objects.items()}
             events = {e["metadata"]["resourceVersion"] for e in self._events()}  # they come later than what they tell of
-            if (versions, events) != (last, told):
-                last, told, since = versions, events, time.monotonic()
-            assert time.monotonic() < end, f"{self.ns} does not come to rest"
+            now = time.monotonic()
+            calm = calm + min(now - before, STEP) if (versions, events) == (last, told) else 0
+            last, told, before = versions, events, now
+            if calm >= quiet and (calm >= LATE or not is_owed(seen)):
+                return last
+            assert now < end, f"{self.ns} does not come to rest"
             time.sleep(LOOK)
-        return last
 
     def _sizes(self, sets):
         for name in sorted(sets, key=lambda n: (sets[n]["metadata"]["creationTimestamp"], int(sets[n]["metadata"]["annotations"].get("deployment.kubernetes.io/revision", "0") if sets[n]["metadata"].get("annotations") else 0))):
@@ -195,17 +206,31 @@ class Stage:
 
     def note(self, title, is_quiet=True):
         """Keeps what is there when all is quiet, as a step."""
-        if is_quiet:
-            self.settle()
+        events, end = set(), time.monotonic() + LATE
+        while True:
+            if is_quiet:
+                self.settle()
+            state = self._state(events)
+            if not self.is_awaited or self.is_awaited(len(self.steps), state):
+                break
+            if time.monotonic() > end:
+                self.is_awaited = None  # what follows is another story
+                break
+            time.sleep(LOOK)
+        self.has_raced = False
+        self.steps.append((title, state))
+        return state
+
+    def _state(self, events):
+        """What there is; events since the last step are added to those that are known."""
         seen = self._all()
         for revision in sorted(seen["controllerrevisions"].values(), key=lambda r: r["revision"]):
             self._name(revision["metadata"]["name"], revision)
         state = {plural: sorted((shown(plural, o) for o in objects.values()), key=lambda s: json.dumps(s, sort_keys=True)) for plural, objects in seen.items() if objects}
         state = json.loads(self.neutral(json.dumps(state, sort_keys=True)))
         state = {plural: _counted(objects) for plural, objects in state.items()}
-        state["events"] = sorted(set(self._new_events()))
-        self.has_raced = False
-        self.steps.append((title, state))
+        events.update(self._new_events())
+        state["events"] = sorted(events)
         return state
 
     def _events(self):
@@ -257,6 +282,42 @@ def _wanted_node(pod):
     return None
 
 
+# ---- whether somebody has something to do ----
+
+
+def _is_ready(pod):
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions") or [])
+
+
+def _count(object, field):
+    return object.get("status", {}).get(field, 0)
+
+
+def is_owed(seen):
+    """Whether a controller has visibly not done its part: it has not seen the last generation, or counts other pods than there are."""
+    for plural in ("deployments", "replicasets", "statefulsets", "daemonsets", "poddisruptionbudgets"):
+        if any("deletionTimestamp" not in o["metadata"] and _count(o, "observedGeneration") != o["metadata"]["generation"] for o in seen[plural].values()):
+            return True
+    owned, sets = {}, {}
+    for plural, found in (("pods", owned), ("replicasets", sets)):
+        for object in seen[plural].values():
+            for owner in object["metadata"].get("ownerReferences", []):
+                found.setdefault(owner["uid"], []).append(object)
+    for name in ("replicasets", "jobs"):
+        for object in seen[name].values():
+            pods = owned.get(object["metadata"]["uid"], [])
+            there = [p for p in pods if "deletionTimestamp" not in p["metadata"] and p["status"].get("phase") in ("Pending", "Running")]
+            if name == "replicasets" and (object["spec"]["replicas"], sum(map(_is_ready, there))) != (len(there), _count(object, "readyReplicas")):
+                return True
+            if name == "jobs" and _count(object, "active") != len(there):
+                return True
+    for object in seen["deployments"].values():
+        own = sets.get(object["metadata"]["uid"], [])
+        if any(_count(object, field) != sum(_count(s, field) for s in own) for field in ("replicas", "readyReplicas", "availableReplicas")):
+            return True
+    return False
+
+
 # ---- what of an object is compared ----
 
 
@@ -301,7 +362,7 @@ def shown(plural, object):
     found = _meta(object)
     if plural == "pods":
         found["phase"] = object["status"].get("phase")
-        found["ready"] = any(c["type"] == "Ready" and c["status"] == "True" for c in object["status"].get("conditions", []))
+        found["ready"] = _is_ready(object)
         found["ending"] = "deletionTimestamp" in object["metadata"]
         found["generateName"] = object["metadata"].get("generateName")
         for part in ("hostname", "subdomain"):

@@ -18,6 +18,7 @@ from elsewhere import Controllers
 from plays import PLAYS, image, job, workload
 from record_plays import load
 from stage import QUIET, Stage
+from waiting import until
 
 RECORDED = load()
 CHOSEN = [name for name in RECORDED if not ("HYTHE_SANITIZED" in os.environ and PLAYS[name].is_long)]
@@ -25,7 +26,7 @@ UNLIKE = pathlib.Path(__file__).with_name("unlike_plays.txt")
 # Those that were recorded, as far as hythe has them: others would bind pods, or take nodes that nobody answers for out of use.
 OURS = [name for name in real.WORKLOADS if name not in ("replicationcontroller-controller", "persistentvolumeclaim-protection-controller")]
 THREADS = 6
-DEADLINE = 60  # seconds that kubectl may take
+DEADLINE = 120  # seconds that kubectl may take
 
 
 def known_differences():
@@ -82,28 +83,31 @@ class Plays:
 
     def __init__(self, who, cluster, names):
         self.who, self.cluster, self.pool = who, cluster, ThreadPoolExecutor(THREADS)
+        self.known = known_differences()
         warm_up(cluster)
         longest_first = sorted(names, key=lambda name: -len(RECORDED[name]))
         self.runs = {name: self.pool.submit(self._run, name) for name in longest_first}
-        self.known = known_differences()
+
+    def _unlike(self, name, wanted, got):
+        return differences(wanted, json.loads(json.dumps(got)), [p for who in (self.who, "both") for play in (name, "*") for p in self.known.get((who, play), [])])
 
     def _run(self, name):
         stage = Stage(self.cluster, PLAYS[name].quiet or QUIET)
+        stage.is_awaited = lambda step, state: not self._unlike(name, RECORDED[name][step:step + 1], [("", state)])
         started = time.monotonic()
         try:
             PLAYS[name](stage)
         finally:
             stage.close()
             print(f"{self.who}: {name}: {time.monotonic() - started:.1f} s")
-        return json.loads(json.dumps(stage.steps))
+        return stage.steps
 
     def check(self, name):
         """Which of two of Kubernetes' own controllers sees a change first differs from run to run: what they do unlike the recording they play once more."""
-        known = [p for who in (self.who, "both") for play in (name, "*") for p in self.known.get((who, play), [])]
-        unlike = differences(RECORDED[name], self.runs[name].result(), known)
+        unlike = self._unlike(name, RECORDED[name], self.runs[name].result())
         if unlike and self.who == "theirs":
             print(f"{self.who}: {name}: once more: " + "\n".join(unlike))
-            unlike = differences(RECORDED[name], self.pool.submit(self._run, name).result(), known)
+            unlike = self._unlike(name, RECORDED[name], self.pool.submit(self._run, name).result())
         assert not unlike, f"{name}: not as Kubernetes does it:\n" + "\n".join(unlike)
 
     def close(self):
@@ -186,7 +190,7 @@ def test_kubectl_undoes_a_rollout_that_hythe_makes(kubernetes, ours):
     stage.play()
     history = kubectl(kubernetes.kubeconfig, "-n", stage.ns, "rollout", "history", "deployment/web")
     assert re.findall(r"^(\d+)", history.stdout, re.M) == ["2", "3"], history
-    status = kubectl(kubernetes.kubeconfig, "-n", stage.ns, "rollout", "status", "deployment/web", "--timeout=5s")
+    status = kubectl(kubernetes.kubeconfig, "-n", stage.ns, "rollout", "status", "deployment/web", "--timeout=60s")
     assert "successfully rolled out" in status.stdout, status
     assert stage.get("deployments", "web")["spec"]["template"]["spec"]["containers"][0]["image"] == "i:1"
     stage.close()
@@ -197,6 +201,5 @@ def test_what_a_deleted_deployment_had_is_gone(kubernetes, ours):
     stage.create(workload("Deployment", replicas=3))
     stage.play()
     stage.delete("deployments", "web")
-    stage.play()
-    assert not stage.pods() and not stage.list("replicasets")
+    until("pods and replica sets gone", lambda: stage.bury() or not stage.pods() and not stage.list("replicasets"))
     stage.close()
