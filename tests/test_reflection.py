@@ -4,6 +4,7 @@ import queue
 
 import grpc
 import pytest
+from conftest import DEADLINE
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 
@@ -22,7 +23,7 @@ class Conversation:
         stub = channel.stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
                                      reflection_pb2.ServerReflectionRequest.SerializeToString,
                                      reflection_pb2.ServerReflectionResponse.FromString)
-        self.answers = stub(iter(self.questions.get, None), timeout=60)
+        self.answers = stub(iter(self.questions.get, None), timeout=DEADLINE)
 
     def ask(self, **question):
         self.questions.put(reflection_pb2.ServerReflectionRequest(**question))

@@ -48,6 +48,7 @@ TSAN_TESTS = [
 ]
 
 
+TIMEOUT_MULTIPLIER = 5  # a test waits as long as it says; the runner ends what hangs, on a machine that does other things beside
 FAILURE_SAID_MOST = 6000  # characters of one failing program, its last
 
 
@@ -90,7 +91,7 @@ def meson_tests(totals, title, folder, jobs, suites=(), names=(), env=None):
     """Counts cmocka's own tests inside each program, so that the sum says how many things were checked."""
     start = time.monotonic()
     log = ROOT / folder / "meson-logs" / "testlog.txt"
-    command = ["meson", "test", "-C", folder, "--no-rebuild", "--num-processes", jobs, *[f"--suite={s}" for s in suites], *names]
+    command = ["meson", "test", "-C", folder, "--no-rebuild", "--timeout-multiplier", TIMEOUT_MULTIPLIER, "--num-processes", jobs, *[f"--suite={s}" for s in suites], *names]
     done = run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(env or {})})
     text = log.read_text(errors="replace") if log.exists() else ""
     passed = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+) test", text)) + len(re.findall(r"inputs replayed", text))
