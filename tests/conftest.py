@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: the program, servers on free ports, models made once by seeded scripts, real data when it is beside the checkout."""
+import fcntl
 import os
 import pathlib
 import re
@@ -36,7 +37,7 @@ class Server:
         self.printed = threading.Condition()
         self.reader = threading.Thread(target=self._read_all, daemon=True)
         self.reader.start()
-        self.url = self._wait_for(rb"(https?://[^\s/'\"]+|unix:[^\s'\"]+)").decode()
+        self.url = self._wait_for(rb"(https?://[^\s/'\"]+|unix:[^\s'\"]+)(?=[\s/'\"])").decode()  # whole: what is behind it has been read, too
         found = re.search(r"://([^:/\[]+|\[[^\]]+\]):(\d+)", self.url)
         self.host = found.group(1) if found else None
         self.port = int(found.group(2)) if found else None
@@ -127,15 +128,18 @@ def serve(models_dir):
 
 @pytest.fixture(scope="session")
 def models_dir():
-    """Models for tests, made by tests/make_models.py once per content of that script."""
+    """Models for tests, made by tests/make_models.py once per content of that script; runs side by side wait for the first."""
     import hashlib
 
     script = pathlib.Path(__file__).with_name("make_models.py")
     key = hashlib.sha256(script.read_bytes()).hexdigest()[:16]
     folder = ROOT / ".cache" / f"models-{key}"
-    if not (folder / "complete").exists():
-        subprocess.run([sys.executable, str(script), str(folder)], check=True)
-        (folder / "complete").touch()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            subprocess.run([sys.executable, str(script), str(folder)], check=True)
+            (folder / "complete").touch()
     return folder
 
 

@@ -14,9 +14,10 @@ import pytest
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parents[1] / "kube")]
 from cluster import Up  # noqa: E402
-from waiting import Failed, until  # noqa: E402, F401
+from waiting import DEADLINE, Failed, until  # noqa: E402, F401
 
 ORDINARY = 1000  # a user that need not have a name
+OWNERS = "sdep,isvc,cronjobs,jobs,deployments,statefulsets,daemonsets,replicasets"  # whose pods are made again and again
 # A program inside pods: the machine's own, which any user may read.
 PYTHON = next(p for p in ("/usr/bin/python3", "/usr/local/bin/python3", shutil.which("python3")) if p and os.access(p, os.X_OK))
 
@@ -51,6 +52,7 @@ class Machine:
         self.kubeconfig = self.up.kubeconfig
         self.env = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.folder)}
         until("a node that is ready", lambda: self.ready_nodes())
+        until("the account that pods have", lambda: self.up.cluster.ask("GET", "/api/v1/namespaces/default/serviceaccounts/default").status == 200)
 
     def kill(self):
         self.up.process.kill()
@@ -69,9 +71,10 @@ class Machine:
             self.start()
         uids = {e["involvedObject"].get("uid") for e in self.items("events", "-A") if e["involvedObject"].get("kind") == "Pod"} - {None, ""}
         uids |= {p["metadata"]["uid"] for p in self.items("pods", "-A")}
-        self.run("delete", "deployments,statefulsets,daemonsets,jobs,cronjobs,pods", "--all", "-A", "--grace-period=1", "--wait=false", ok=False)
+        self.run("delete", f"{OWNERS},pods", "--all", "-A", "--grace-period=1", "--wait=false", ok=False)
         try:
-            until("all pods gone", lambda: not self.items("pods", "-A"))
+            until("all pods gone, and who would make more", lambda: not self.items(f"{OWNERS},pods", "-A"))
+            until("their supervisors gone", lambda: not self.supervisors())  # hythe ends them, after it has told that the pods have gone
         finally:
             code = self.up.stop()
         assert code in (0, -signal.SIGTERM), f"hythe up ended with {code}:\n{self.up.said()[-4000:]}"
@@ -83,6 +86,10 @@ class Machine:
         mounts = [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines() if str(self.folder) in line]
         groups = [str(g) for at in ("/sys/fs/cgroup", "/sys/fs/cgroup/*") for g in pathlib.Path("/").glob(f"{at[1:]}/hythe*/**/pod*") if g.name[3:] in uids]
         return {"processes": [pid for pid in os.listdir("/proc") if pid.isdigit() and self._holds(pid)], "mounts": mounts, "groups": groups}
+
+    def supervisors(self, of=""):
+        """The processes that hold this machine's pods, or one of them: "namespace/name"."""
+        return [pid for pid in os.listdir("/proc") if pid.isdigit() and _title(pid).startswith(f"hythe: pod {of}") and self._holds(pid)]
 
     def _holds(self, pid):
         """Whether this process has something of the data folder open or mounted."""
@@ -99,7 +106,7 @@ class Machine:
     def command(self, *arguments):
         return [self.program, *map(str, arguments)]
 
-    def run(self, *arguments, stdin=None, ok=True, binary=False, timeout=120):
+    def run(self, *arguments, stdin=None, ok=True, binary=False, timeout=3 * DEADLINE):
         """What it prints; with ok=False its exit code and all it prints."""
         done = subprocess.run(self.command(*arguments), input=stdin, capture_output=True, text=not binary, env=self.env, timeout=timeout)
         if ok:
@@ -121,11 +128,18 @@ class Machine:
 
     def hythe(self, *arguments, ok=True, **more):
         from cluster import PROGRAM
-        done = subprocess.run([str(PROGRAM), *map(str, arguments), "--kubeconfig", str(self.kubeconfig)], capture_output=True, text=True, env=self.env, timeout=120, **more)
+        done = subprocess.run([str(PROGRAM), *map(str, arguments), "--kubeconfig", str(self.kubeconfig)], capture_output=True, text=True, env=self.env, timeout=3 * DEADLINE, **more)
         if ok:
             assert done.returncode == 0, f"hythe {arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
             return done.stdout
         return done.returncode, done.stdout + done.stderr
+
+    def rolled_out(self, name):
+        self.run("rollout", "status", f"deployment/{name}", f"--timeout={2 * DEADLINE}s")
+
+    def addresses(self, service):
+        """Of the pods behind it that are ready."""
+        return sorted({a for s in self.items("endpointslices", "-l", f"kubernetes.io/service-name={service}") for e in s["endpoints"] if e["conditions"]["ready"] for a in e["addresses"]})
 
     # ---- pods ----
 
@@ -146,6 +160,13 @@ class Machine:
 
     def events(self, name, reason):
         return [e["message"] for e in self.items("events") if e["involvedObject"]["name"] == name and e["reason"] == reason]
+
+
+def _title(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _fail(what):
@@ -177,6 +198,11 @@ def deployment(name, replicas, *containers, **spec):
                      "template": {"metadata": {"labels": {"app": name}}, "spec": template["spec"]}}}
 
 
+def ready_by(path, port):
+    """A probe that a busy machine does not fail."""
+    return {"httpGet": {"path": path, "port": port}, "periodSeconds": 1, "timeoutSeconds": 30}
+
+
 def server(port=8000, text="hello", **more):
     """A container that answers GET with a text, and says so in its log."""
     code = (f"import http.server, os, sys\n"
@@ -185,7 +211,7 @@ def server(port=8000, text="hello", **more):
             f"    b = ({text!r} + ' from ' + os.environ.get('HOSTNAME', '')).encode(); self.send_response(200); self.send_header('Content-Length', str(len(b))); self.end_headers(); self.wfile.write(b)\n"
             f"http.server.ThreadingHTTPServer(('', {port}), H).serve_forever()\n")
     return container("main", (PYTHON, "-u", "-c", code), ports=[{"containerPort": port}],
-                     readinessProbe={"httpGet": {"path": "/", "port": port}, "periodSeconds": 1}, **more)
+                     readinessProbe=ready_by("/", port), **more)
 
 
 @contextlib.contextmanager

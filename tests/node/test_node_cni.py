@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 from nodes import Machine, as_user, container, folder_for_all, pod, server, shell
-from waiting import until
+from waiting import DEADLINE, until
 
 import cluster
 
@@ -19,11 +19,12 @@ for name in etc opt; do
 	mkdir "$0/work-$name"
 	mount -t overlay overlay -o "lowerdir=/$name,upperdir=$0/$name,workdir=$0/work-$name" "/$name"
 done
-ip link add hytest0 type veth
-ip link del hytest0
+ip link add hyt$$ type veth
+ip link del hyt$$
 """
 
-# Addresses are 10.98.77.N; `used` has a file for each that is given. What `fails` holds is said instead.
+# Addresses are 10.98.77.N, of which each has an interface hytN of the machine's: so two runs of this beside each other do not give the same. `used` has a
+# folder for each that this run gave. What `fails` holds is said instead.
 PLUGIN = """#!/bin/sh
 here=FOLDER/plugin
 config=$(cat)
@@ -32,10 +33,13 @@ case $CNI_COMMAND in
 ADD)
 	[ -e $here/fails ] && { cat $here/fails; exit 1; }
 	n=2
-	while ! mkdir $here/used/$n 2>/dev/null; do n=$((n + 1)); done
+	until why=$(ip link add hyt$n type veth peer name eth0 netns $CNI_NETNS 2>&1); do
+		[ $n -lt 250 ] || { echo "$why" >&2; exit 1; }
+		n=$((n + 1))
+	done
+	mkdir $here/used/$n
 	echo $CNI_CONTAINERID > $here/used/$n/id
 	{
-		ip link add hyt$n type veth peer name eth0 netns $CNI_NETNS &&
 		ip addr add 10.98.77.1/32 dev hyt$n && ip link set hyt$n up && ip route add 10.98.77.$n/32 dev hyt$n &&
 		nsenter --net=$CNI_NETNS sh -c "ip addr add 10.98.77.$n/32 dev eth0 && ip link set eth0 up && \
 			ip route add 10.98.77.1 dev eth0 && ip route add default via 10.98.77.1"
@@ -129,7 +133,7 @@ def test_a_pod_has_the_plugins_address_and_reaches_services(m):
     assert own != address
     assert m.run("logs", "client").splitlines() == [f"at {own}", f"{own}\tclient", "hello from web", "1"]
     # From the machine: by its address, in the kernel.
-    assert subprocess.run(["curl", "-sf", f"http://{address}:8000/"], capture_output=True, text=True, timeout=20).stdout == "hello from web"
+    assert subprocess.run(["curl", "-sf", f"http://{address}:8000/"], capture_output=True, text=True, timeout=DEADLINE).stdout == "hello from web"
     m.remove("web", "client")
     m.wait_gone("web")
     until("addresses are given back", lambda: m.used() == [])
@@ -149,14 +153,13 @@ def test_what_a_killed_supervisor_has_left_is_given_back(m):
     m.apply(pod("twice"))
     first = m.wait_running("twice")["status"]["podIP"]
     uid = m.pod("twice")["metadata"]["uid"]
-    found = subprocess.run(["pgrep", "-f", "^hythe: pod default/twice"], capture_output=True, text=True).stdout.split()
-    supervisors = [int(p) for p in found if any(str(m.folder) in os.readlink(f"/proc/{p}/fd/{fd}") for fd in os.listdir(f"/proc/{p}/fd"))]
-    assert len(supervisors) == 1, found
-    os.kill(supervisors[0], 9)
+    found = until("its supervisor", lambda: m.supervisors("default/twice"))
+    assert len(found) == 1
+    os.kill(int(found[0]), 9)
     until("a second address", lambda: (p := m.pod("twice")) and p["status"]["containerStatuses"][0]["restartCount"] == 1 and "running" in p["status"]["containerStatuses"][0]["state"])
     own = [c.split() for c in m.calls() if uid in c]
     adds = [i for command, i in own if command == "ADD"]
-    assert len(adds) == 2 and adds[0] != adds[1]
+    assert len(adds) >= 2 and len(set(adds)) == len(adds)  # a sandbox may take more than one try
     until("DEL of the first", lambda: ["DEL", adds[0]] in [c.split() for c in m.calls()])
     until("one address is used", lambda: len(m.used()) == 1)
     assert first
@@ -168,7 +171,9 @@ def test_addresses_outlive_hythe(m):
     before = m.wait_running("stays")["status"]["podIP"]
     m.restart()
     assert m.wait_running("stays")["status"]["podIP"] == before
-    assert m.run("exec", "stays", "--", "sh", "-c", "ip -4 -o addr show dev eth0 | grep -c " + before).strip() == "1"
+    # What the API tells of it is of before until its supervisor is found.
+    until("the same address in it", lambda: m.run("exec", "stays", "--", "sh", "-c", "ip -4 -o addr show dev eth0 | grep -c " + before).strip() == "1")
+    assert m.pod("stays")["status"]["podIP"] == before
     m.remove("stays")
 
 
@@ -178,7 +183,7 @@ def test_an_ordinary_user_is_told_that_it_takes_root():
         if os.geteuid() == 0:
             shutil.chown(folder, 1000, 1000)
         done = subprocess.run(as_user(str(cluster.PROGRAM), "up", "--data-dir", str(folder / "data"), "--listen-api", "127.0.0.1:0", "--gateway=off", "--pod-egress=cni"),
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=DEADLINE)
         assert done.returncode != 0
         assert "--pod-egress cni) take root" in done.stderr
     finally:

@@ -60,10 +60,9 @@ def test_rollouts_survive_kills(m):
         m.restart()
         if kill % 5 == 0 or kill == KILLS:
             m.apply(web(replicas, kill, mark))
-            m.run("rollout", "status", "deployment/web", "--timeout=120s")
+            m.rolled_out("web")
             until("old pods gone", lambda: len(m.items("pods")) == replicas)
-            wanted = {p["metadata"]["name"] for p in m.items("pods")}
-            until("one process for each pod, and no other", lambda: sorted(processes(mark).values()) == sorted(wanted))
+            until("one process for each pod, and no other", lambda: sorted(processes(mark).values()) == sorted(p["metadata"]["name"] for p in m.items("pods")))
     m.end()
     until("no process left", lambda: not processes(mark))
     left = [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines() if str(m.folder) in line]
@@ -73,18 +72,19 @@ def test_rollouts_survive_kills(m):
 def test_pods_serve_on_and_are_adopted(m):
     mark = f"adopt-{m.user}-{os.getpid()}"
     m.apply(web(2, 1, mark), pod("once", {**container("main", ("sleep", "1000000")), "env": [{"name": "MARK", "value": mark}]}))
-    m.run("rollout", "status", "deployment/web", "--timeout=120s")
+    m.rolled_out("web")
     m.wait_running("once")
-    before = processes(mark)
-    assert len(before) == 3
-    there = m.left({p["metadata"]["uid"] for p in m.items("pods")})  # what is looked for at the end is seen while it is there
-    assert there["processes"] and (m.user == "user" or there["groups"]), there
+    before = until("three processes", lambda: len(found := processes(mark)) == 3 and found)
+    uids = {p["metadata"]["uid"] for p in m.items("pods")}
+    # What is looked for at the end is seen while it is there.
+    until("what is of these pods", lambda: (there := m.left(uids))["processes"] and (m.user == "user" or there["groups"]))
     for stop in (True, False):
         m.kill() if stop else m.up.stop()
         assert processes(mark) == before, "what runs goes on without hythe"
         m.start()
-        m.run("rollout", "status", "deployment/web", "--timeout=120s")
+        m.rolled_out("web")
         assert all(condition(p, "Ready") == "True" and p["status"]["containerStatuses"][0]["restartCount"] == 0 for p in m.items("pods"))
+        until("their node knows them", lambda: all(m.run("exec", p["metadata"]["name"], "--", "echo", "here") == "here\n" for p in m.items("pods")))
         assert processes(mark) == before, "and is adopted as it is"
     m.end()
 
@@ -92,7 +92,7 @@ def test_pods_serve_on_and_are_adopted(m):
 def test_a_pod_that_died_meanwhile_begins_again(m):
     mark = f"died-{m.user}-{os.getpid()}"
     m.apply(web(1, 1, mark))
-    m.run("rollout", "status", "deployment/web", "--timeout=120s")
+    m.rolled_out("web")
     m.kill()
     for pid in processes(mark):
         os.kill(pid, 9)
@@ -106,7 +106,7 @@ def test_as_after_a_reboot_all_is_started_again(m):
     """Every process of the node's is killed, supervisors too: as when the machine was restarted."""
     mark = f"boot-{m.user}-{os.getpid()}"
     m.apply(web(2, 1, mark))
-    m.run("rollout", "status", "deployment/web", "--timeout=120s")
+    m.rolled_out("web")
     m.kill()
     for p in pathlib.Path("/proc").iterdir():
         try:

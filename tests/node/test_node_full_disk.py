@@ -102,7 +102,8 @@ def test_a_full_disk_refuses_writes_and_with_room_they_go_on(m, folder):
         for i in range(20):
             assert create(m, f"after-{i}") is None
             acknowledged.add(f"after-{i}")
-        assert m.up.process.poll() is None and "writes go on" in m.up.said()
+        until("the log tells it", lambda: "writes go on" in m.up.said())
+        assert m.up.process.poll() is None
         until("the watch has seen it", lambda: "configmap/after-19\n" in (folder / "watched").read_text())
         assert "refused" not in (folder / "watched").read_text()
     finally:

@@ -9,8 +9,8 @@ import subprocess
 import urllib.request
 
 import pytest
-from nodes import Machine, condition, container, folder_for_all, need, pod
-from waiting import until
+from nodes import Machine, condition, container, folder_for_all, need, pod, ready_by
+from waiting import DEADLINE, until
 
 SANITIZED = pytest.mark.skipif("HYTHE_SANITIZED" in os.environ, reason="no extension module in this build")
 CLASS = """
@@ -74,11 +74,12 @@ class Forward:
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.wait()
+        self.process.wait(DEADLINE)
+        self.process.stdout.close()
 
     def ask(self, path, body):
         request = urllib.request.Request(self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
             return json.loads(answer.read())
 
 
@@ -93,7 +94,7 @@ def test_a_class_runs_as_its_dockerfile_says_beside_the_orchestrator(m):
            "PREDICTIVE_UNIT_IMAGE": "registry.example/my-model:0.1"}
     engine = container("seldon-container-engine", ("hythe", "engine", "--sdep", "my-deployment"),
                        env=[{"name": "ENGINE_PREDICTOR", "value": base64.b64encode(json.dumps(predictor).encode()).decode()}],
-                       readinessProbe={"httpGet": {"path": "/ready", "port": 8000}, "periodSeconds": 1})
+                       readinessProbe=ready_by("/ready", 8000))
     m.apply(pod("graph", imaged("my-model-graph", "registry.example/my-model:0.1", env=[{"name": k, "value": v} for k, v in env.items()]), engine))
     m.wait_running("graph")
     with Forward(m, "graph", 8000) as f:
@@ -121,7 +122,7 @@ def test_what_a_pod_says_is_over_what_the_dockerfile_says(m):
 @SANITIZED
 def test_a_folder_for_s2i_needs_no_dockerfile(m):
     m.hythe("image", "add", "s2i:1", folder_of(m, "s2i", **{"MyModel.py": CLASS, ".s2i/environment": "MODEL_NAME=MyModel\nAPI_TYPE=REST\nSERVICE_TYPE=MODEL\nPERSISTENCE=0\n"}))
-    m.apply(pod("s2i", imaged(image="s2i:1", readinessProbe={"httpGet": {"path": "/health/status", "port": 9000}, "periodSeconds": 1})))
+    m.apply(pod("s2i", imaged(image="s2i:1", readinessProbe=ready_by("/health/status", 9000))))
     m.wait_running("s2i")
     with Forward(m, "s2i", 9000) as f:
         assert f.ask("/predict", {"strData": "x"})["strData"] == "x"

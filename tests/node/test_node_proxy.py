@@ -7,9 +7,8 @@ import shutil
 import subprocess
 
 import pytest
-from nodes import PYTHON, Machine, container, deployment, folder_for_all, need, pod  # first: it sets the path of the next
-from waiting import until
-
+from nodes import PYTHON, Machine, container, deployment, folder_for_all, need, pod, ready_by  # first: it sets the path of the next
+from waiting import DEADLINE, until
 
 
 # Tells what it was asked, echoes bodies and bytes behind an upgrade, and redirects.
@@ -72,7 +71,7 @@ http.server.ThreadingHTTPServer(("", 8000), H).serve_forever()
 
 
 def web():
-    return container("main", (PYTHON, "-u", "-c", CODE), ports=[{"containerPort": 8000, "name": "main"}], readinessProbe={"httpGet": {"path": "/", "port": 8000}, "periodSeconds": 1})
+    return container("main", (PYTHON, "-u", "-c", CODE), ports=[{"containerPort": 8000, "name": "main"}], readinessProbe=ready_by("/", 8000))
 
 
 def service(name, selector, *ports):
@@ -90,9 +89,11 @@ def m(request):
     there.apply(deployment("web", 2, web()), service("web", "web", {"port": 80, "targetPort": 8000}),
                 service("named", "web", {"name": "http", "port": 80, "targetPort": "main"}, {"name": "other", "port": 81, "targetPort": 8000}),
                 service("empty", "nobody", {"port": 80}), pod("deaf"))
-    there.run("rollout", "status", "deployment/web", "--timeout=60s")
+    there.rolled_out("web")
     there.wait_running("deaf")
-    until("endpoints", lambda: len(there.get("endpoints", "named")["subsets"][0]["addresses"]) == 2)
+    for name in ("web", "named"):
+        until("endpoints", lambda: len(there.get("endpoints", name)["subsets"][0]["addresses"]) == 2)
+    until("endpoints that are none", lambda: there.get("endpoints", "empty"))
     yield there
     there.end()
     shutil.rmtree(folder, ignore_errors=True)
@@ -191,13 +192,13 @@ def test_a_websocket_goes_through(m, one):
     m.up.cluster.send(connection, "GET", f"{PATHS}/services/web/proxy/socket",
                       headers={"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="})
     stream, got = connection.sock, b""
-    while b"\r\n\r\n" not in got:
-        got += stream.recv(1000)
+    while b"\r\n\r\n" not in got and (more := stream.recv(1000)):
+        got += more
     head, got = got.split(b"\r\n\r\n", 1)
     assert b" 101 " in head and b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head
     stream.sendall(b"\x81\x85abcd" + bytes(32))
-    while len(got) < 38:
-        got += stream.recv(1000)
+    while len(got) < 38 and (more := stream.recv(1000)):
+        got += more
     assert got == b"\x81\x85abcd" + bytes(32)
     connection.close()
 
@@ -206,7 +207,7 @@ def test_kubectl_proxy_serves_a_browser(m):
     process = subprocess.Popen(m.command("proxy", "--port=0"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=m.env, text=True)
     try:
         port = int(re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline()).group(1))
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
         connection.request("GET", f"{PATHS}/services/http:web:80/proxy/moved", headers={"Accept": "text/html"})
         answer = connection.getresponse()
         answer.read()
@@ -216,7 +217,7 @@ def test_kubectl_proxy_serves_a_browser(m):
         connection.close()
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(DEADLINE)
         process.stdout.close()
 
 
@@ -263,4 +264,4 @@ def test_a_client_that_goes_leaves_nothing(m, one):
         connection = m.up.cluster.connect()
         m.up.cluster.send(connection, "POST", f"{PATHS}/pods/{one}/proxy/echo", None, {"Content-Length": "1000000"})
         connection.close()
-    assert m.up.cluster.ask("GET", f"{PATHS}/pods/{one}/proxy/").status == 200
+    until("there is room", lambda: m.up.cluster.ask("GET", f"{PATHS}/pods/{one}/proxy/").status == 200)

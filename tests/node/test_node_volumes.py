@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from nodes import PYTHON, Machine, condition, container, deployment, folder_for_all, need, pod, shell
-from waiting import until
+from waiting import DEADLINE, until
 
 
 @pytest.fixture(scope="module", params=["root", "user"])
@@ -78,9 +78,9 @@ def test_a_volume_over_its_size_limit_costs_its_pod(m):
                 volumes=[{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]), pod("other"))
     p = m.wait_phase("small", "Failed")
     assert p["status"]["reason"] == "Evicted" and p["status"]["message"] == 'Usage of EmptyDir volume "v" exceeds the limit "1Mi". '
-    assert m.events("small", "Evicted") == [p["status"]["message"]]
+    assert until("its event", lambda: m.events("small", "Evicted")) == [p["status"]["message"]]
     assert "sizeLimit" in m.hythe("why", "small") or "exceeds the limit" in m.hythe("why", "small")
-    assert condition(m.pod("other"), "Ready") == "True"
+    m.wait_running("other")
     m.remove("small", "other")
 
 
@@ -91,11 +91,13 @@ def test_load_makes_a_deployment_grow(m):
             {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "busy"},
              "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "busy"}, "minReplicas": 1, "maxReplicas": 2,
                       "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}]}})
-    until("two replicas that run", lambda: len([p for p in m.items("pods", "-l", "app=busy") if condition(p, "Ready") == "True"]) == 2, seconds=240)
-    h = m.get("hpa", "busy")
-    assert h["status"]["desiredReplicas"] == 2 and condition(h, "AbleToScale") == "True"
-    assert h["status"]["currentMetrics"][0]["resource"]["current"]["averageUtilization"] > 50
-    assert any("New size: 2" in e for e in m.events("busy", "SuccessfulRescale"))
+    until("two replicas that run", lambda: len([p for p in m.items("pods", "-l", "app=busy") if condition(p, "Ready") == "True"]) == 2, seconds=4 * DEADLINE)
+
+    def is_told():
+        h = m.get("hpa", "busy")
+        return h["status"]["desiredReplicas"] == 2 and condition(h, "AbleToScale") == "True" and h["status"]["currentMetrics"][0]["resource"]["current"]["averageUtilization"] > 50
+    until("what it did, and why", is_told)
+    until("its event", lambda: any("New size: 2" in e for e in m.events("busy", "SuccessfulRescale")))
     m.run("delete", "hpa/busy", "deployment/busy")
 
 
