@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests of the gateway share: pods that answer fast and end at once when they are told to, and the addresses of their service."""
+import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import socket
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "node"))
-from nodes import PYTHON, Machine, condition, container, deployment  # noqa: E402, F401
+from nodes import PYTHON, Machine, condition, container, deployment, ready_by  # noqa: E402, F401
 from waiting import until  # noqa: E402, F401
 
 PORT = 8000
+RUN = os.getpid()  # other runs of these tests may be beside this one
+OFTEN = 10  # that each of the gateway's workers is asked
 # It ends at once at SIGTERM: a request that it has then is lost, unless nobody asks it any more.
 CODE = """
 import asyncio, os, signal
@@ -47,10 +51,17 @@ asyncio.run(main())
 
 
 def free_port():
-    """One that nobody has: other runs of these tests may be beside this one."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that nobody has, nor is given before it is used: the kernel gives higher ones to who wants any, and node ports begin at 30000."""
+    while True:
+        port = random.randint(10000, 29999)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
+
+
+def everywhere(what, is_so):
+    """Waits until it is so of each worker of the gateway: each takes up a plan by itself, between two of its turns."""
+    return until(what, lambda: all(is_so() for _ in range(OFTEN)))
 
 
 USER = "root" if os.geteuid() == 0 else "user"
@@ -59,7 +70,7 @@ USER = "root" if os.geteuid() == 0 else "user"
 class Gates(Machine):
     def gateway_address(self):
         """(host, port) where routes are answered."""
-        found = until("the gateway says where it listens", lambda: re.search(r"gateway\D* (?:http://)?([\d.]+):(\d+)", self.up.said()))
+        found = until("the gateway says where it listens", lambda: re.search(r"gateway\D* (?:http://)?([\d.]+):(\d+)\s", self.up.said()))
         return found.group(1), int(found.group(2))
 
 
@@ -70,8 +81,8 @@ def machine_of(folder):
 
 def web(name="web", replicas=3, version="v1", grace=30, **more):
     """A Deployment whose pods answer "v1 NAME-OF-POD"; /slow/MS takes so long; /flip turns its readiness."""
-    c = container("main", (PYTHON, "-u", "-c", CODE), env=[{"name": "VERSION", "value": version}, {"name": "OF", "value": name}], ports=[{"containerPort": PORT}],
-                  readinessProbe={"httpGet": {"path": "/ready", "port": PORT}, "periodSeconds": 1, "failureThreshold": 1})
+    c = container("main", (PYTHON, "-u", "-c", CODE), env=[{"name": "VERSION", "value": version}, {"name": "OF", "value": f"{RUN}/{name}"}], ports=[{"containerPort": PORT}],
+                  readinessProbe={**ready_by("/ready", PORT), "failureThreshold": 1})
     d = deployment(name, replicas, c, **more)
     d["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = grace
     return d
@@ -100,9 +111,17 @@ def processes(name):
             variables = dict(v.split(b"=", 1) for v in (p / "environ").read_bytes().split(b"\0") if b"=" in v)
         except OSError:
             continue
-        if variables.get(b"OF") == name.encode() and b"VERSION" in variables:
+        if variables.get(b"OF") == f"{RUN}/{name}".encode() and b"VERSION" in variables:
             found[variables.get(b"HOSTNAME", b"").decode()] = int(p.name)
     return found
+
+
+def woken(ask):
+    """(status, answer) of a request to what has no replica: it begins one and waits for it, but no longer than ten seconds, in which a slow machine may not have it ready."""
+    status, answer = ask()
+    if status == 503 and "(waited " in str(answer):
+        status, answer = until("its replica answers", lambda: (again := ask())[0] != 503 and again)
+    return status, answer
 
 
 def raw(m, path):

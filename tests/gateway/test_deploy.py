@@ -78,12 +78,19 @@ def test_deployed_again_promoted_and_taken_back(m):
     assert code == 0 and "seldondeployment/again is available" in out, said
     address = next(line.split()[1] for line in out.splitlines() if line.strip().startswith("address"))
     request = urllib.request.Request(address, json.dumps({"data": {"ndarray": [[0] * 10]}}).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        assert len(json.loads(answer.read())["data"]["ndarray"][0]) == 2
 
-    status = hythe(m, "status")[1]
-    assert re.search(r"^default +seldondeployment/again +2/2 +runs", status, re.M), status
-    assert "deployment/again-default" not in status  # it is told with what keeps it
+    def answered():
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    assert len(until("it answers", answered)["data"]["ndarray"][0]) == 2
+
+    def told():
+        status = hythe(m, "status")[1]
+        assert re.search(r"^default +seldondeployment/again +2/2 +runs", status, re.M), status
+        return status
+
+    assert "deployment/again-default" not in until("status tells it", told)  # it is told with what keeps it
 
     # Replicas that somebody else set stay where none are asked for.
     # Each is written while the controller still writes the status of the one before.

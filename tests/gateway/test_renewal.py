@@ -11,7 +11,7 @@ import subprocess
 import threading
 
 import pytest
-from gates import Gates, USER, service, web
+from gates import Gates, USER, everywhere, free_port, service, web
 from load import ANSWER_MOST_S, Load
 from nodes import folder_for_all
 from waiting import SANITIZED, until
@@ -19,7 +19,6 @@ from waiting import SANITIZED, until
 CLIENTS = 2
 RATE = 60  # requests a second of one load: several run at once
 HOST = "web"
-ENTRY, LISTENER = ("127.0.0.1", 29443), ("127.0.0.1", 29444)
 RENEWALS = 3 if SANITIZED else 5
 CHANGES = 4 if SANITIZED else 8
 
@@ -27,10 +26,12 @@ CHANGES = 4 if SANITIZED else 8
 @pytest.fixture(scope="module")
 def m():
     folder = folder_for_all()
-    machine = Gates(folder, USER, "--gateway=on", "--listen-gateway=127.0.0.1:0", f"--listen-gateway-tls={ENTRY[0]}:{ENTRY[1]}")
+    entry = "127.0.0.1", free_port()
+    machine = Gates(folder, USER, "--gateway=on", "--listen-gateway=127.0.0.1:0", f"--listen-gateway-tls={entry[0]}:{entry[1]}")
+    machine.entry = entry
     machine.apply(web("one", replicas=1, version="one"), service("one", app="one"), web("two", replicas=1, version="two"), service("two", app="two"))
     for name in ("one", "two"):
-        machine.run("rollout", "status", f"deployment/{name}", "--timeout=120s")
+        machine.rolled_out(name)
     yield machine
     machine.end()
     shutil.rmtree(folder, ignore_errors=True)
@@ -85,11 +86,13 @@ class Certificate:
                        "data": {"tls.crt": base64.b64encode(file.read_bytes()).decode(), "tls.key": base64.b64encode(key.read_bytes()).decode()}}
 
 
+BELIEVES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without the authorities of the system, which take long to read
+BELIEVES.check_hostname, BELIEVES.verify_mode = False, ssl.CERT_NONE
+
+
 def tls(address):
     """Believes whom it meets: which certificate it was is looked at afterwards."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context.wrap_socket(socket.create_connection(address, timeout=ANSWER_MOST_S), server_hostname=HOST)
+    return BELIEVES.wrap_socket(socket.create_connection(address, timeout=ANSWER_MOST_S), server_hostname=HOST)
 
 
 def shown(address):
@@ -112,24 +115,26 @@ class TlsLoad(Load):
 def test_certificates_are_renewed_under_load(m, tmp_path):
     """One Secret, shown by the shared entry for an Ingress and by a listener of a Gateway."""
     certificates = [Certificate(tmp_path, i) for i in range(RENEWALS + 1)]
+    addresses = entry, own = m.entry, ("127.0.0.1", free_port())
     backend = {"service": {"name": "one", "port": {"number": 8080}}}
     ingress = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "shown"},
                "spec": {"tls": [{"hosts": [HOST], "secretName": "shown"}], "rules": [{"host": HOST, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}}
-    listener = {"name": "tls", "port": LISTENER[1], "protocol": "HTTPS", "hostname": HOST, "tls": {"certificateRefs": [{"name": "shown"}]}}
+    listener = {"name": "tls", "port": own[1], "protocol": "HTTPS", "hostname": HOST, "tls": {"certificateRefs": [{"name": "shown"}]}}
     gateway = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "shown"}, "spec": {"gatewayClassName": "hythe", "listeners": [listener]}}
     m.apply(certificates[0].secret, ingress, gateway, route("shown", {"backendRefs": to(("one", 1))}, parents=[{"name": "shown"}]))
-    for address in (ENTRY, LISTENER):
-        until(f"{address} shows the first", lambda: shown(address) == certificates[0].der)
-        until(f"{address} answers", lambda: answers_by_tls(address))
-    fresh = TlsLoad([ENTRY, LISTENER], 2 * CLIENTS, RATE, is_kept=False)
-    kept = TlsLoad([ENTRY, LISTENER], 2 * CLIENTS, RATE)
-    busy(kept)
+    for address in addresses:
+        everywhere(f"{address} shows the first", lambda: shown(address) == certificates[0].der)
+        everywhere(f"{address} answers", lambda: answers_by_tls(address))
+    fresh = TlsLoad(addresses, 2 * CLIENTS, RATE, is_kept=False)
+    kept = TlsLoad(addresses, 2 * CLIENTS, RATE)
+    busy(fresh, kept)
+    until("all are connected", lambda: kept.seen.total() == 2 * CLIENTS)
     for c in certificates[1:]:
         put(m, c.secret)
-        for address in (ENTRY, LISTENER):
-            until(f"{address} shows the new one", lambda: shown(address) == c.der)
+        for address in addresses:
+            everywhere(f"{address} shows the new one", lambda: shown(address) == c.der)
         busy(fresh, kept)
-        assert {shown(ENTRY), shown(LISTENER)} == {c.der}, "an old one came back"
+        assert {shown(entry), shown(own)} == {c.der}, "an old one came back"
     no_failure(fresh, kept)
     assert set(fresh.seen) == {c.der for c in certificates}
     assert kept.seen == {certificates[0].der: 2 * CLIENTS}, "connections that are kept stay as they are"
@@ -177,7 +182,7 @@ def test_routes_change_under_load(m):
         put(m, route("always", below(f"/early-{i}", ("two", 1)), below("/always", ("one", weight), ("two", 100 - weight)), below(f"/always-{i}", ("one", 1))),
             ingress("steady", ("/steady", "two" if i % 2 else "one"), (f"/steady/{i}", "one"), (f"/new-{i}", "two")), *beside)
         for path in (f"/early-{i}", f"/always-{i}", f"/beside-{i}", f"/steady/{i}", f"/new-{i}", f"/more-{i}"):
-            until(f"{path} is answered", lambda: ask(at, path)[0] == 200)
+            everywhere(f"{path} is answered", lambda: ask(at, path)[0] == 200)
         if weight in (0, 100):
             only = b"one" if weight else b"two"
             assert all(ask(at, "/always")[1].split()[0] == only for _ in range(10))

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several predictors of a SeldonDeployment: chosen by a header, told in the shadow, and given more and more of the traffic until one is alone, while clients ask all the time."""
 import collections
+import itertools
 import json
 import shutil
 import urllib.request
 
 import pytest
-from gates import PYTHON, machine_of
+from gates import OFTEN, PYTHON, everywhere, machine_of
 from load import Load
 from nodes import folder_for_all
 from waiting import SANITIZED, until
@@ -19,7 +20,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self): self.answer(200, {})
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers.get('content-length') or 0)))
-        print('asked', asked.get('strData'), flush=True)
+        print(f"asked {asked.get('strData')}\\n", end='', flush=True)  # in one piece: several are asked at once
         self.answer(500 if 'FAILS' in os.environ else 200, {'strData': os.environ['WHO'], 'meta': {}})
     def answer(self, status, what):
         body = json.dumps(what).encode()
@@ -72,8 +73,9 @@ def who(m, name, text="it", **headers):
 def there(m, name):
     """All its predictors are available, at the generation that is wanted."""
     def is_so():
-        status = m.get("sdep", name).get("status", {})
-        assert status.get("state") == "Available", status.get("description")
+        o = m.get("sdep", name)
+        status = o.get("status", {})
+        assert status.get("state") == "Available" and status["observedGeneration"] == o["metadata"]["generation"], status.get("description")
         return status
 
     until(f"{name} is available", is_so)
@@ -91,7 +93,7 @@ def test_a_header_leads_to_its_predictor_and_nothing_else_does(m):
                    predictor("gamma", traffic=0, annotations={"seldon.io/ambassador-regex-header": "group: g[0-9]+"})))
     there(m, "chosen")
     for headers, wanted in (({}, "main"), ({"Location": "london"}, "beta"), ({"Group": "g17"}, "gamma")):
-        until(f"{wanted} answers", lambda: who(m, "chosen", **headers) == wanted)
+        everywhere(f"{wanted} answers", lambda: who(m, "chosen", **headers) == wanted)
     for headers, wanted in (({}, "main"), ({"location": "london"}, "beta"), ({"LOCATION": "london"}, "beta"), ({"location": "paris"}, "main"), ({"location": "londonderry"}, "main"),
                             ({"group": "g1"}, "gamma"), ({"group": "g"}, "main"), ({"group": "london"}, "main")):
         assert {who(m, "chosen", **headers) for _ in range(10)} == {wanted}, headers
@@ -102,11 +104,20 @@ def test_a_shadow_is_told_all_and_never_heard(m):
     """Also one that answers with errors."""
     m.apply(seldon("shaded", predictor("main"), predictor("shadow", shadow=True, env=["FAILS"])))
     there(m, "shaded")
-    until("main answers", lambda: who(m, "shaded") == "main")
-    until("the shadow is told", lambda: who(m, "shaded") and asked(m, "shaded", "shadow"))
+    everywhere("main answers", lambda: who(m, "shaded") == "main")
+    warm = itertools.count()
+
+    def is_told():
+        more = [f"warm-{next(warm)}" for _ in range(OFTEN)]
+        assert {who(m, "shaded", text) for text in more} == {"main"}
+        until("the shadow is told", lambda: not set(more) - set(asked(m, "shaded", "shadow")), 10)
+        return True
+
+    until("the shadow is told by each worker of the gateway", is_told)
     texts = [f"number-{i}" for i in range(40)]
     assert {who(m, "shaded", text) for text in texts} == {"main"}
-    until("the shadow has been told all", lambda: not set(texts) - set(asked(m, "shaded", "shadow")))
+    for predictor_ in ("main", "shadow"):
+        until(f"{predictor_} has been told all", lambda: not set(texts) - set(asked(m, "shaded", predictor_)))
     for told in (asked(m, "shaded", "main"), asked(m, "shaded", "shadow")):
         assert all(told[text] == 1 for text in texts), told
     m.run("delete", "sdep", "shaded")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gates import address_of
-from test_seldon_deployments import MODEL, ROW, available, inference_service, m, seldon, served  # noqa: F401
-from waiting import until
+from test_seldon_deployments import MODEL, ROW, available, inference_service, m, post, seldon, served  # noqa: F401
+from waiting import DEADLINE, until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REQUESTS = 10000
@@ -25,6 +25,8 @@ def asked(m):  # noqa: F811
     m.apply(seldon("triton", served("default", replicas=1), protocol="v2"))
     available(m, "asked")
     available(m, "triton")
+    for path in ("asked/api/v1.0/predictions", "triton/v2/models/propensity/infer"):
+        until(f"{path} is routed", lambda: post(m, f"/seldon/default/{path}", {})[0] not in (404, 503))
     yield m.gateway_address()
     m.run("delete", "sdep", "asked", "triton")
 
@@ -48,7 +50,7 @@ def test_seldon_cores_client_by_name_over_rest_and_grpc(asked):
                 out[transport + payload] = (data["ndarray"] if "ndarray" in data else data["tensor"]["values"]) if data else get_data_from_proto(response).tolist()
         print(json.dumps(out))
         """
-    done = subprocess.run([python, "-c", textwrap.dedent(script), "%s:%d" % asked, json.dumps(ROW)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([python, "-c", textwrap.dedent(script), "%s:%d" % asked, json.dumps(ROW)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     found = {kind: np.array(values).reshape(-1).tolist() for kind, values in json.loads(done.stdout.strip().splitlines()[-1]).items()}
     assert len(found) == 4 and len({tuple(np.round(values, 9)) for values in found.values()}) == 1, found
@@ -78,7 +80,7 @@ def test_tritonclient_asks_an_inference_service_by_its_host(m):  # noqa: F811
 
     m.apply(inference_service("kserved"))
     try:
-        m.run("wait", "--for=condition=Ready", "isvc/kserved", "--timeout=60s")
+        m.run("wait", "--for=condition=Ready", "isvc/kserved", "--timeout=120s")
         rows = np.array(ROW, dtype=np.float32)
         given = tritonclient.grpc.InferInput("x", list(rows.shape), "FP32")
         given.set_data_from_numpy(rows)
@@ -95,10 +97,10 @@ def test_tritonclient_asks_an_inference_service_by_its_host(m):  # noqa: F811
                 c.infer("kserved", [given])
         # What the gateway answers, and what the pod does.
         with tritonclient.grpc.InferenceServerClient("%s:8081" % address_of(m, "kserved-predictor")[0]) as c:
-            there = c.infer("kserved", [given])
+            there = until("an answer of the pod", lambda: c.infer("kserved", [given]))
         assert answer.as_numpy(name).tobytes() == there.as_numpy(name).tobytes()
         with grpc.insecure_channel("%s:%d" % m.gateway_address(), options=[("grpc.default_authority", "kserved-default.example.com")]) as channel:
-            assert health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30).status == health_pb2.HealthCheckResponse.SERVING
+            assert health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE).status == health_pb2.HealthCheckResponse.SERVING
     finally:
         m.run("delete", "isvc", "kserved")
 
@@ -106,13 +108,14 @@ def test_tritonclient_asks_an_inference_service_by_its_host(m):  # noqa: F811
 def test_the_health_check_of_grpc(asked):
     with grpc.insecure_channel("%s:%d" % asked) as channel:
         with pytest.raises(grpc.RpcError) as e:  # it is nobody's without the headers that name a deployment
-            health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+            health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE)
         assert e.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_weights_hold_over_ten_thousand_requests(m):  # noqa: F811
     m.apply(seldon("split", served("old", traffic=90), dict(served("new", traffic=10), graph={"name": "newer", "implementation": "HYTHE_SERVER", "modelUri": f"file://{MODEL}"})))
     available(m, "split")
+    until("it is routed", lambda: post(m, "/seldon/default/split/api/v1.0/predictions", {"data": {"ndarray": ROW}})[0] == 200)
     body, counts = json.dumps({"data": {"ndarray": ROW}}), collections.Counter()
     client = http.client.HTTPConnection(*m.gateway_address(), timeout=60)
     for _ in range(REQUESTS):

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 import yaml
-from gates import address_of, condition, machine_of
+from gates import OFTEN, address_of, condition, machine_of, woken
 from cluster import ROOT
 from nodes import folder_for_all
 from waiting import until
@@ -59,7 +59,7 @@ def m():
 def post(m, path, body, *flags):
     """(status, JSON) of a request through the gateway."""
     host, port = m.gateway_address()
-    done = subprocess.run(["curl", "-sS", "-m", "20", "-w", "\n%{http_code}", "-H", "Content-Type: application/json", *flags, "-d", json.dumps(body), f"http://{host}:{port}{path}"], capture_output=True, text=True)
+    done = subprocess.run(["curl", "-sS", "-m", "60", "-w", "\n%{http_code}", "-H", "Content-Type: application/json", *flags, "-d", json.dumps(body), f"http://{host}:{port}{path}"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     text, _, status = done.stdout.rpartition("\n")
     return int(status), json.loads(text)
@@ -107,14 +107,14 @@ def test_the_articles_file_is_created_answers_and_is_deleted(m):
 
 
 def test_a_server_that_comes_ready_answers_for_two_predictors(m):
-    m.apply(seldon("prop", served("main", traffic=80), served("canary", traffic=20)))
-    available(m, "prop")
+    m.apply(seldon("both", served("main", traffic=80), served("canary", traffic=20)))
+    available(m, "both")
     def asked():
-        status, answer = post(m, "/seldon/default/prop/api/v1.0/predictions", {"data": {"ndarray": ROW}})
+        status, answer = post(m, "/seldon/default/both/api/v1.0/predictions", {"data": {"ndarray": ROW}})
         return status == 200 and answer
     answer = until("an answer", asked)
     assert 0 < answer["data"]["ndarray"][0][1] < 1 and answer["meta"]["routing"] == {"propensity": -1}
-    m.run("delete", "sdep", "prop")
+    m.run("delete", "sdep", "both")
 
 
 def test_v2_is_spoken_under_the_same_prefix(m):
@@ -154,7 +154,7 @@ def inference_service(name, **predictor):
 
 def test_an_inference_service_answers_by_host_and_by_path(m):
     m.apply(inference_service("prop"))
-    m.run("wait", "--for=condition=Ready", "isvc/prop", "--timeout=60s")
+    m.run("wait", "--for=condition=Ready", "isvc/prop", "--timeout=120s")
     assert m.get("isvc", "prop")["status"]["url"] == "http://prop-default.example.com"
     until("status tells it", lambda: re.search(r"^default +inferenceservice/prop +1/1 +runs", m.hythe("status", ok=False)[1], re.M))
     body = {"instances": ROW}
@@ -166,7 +166,7 @@ def test_an_inference_service_answers_by_host_and_by_path(m):
 
 def whole(address, path, body, host="x"):
     """(status, headers, bytes) of an answer, without what each request has of its own."""
-    connection = http.client.HTTPConnection(*address, timeout=20)
+    connection = http.client.HTTPConnection(*address, timeout=60)
     try:
         connection.request("POST", path, body, {"Host": host, "Content-Type": "application/json", "X-Request-Id": "same"})
         answer = connection.getresponse()
@@ -177,21 +177,27 @@ def whole(address, path, body, host="x"):
 
 def test_a_model_of_an_inference_service_is_answered_by_the_gateway_as_by_its_pod(m):
     m.apply(inference_service("fast"))
-    m.run("wait", "--for=condition=Ready", "isvc/fast", "--timeout=60s")
+    m.run("wait", "--for=condition=Ready", "isvc/fast", "--timeout=120s")
     until("the gateway has the model", lambda: re.search(r"a model is answered here.*fast", m.up.said()))
     gateway, pod = m.gateway_address(), address_of(m, "fast-predictor")
     until("the pod's service answers", lambda: whole(pod, "/v1/models/fast:predict", json.dumps({"instances": ROW}))[0] == 200)
 
     def asked_of_pods():
         """How many predictions the one pod has answered: its own metrics, which are never the gateway's."""
-        connection = http.client.HTTPConnection(*pod, timeout=20)
+        connection = http.client.HTTPConnection(*pod, timeout=60)
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
         connection.close()
         return sorted(re.findall(r'^hythe_requests_total\{surface="v[12]".*', text, re.M))
 
+    def answers_itself():
+        before = asked_of_pods()
+        for _ in range(OFTEN):
+            assert whole(gateway, "/v1/models/fast:predict", json.dumps({"instances": ROW}), "fast-default.example.com")[0] == 200
+        return before and asked_of_pods() == before
+
+    until("each worker of the gateway answers by itself", answers_itself)
     before = asked_of_pods()
-    assert before
     tensor = {"name": "x", "shape": [1, 10], "datatype": "FP32", "data": ROW[0]}
     questions = [("/v1/models/fast:predict", json.dumps({"instances": ROW * 3})), ("/v1/models/fast:predict", json.dumps({"instances": 3})),
                  ("/v1/models/fast:predict", "no JSON"), ("/v1/models/other:predict", json.dumps({"instances": ROW})),
@@ -203,16 +209,16 @@ def test_a_model_of_an_inference_service_is_answered_by_the_gateway_as_by_its_po
         there = whole(pod, path, body)
         assert by_host == by_path == there, (path, body)
     assert [by_host[0] for by_host, _ in here] == [200, 400, 400, 404, 200, 400, 404, 404]
-    assert asked_of_pods() != before
+    until("the pod has counted", lambda: asked_of_pods() != before)
     m.run("delete", "isvc", "fast")
 
 
 def test_an_inference_service_sleeps_when_nobody_asks_and_wakes_for_the_first_who_does(m):
     m.apply(inference_service("dozer", minReplicas=0, maxReplicas=2, scaleMetric="rps", scaleTarget=50, autoScaling={"behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}))
-    m.run("wait", "--for=condition=Ready", "isvc/dozer", "--timeout=60s")
-    until("it sleeps", lambda: m.get("deployment", "dozer-predictor-00001")["spec"]["replicas"] == 0 and "dozer-predictor" not in m.run("get", "pods"))
-    assert condition(m.get("isvc", "dozer"), "Ready") == "True"
-    status, answer = post(m, "/v1/models/dozer:predict", {"instances": ROW}, "-H", "Host: dozer-default.example.com")
+    m.run("wait", "--for=condition=Ready", "isvc/dozer", "--timeout=120s")
+    until("it sleeps", lambda: m.get("deployment", "dozer-predictor-00001")["spec"]["replicas"] == 0 and "dozer-predictor" not in m.run("get", "pods"), 180)
+    until("it is ready all the same", lambda: condition(m.get("isvc", "dozer"), "Ready") == "True")
+    status, answer = woken(lambda: post(m, "/v1/models/dozer:predict", {"instances": ROW}, "-H", "Host: dozer-default.example.com"))
     assert (status, len(answer["predictions"])) == (200, 1)
     spec = m.get("hpa", "dozer-predictor-00001")["spec"]
     assert (spec["minReplicas"], spec["maxReplicas"]) == (0, 2)

@@ -19,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from make_models import customers, numbers  # noqa: E402
 
 ROWS = 20
+STARTS_S = 180  # of a server that loads its libraries
 KEYS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "SECRET", "AWS_ENDPOINT_URL": "http://store:8000", "AWS_REGION": "eu-west-1"}
 # Files by their path, and path-style S3 of the folder "bucket", for who shows the key: signatures are looked at by the tests of `hythe fetch`.
 STORE = """
@@ -102,7 +103,7 @@ def m(models):
                        volumes=[{"name": "models", "hostPath": {"path": str(models.folder)}}])
     machine.apply(store, {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "store"}, "spec": {"selector": {"app": "store"}, "ports": [{"port": 8000}]}},
                   {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": KEYS})
-    machine.run("rollout", "status", "deployment/store", "--timeout=120s")
+    machine.rolled_out("store")
     yield machine
     machine.run("delete", "sdep", "--all", ok=False)  # what a failed test left would be made again and again
     machine.end()
@@ -131,7 +132,7 @@ def there(m, name):
         assert status.get("state") == "Available", status.get("description")
         return status
 
-    until(f"{name} is available", is_so)
+    until(f"{name} is available", is_so, STARTS_S)
 
 
 def rows(x):
@@ -143,7 +144,7 @@ def predictions(m, name, x):
     """By the gateway, and by the predictor's own service: both say the same."""
     body, found = {"data": {"ndarray": rows(x)}}, []
     for address, path in ((m.gateway_address(), f"/seldon/default/{name}"), (address_of(m, f"{name}-default"), "")):
-        status, answer = until("an answer", lambda: (r := post(address, path + "/api/v1.0/predictions", body))[0] != 503 and r)
+        status, answer = until("an answer", lambda: (r := post(address, path + "/api/v1.0/predictions", body))[0] not in (404, 503) and r)
         assert status == 200, answer
         assert answer["meta"]["requestPath"].keys() == {"clf"} and answer["meta"]["puid"]
         found.append(answer["data"])
@@ -199,7 +200,7 @@ def test_xgboost_from_googles_storage(m, models):
     emulator = "from gcp_storage_emulator.server import create_server; create_server('0.0.0.0', 9023, in_memory=True, default_bucket='bucket').run()"
     m.apply(*served_by("google", 9023, sys.executable, "-u", "-c", emulator),
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "google"}, "stringData": {"STORAGE_EMULATOR_HOST": "http://google:9023"}})
-    m.run("rollout", "status", "deployment/google", "--timeout=120s")
+    m.rolled_out("google")
     host, port = address_of(m, "google")
     for name in ("deep/boosted/model.bst", "deep/boosted-not/model.bst"):  # a folder is no prefix of another's name
         file = (models.folder / "boosted" / "model.bst").read_bytes() if name.startswith("deep/boosted/") else b"no model"
@@ -216,7 +217,7 @@ def test_scikit_learn_in_the_open_protocol(m, models):
     m.apply(seldon("open", "SKLEARN_SERVER", f"file://{models.folder}/sklearn", protocol="v2"))
     there(m, "open")
     body = {"inputs": [{"name": "x", "shape": list(models.customers.shape), "datatype": "FP64", "data": models.customers.ravel().tolist()}]}
-    status, answer = until("an answer", lambda: (r := post(m.gateway_address(), "/seldon/default/open/v2/models/clf/infer", body))[0] != 503 and r)
+    status, answer = until("an answer", lambda: (r := post(m.gateway_address(), "/seldon/default/open/v2/models/clf/infer", body))[0] not in (404, 503) and r)
     assert status == 200 and answer["model_name"] == "clf", answer
     output, = answer["outputs"]
     assert output["shape"] == [ROWS, 2] and np.allclose(np.reshape(output["data"], (ROWS, 2)), models.logistic.predict_proba(models.customers), rtol=1e-12)

@@ -13,7 +13,7 @@ import pytest
 from gates import address_of, machine_of, service, web
 from load import Load
 from nodes import folder_for_all
-from waiting import SANITIZED, until
+from waiting import DEADLINE, SANITIZED, until
 
 UPGRADES = 2 if SANITIZED else 5
 CLIENTS = 4 if SANITIZED else 8
@@ -25,7 +25,7 @@ def m():
     folder = folder_for_all()
     machine = machine_of(folder)
     machine.apply(web(NAME), service(f"{NAME}-lb", "LoadBalancer", app=NAME), service(f"{NAME}-ip", app=NAME))
-    machine.run("rollout", "status", f"deployment/{NAME}", "--timeout=120s")
+    machine.rolled_out(NAME)
     yield machine
     machine.end()
     shutil.rmtree(folder, ignore_errors=True)
@@ -91,7 +91,7 @@ def upgrade(m):
     old = m.up.process
     m.start()
     assert f"took over from process {old.pid}" in m.up.said(), m.up.said()[-4000:]
-    assert old.wait(60) == 0
+    assert old.wait(DEADLINE) == 0
     return old
 
 
@@ -123,7 +123,7 @@ def test_what_is_changed_during_an_upgrade_is_taken_up(m, addresses):
     load = Load(addresses, CLIENTS)
     m.apply(web(NAME, version="v2"))
     upgrade(m)
-    m.run("rollout", "status", f"deployment/{NAME}", "--timeout=120s")
+    m.rolled_out(NAME)
     until("only the new version answers", lambda: all(ask(a) == 200 for a in addresses) and len(pods(m)) == 3)
     no_failure(load)
     assert set(load.versions()) <= {"v1", "v2"}
@@ -160,10 +160,12 @@ class Taker:
         self.socket.close()
 
 
+def serves(m, addresses):
+    return all(ask(a) == 200 for a in addresses) and m.up.cluster.ask("GET", "/readyz").status == 200
+
+
 def answers(m, addresses):
-    for a in addresses:
-        until(f"{a} answers", lambda: ask(a) == 200)
-    until("the API answers", lambda: m.up.cluster.ask("GET", "/readyz").status == 200)
+    until("all addresses and the API answer", lambda: serves(m, addresses))
 
 
 def test_one_that_ends_before_it_asks_for_the_store_changes_nothing(m, addresses):
@@ -199,7 +201,7 @@ def test_one_that_ends_when_it_has_the_store_is_followed_by_the_old_one(m, addre
 def test_one_that_cannot_start_ends_and_nothing_has_happened(m, addresses):
     load = Load(addresses, CLIENTS)
     command = m.up.process.args + ["--load-balancer-first=9000", "--load-balancer-last=8000"]
-    failed = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    failed = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     assert failed.returncode != 0 and "load-balancer" in failed.stderr, failed
     busy(load)
     no_failure(load)
@@ -215,9 +217,9 @@ def test_the_old_one_is_killed_at_any_time(m, addresses, round):
     killer.start()
     m.start()
     killer.join()
-    assert old.wait(60) in (0, -signal.SIGKILL)
+    assert old.wait(DEADLINE) in (0, -signal.SIGKILL)
     answers(m, addresses)
-    assert pods(m) == before
+    until("its pods are what they were", lambda: pods(m) == before)
 
 
 @pytest.mark.parametrize("round", range(2 if SANITIZED else 3))
@@ -230,14 +232,10 @@ def test_the_new_one_is_killed_at_any_time(m, addresses, round):
     time.sleep(random.Random(round).uniform(0, 0.5))
     new.kill()
     new.wait()
-    try:
-        old.wait(2)
-    except subprocess.TimeoutExpired:
-        pass
-    if old.poll() is None:
-        answers(m, addresses)
-    else:
+    # One that has handed over all does not answer any more; it may take a while to end.
+    until("the old one serves or has ended", lambda: old.poll() is not None or serves(m, addresses))
+    if old.poll() is not None:
         assert old.returncode == 0
         m.start()
-        answers(m, addresses)
-    assert pods(m) == before
+    answers(m, addresses)
+    until("its pods are what they were", lambda: pods(m) == before)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """No request is lost: three replicas behind a load balancer and a cluster IP are replaced, scaled, deleted and killed while clients ask all the time."""
 import os
+import pathlib
 import random
 import shutil
 import signal
 import socket
 
 import pytest
-from gates import PORT, USER, address_of, machine_of, processes, raw, service, web
+from gates import PORT, USER, address_of, machine_of, processes, raw, service, web, woken
 from load import Load
 from nodes import PYTHON, condition, folder_for_all
 from waiting import SANITIZED, until
@@ -30,7 +31,7 @@ def there(m, request):
     """A name of its own for each test: (name, addresses)."""
     name = request.node.name.replace("test_", "").replace("_", "-")[:40].strip("-")
     m.apply(web(name), service(f"{name}-lb", "LoadBalancer", app=name), service(f"{name}-ip", app=name))
-    m.run("rollout", "status", f"deployment/{name}", "--timeout=120s")
+    m.rolled_out(name)
     addresses = [address_of(m, f"{name}-lb"), address_of(m, f"{name}-ip")]
     for a in addresses:
         until(f"{a} answers", lambda: ask(a)[0] == 200)
@@ -53,8 +54,12 @@ def busy(load, more=200):
 
 
 def settled(m, name, replicas):
-    m.run("rollout", "status", f"deployment/{name}", "--timeout=120s")
-    until("old pods have gone", lambda: len(m.items("pods", "-l", f"app={name}")) == replicas)
+    m.rolled_out(name)
+    until("old pods have gone, and the new ones are ready", lambda: readiness(m, name) == ["True"] * replicas)
+
+
+def readiness(m, name):
+    return [condition(p, "Ready") for p in m.items("pods", "-l", f"app={name}")]
 
 
 def no_failure(load):
@@ -69,10 +74,11 @@ def no_failure(load):
 def test_rolling_updates_and_undo(m, there):
     name, addresses = there
     load = Load(addresses, CLIENTS, RATE)
+    busy(load)
     for version in ("v2", "v3"):
-        busy(load)
         m.apply(web(name, version=version))
         settled(m, name, 3)
+        busy(load)
     m.run("rollout", "undo", f"deployment/{name}")
     settled(m, name, 3)
     busy(load)
@@ -180,6 +186,33 @@ def kill(pids):
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+    until("they have ended", lambda: all(map(has_ended, pids)))
+
+
+def has_ended(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def restarts(m, name):
+    """{pod: restarts}"""
+    return {p["metadata"]["name"]: p["status"]["containerStatuses"][0]["restartCount"] for p in m.items("pods", "-l", f"app={name}")}
+
+
+def killed(m, name, victims):
+    """Kills these pods' containers; returns a function that waits until each runs again, and all are ready."""
+    running, before = processes(name), restarts(m, name)
+    assert len(running) == 3
+    kill([running[v] for v in victims])
+
+    def is_back():
+        pods = m.items("pods", "-l", f"app={name}")
+        now = {p["metadata"]["name"]: p["status"]["containerStatuses"][0] for p in pods}
+        return all(now[v]["restartCount"] > before[v] for v in victims) and [condition(p, "Ready") for p in pods] == ["True"] * 3
+
+    return lambda: until("all run again, and are ready", is_back, 180)
 
 
 @pytest.mark.skipif(USER != "root", reason="kills processes of another user: not root")
@@ -187,11 +220,9 @@ def test_what_may_be_asked_again_survives_kills(m, there):
     name, addresses = there
     r, load = random.Random(5), Load(addresses, CLIENTS, RATE)
     for _ in range(5):
-        running = processes(name)
-        kill([running[r.choice(sorted(running))]])
+        back = killed(m, name, [r.choice(sorted(processes(name)))])
         busy(load, 100)
-        until("three run", lambda: len(processes(name)) == 3, 180)
-        until("three are ready", lambda: sum(condition(p, "Ready") == "True" for p in m.items("pods", "-l", f"app={name}")) == 3, 180)
+        back()
     no_failure(load)
 
 
@@ -204,9 +235,9 @@ def test_only_what_a_killed_replica_had_fails(m, there):
     kills = 3
     for _ in range(kills):
         before = len(load.failures)
-        kill([processes(name)[sorted(processes(name))[0]]])
+        back = killed(m, name, [min(processes(name))])
         busy(load, 100)
-        until("three are ready", lambda: len(processes(name)) == 3 and sum(condition(p, "Ready") == "True" for p in m.items("pods", "-l", f"app={name}")) == 3, 180)
+        back()
         assert len(load.failures) - before <= CLIENTS, load.told()
     load.stop()
     assert all(f.what.startswith("502: ") and len(f.what) > len("502: ") for f in load.failures), load.told()
@@ -215,12 +246,11 @@ def test_only_what_a_killed_replica_had_fails(m, there):
 @pytest.mark.skipif(USER != "root", reason="kills processes of another user: not root")
 def test_all_replicas_die_and_it_recovers(m, there):
     name, addresses = there
-    kill(processes(name).values())
+    back = killed(m, name, processes(name))
     load = Load(addresses, CLIENTS, RATE)
-    until("all run again", lambda: len(processes(name)) == 3 and sum(condition(p, "Ready") == "True" for p in m.items("pods", "-l", f"app={name}")) == 3, 180)
-    busy(load, 200)
+    back()
+    until("requests are answered", lambda: load.answered >= 200)
     load.stop()
-    assert load.answered >= 200
     # Within the queue's time there may be none: then it is said why.
     assert all(f.what.startswith("503: ") and len(f.what) > len("503: ") for f in load.failures), load.told()
 
@@ -289,8 +319,8 @@ def test_replicas_follow_requests(m, there):
     load = Load([addresses[1]], CLIENTS, rate=120)
     m.apply(web(name, replicas=1), autoscaler(name, 1, "requests_per_second", type="AverageValue", averageValue="40"))
     until("it grows", lambda: replicas_of(m, name) >= 3, 120)
-    until("events tell", lambda: any("requests_per_second" in e for e in m.events(name, "SuccessfulRescale")), 30)
-    m.run("rollout", "status", f"deployment/{name}", "--timeout=120s")
+    until("events tell", lambda: any("requests_per_second" in e for e in m.events(name, "SuccessfulRescale")))
+    m.rolled_out(name)
     busy(load, 200)
     slow = Load([addresses[1]], 1, rate=5)
     no_failure(load)
@@ -306,6 +336,6 @@ def test_idle_goes_to_zero_and_a_request_brings_it_back(m, there):
     until("nothing is wanted", lambda: replicas_of(m, name) == 0, 120)
     until("nothing runs", lambda: not m.items("pods", "-l", f"app={name}"))
     for _ in range(2):
-        status, body = ask(addresses[1])
+        status, body = woken(lambda: ask(addresses[1]))
         assert status == 200 and body.startswith("v1 "), (status, body)
     m.run("delete", "hpa", name)
