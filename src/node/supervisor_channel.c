@@ -7,7 +7,7 @@
 
 #include "node/supervisor.h"
 
-enum { RECEIVE_BYTES = 64 << 10, RECEIVES_PER_CALL = 16 };
+enum { RECEIVE_FIRST = 4 << 10, RECEIVE_BYTES = 64 << 10, RECEIVES_PER_CALL = 16 };
 
 void channel_init(struct channel *c, int fd)
 {
@@ -64,7 +64,7 @@ static bool keep_fds(struct channel *c, const int *fds, size_t count, struct err
 	return true;
 }
 
-/* What was read is dropped in one piece, before more comes. */
+/* What was read is dropped in one piece, before more comes. There are as many channels as pods: those that are silent hold nothing. */
 static void forget_read(struct channel *c)
 {
 	buffer_drop(&c->in, c->in_at);
@@ -102,13 +102,15 @@ static bool take_rights(struct channel *c, struct msghdr *m, struct error *err)
 
 bool channel_receive(struct channel *c, struct error *err)
 {
+	size_t most = RECEIVE_FIRST; /* as a rule that is all */
+
 	forget_read(c);
 	for (int i = 0; i < RECEIVES_PER_CALL && c->in.len < SUPERVISOR_MESSAGE_MOST + SUPERVISOR_HEADER; i++) {
 		union {
 			struct cmsghdr align;
 			char bytes[CMSG_SPACE(SUPERVISOR_FDS_WAITING * sizeof(int))];
 		} control;
-		struct iovec part = { .iov_len = c->in.len ? RECEIVE_BYTES : 4096 };
+		struct iovec part = { .iov_len = most };
 		struct msghdr m = {
 			.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
 		};
@@ -127,6 +129,7 @@ bool channel_receive(struct channel *c, struct error *err)
 		if (got <= 0)
 			return false;
 		buffer_commit(&c->in, (size_t)got);
+		most = (size_t)got < most ? RECEIVE_FIRST : RECEIVE_BYTES;
 		if (!take_rights(c, &m, err))
 			return false;
 	}
@@ -141,6 +144,8 @@ enum channel_state channel_next(struct channel *c, struct span *ret_text, int re
 	size_t left = c->in.len - c->in_at, len, count;
 	const unsigned char *head;
 
+	if (left == 0)
+		forget_read(c);
 	if (left < SUPERVISOR_HEADER)
 		return CHANNEL_WAITS;
 	head = (const unsigned char *)c->in.ptr + c->in_at;

@@ -392,6 +392,7 @@ static void descriptors_come_with_their_message(void **state)
 		}
 		assert_int_equal(err.code, ERROR_NONE);
 	}
+	assert_int_equal(b.in.cap, 0); /* all were taken: a silent one holds nothing */
 	channel_done(&a);
 	assert_false(channel_receive(&b, &err)); /* its end, which is no error */
 	assert_int_equal(err.code, ERROR_NONE);
