@@ -161,7 +161,7 @@ def test_an_exception_under_load_is_that_requests_and_the_worker_lives(front, de
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("deed", ["sleep", "spin", "locked"])
 def test_a_request_that_hangs_is_ended_and_only_it(front, deed, workers):
-    server = front("--workers", str(workers), "--timeout", "10s")  # long enough for the others on a machine that is held up
+    server = front("--workers", str(workers), "--timeout", "10s", "--graceful-timeout", "1h")  # long enough for the others on a machine that is held up
     with Load(server, clients=2) as load:
         code, text = do(server, deed)
         assert code == 504 and "10000 ms" in text, (code, text)

@@ -5,7 +5,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "hosts/host_private.h"
+
+#define LOOK_NS (500 * NS_PER_MS)
 
 static struct loop *loop_of(const struct hythe_host *h)
 {
@@ -54,6 +57,7 @@ static void drive_over(struct hythe_host *h)
 
 	loop_run(loop_of(h)); /* which is stopping: what was sent to it before that */
 	loop_unwatch(loop_of(h), &h->signals);
+	loop_timer_clear(loop_of(h), &h->look);
 	server_leave(h->server);
 	if (h->app_host)
 		app_join(h);
@@ -95,6 +99,14 @@ static void signal_tell(struct hythe_host *h)
 	}
 }
 
+static void look(struct timer *t)
+{
+	struct hythe_host *h = CONTAINER_OF(t, struct hythe_host, look);
+
+	if (!h->is_woken_by_signals)
+		loop_timer_set(loop_of(h), t, loop_now(loop_of(h)) + LOOK_NS, look);
+}
+
 int hythe_host_run(hythe_host *h)
 {
 	const struct loop_waits waits = { before_wait, after_wait, h };
@@ -103,8 +115,10 @@ int hythe_host_run(hythe_host *h)
 	if (h->is_over)
 		return 1;
 	drive_enter(h);
-	if (h->waits && h->resumes)
+	if (h->waits && h->resumes) {
 		loop_on_wait(l, &waits);
+		look(&h->look);
+	}
 	h->is_interrupted = false;
 	while (!loop_is_stopping(l) && !h->is_interrupted) {
 		loop_turn(l, true);
@@ -137,7 +151,8 @@ int hythe_host_turn(hythe_host *h)
 	return 0;
 }
 
-int hythe_host_signal_fd(const hythe_host *h)
+int hythe_host_signal_fd(hythe_host *h)
 {
+	h->is_woken_by_signals = true;
 	return h->signal_fds[1];
 }

@@ -57,7 +57,9 @@ struct hythe_host {
 
 	/* host_drive.c: no thread of the library runs the loop, but the one that calls hythe_host_run() or hythe_host_turn(). */
 	bool is_driven, is_entered, is_over, is_interrupted, has_signal;
-	pthread_t driver; /* the last that did */
+	bool is_woken_by_signals; /* somebody has signal_fds[1] */
+	struct timer look;        /* else */
+	pthread_t driver;         /* the last that did */
 	void (*waits)(void *context);
 	int (*resumes)(void *context);
 	void *wait_context;

@@ -642,6 +642,27 @@ static void a_run_ends_when_it_is_told_to_and_goes_on_after(void **state)
 	hythe_host_free(host);
 }
 
+static void comes(void *context)
+{
+	*(int *)context = 1;
+}
+
+static int has_come(void *context)
+{
+	return *(int *)context;
+}
+
+static void a_signal_just_before_the_sleep_ends_the_run(void **state)
+{
+	int flag = 0;
+	hythe_host *host =
+	    start_here((struct hythe_host_config){ .context = &flag, .waits = comes, .resumes = has_come });
+
+	(void)state;
+	assert_int_equal(hythe_host_run(host), 0); /* nothing wakes it */
+	hythe_host_free(host);
+}
+
 /* The descriptor alone tells of time that has passed: the client sends nothing. */
 static void an_event_loop_watches_one_descriptor(void **state)
 {
@@ -691,6 +712,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_driven_host_that_was_never_run_is_freed),
 		cmocka_unit_test(the_number_of_a_signal_stops_the_run),
 		cmocka_unit_test(a_run_ends_when_it_is_told_to_and_goes_on_after),
+		cmocka_unit_test(a_signal_just_before_the_sleep_ends_the_run),
 		cmocka_unit_test(an_event_loop_watches_one_descriptor),
 	};
 

@@ -208,8 +208,11 @@ int hythe_host_run(hythe_host *h); /* 1: it has ended. 0: `resumes` said so, and
 /* Readable when hythe_host_turn() has something to do. It never waits. 0: the host has ended. */
 int hythe_host_fd(hythe_host *h);
 int hythe_host_turn(hythe_host *h);
-/* For signal handlers: a byte written here ends the sleep of hythe_host_run(); the number of SIGTERM or SIGINT stops the host. */
-int hythe_host_signal_fd(const hythe_host *h);
+/*
+ * For signal handlers: a byte written here ends the sleep of hythe_host_run(); the number of SIGTERM or SIGINT stops the host. Until somebody
+ * has asked for it hythe_host_run() asks `resumes` twice a second: a signal that comes just before a sleep does not end it.
+ */
+int hythe_host_signal_fd(hythe_host *h);
 void hythe_host_free(hythe_host *h); /* NULL is allowed */
 
 #ifdef __cplusplus

@@ -212,13 +212,18 @@ static bool refuse(struct connection *c)
 	return true;
 }
 
+static void kept_len_set(struct direct_slot *s, uint32_t len)
+{
+	atomic_store_explicit(&s->kept_len, len, memory_order_relaxed);
+}
+
 /* A new request is begun in its slot. */
 static void ask(struct connection *c)
 {
 	struct direct_slot *s = slot_of_connection(c);
 
 	s->line_len = s->id_len = 0;
-	s->kept_len = 0;
+	kept_len_set(s, 0);
 	c->direct_is_begun = false;
 	word_set(c, DIRECT_ASKED, DIRECT_WAITS);
 }
@@ -270,7 +275,7 @@ void direct_names(struct connection *c, const struct request *req)
 	memcpy(s->id, req->id, req->id_len);
 	s->line_len = (uint16_t)(method + 1 + target);
 	s->id_len = (uint16_t)req->id_len;
-	s->kept_len = 0;
+	kept_len_set(s, 0);
 }
 
 void direct_begins(struct connection *c)
@@ -319,11 +324,12 @@ static void keep(struct connection *c)
 	struct direct_slot *s = slot_of_connection(c);
 	struct span unread = connection_unread(c);
 	char *to = c->direct->table->kept[c->direct_slot];
+	uint32_t kept = atomic_load_explicit(&s->kept_len, memory_order_relaxed);
 
-	if (unread.len <= s->kept_len || unread.len > DIRECT_BYTES_MAX)
+	if (unread.len <= kept || unread.len > DIRECT_BYTES_MAX)
 		return;
-	memcpy(to + s->kept_len, unread.ptr + s->kept_len, unread.len - s->kept_len);
-	s->kept_len = (uint32_t)unread.len;
+	memcpy(to + kept, unread.ptr + kept, unread.len - kept);
+	kept_len_set(s, (uint32_t)unread.len);
 }
 
 static void release_partial(struct connection *c)

@@ -54,7 +54,7 @@ enum direct_state { DIRECT_IDLE, DIRECT_ASKED, DIRECT_ANSWERING, DIRECT_CLOSED }
 
 struct direct_slot {
 	_Atomic uint64_t word;
-	uint32_t kept_len;
+	_Atomic uint32_t kept_len; /* relaxed: the giver looks while the taker lives */
 	/* Of the request at hand, as it was when the word became ASKED and until it is something else: "POST /predict" and
 	 * its id. Read by the giver after the taker's death alone. */
 	uint16_t line_len, id_len;

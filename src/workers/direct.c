@@ -214,10 +214,11 @@ static void tick(struct timer *t)
 		}
 	}
 	tick_set(g);
-	if (!is_hung || p->state > PROCESS_RETIRING)
+	if (p->state > PROCESS_RETIRING)
 		return;
-	pool_settle(p->workers);
-	if (!p->is_hung) {
+	if (is_hung || p->is_hung)
+		pool_settle(p->workers); /* what has ended since is only seen here */
+	if (is_hung && !p->is_hung) {
 		p->is_hung = true;
 		proxies_take_back(p);
 		process_retire(p, CAUSE_TIMEOUT);
@@ -425,12 +426,23 @@ bool giver_is_expected(const struct giver *g)
 	return g && !g->is_over && !g->is_listening;
 }
 
+/* What giver_mourn() could not serve from here as if nothing had been. */
+static bool needs_worker(const struct loan *l)
+{
+	uint64_t word = word_of(l);
+	enum direct_state state = DIRECT_STATE(word);
+
+	return state == DIRECT_ANSWERING ||
+	       (state == DIRECT_ASKED && (word & DIRECT_BEGUN || !l->giver->table->slot[l->slot].kept_len));
+}
+
+/* A worker that hangs gives nothing back, also what idles. */
 bool giver_is_done(const struct giver *g)
 {
 	if (!g || g->is_over)
 		return true;
 	for (const struct loan *l = g->lent; l; l = l->next)
-		if (!l->is_late && DIRECT_STATE(word_of(l)) != DIRECT_CLOSED)
+		if (!l->is_late && (g->process->is_hung ? needs_worker(l) : DIRECT_STATE(word_of(l)) != DIRECT_CLOSED))
 			return false;
 	return true;
 }
