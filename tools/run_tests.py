@@ -13,6 +13,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TSAN_TESTS = [
+    "aside_test",
     "loop_test",
     "pool_test",
     "keep_test",

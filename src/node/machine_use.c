@@ -3,12 +3,12 @@
 #include "node/machine_private.h"
 
 #include <dirent.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "kube/kind.h"
 #include "kube/usage.h"
+#include "loop/aside.h"
 #include "node/environment.h"
 #include "node/volumes_private.h"
 
@@ -221,9 +221,8 @@ struct measured {
 };
 
 struct measuring {
-	struct loop_message message;
-	struct machine *m; /* NULL: it has gone */
-	struct loop *loop;
+	struct aside aside;
+	struct machine *m;
 	struct arena arena;
 	struct measured *items;
 	size_t count;
@@ -287,25 +286,28 @@ static void pod_measured(struct machine *m, const struct measured *d)
 				p->containers[k].log_bytes = d->containers[i].log_bytes;
 }
 
-static void round_done(struct loop_message *message)
+static void round_done(struct aside *a)
 {
-	struct measuring *g = CONTAINER_OF(message, struct measuring, message);
+	struct measuring *g = CONTAINER_OF(a, struct measuring, aside);
 	struct machine *m = g->m;
 
-	if (m) {
-		m->measuring = NULL;
-		m->measure_due_ns = machine_now(m) + MAX(MEASURE_NS, g->took_ns * MEASURE_REST);
-		for (size_t i = 0; i < g->count; i++)
-			pod_measured(m, &g->items[i]);
-		if (m->config.changed && evict_is_wanted(m))
-			m->config.changed(m->config.context);
-	}
+	m->measuring = NULL;
+	m->measure_due_ns = machine_now(m) + MAX(MEASURE_NS, g->took_ns * MEASURE_REST);
+	for (size_t i = 0; i < g->count; i++)
+		pod_measured(m, &g->items[i]);
+	if (m->config.changed && evict_is_wanted(m))
+		m->config.changed(m->config.context);
 	measuring_free(g);
 }
 
-static void *round_run(void *arg)
+static void round_drop(struct aside *a)
 {
-	struct measuring *g = arg;
+	measuring_free(CONTAINER_OF(a, struct measuring, aside));
+}
+
+static void round_run(struct aside *a)
+{
+	struct measuring *g = CONTAINER_OF(a, struct measuring, aside);
 	int64_t begin = clock_monotonic_ns();
 
 	for (size_t i = 0; i < g->count; i++) {
@@ -324,9 +326,6 @@ static void *round_run(void *arg)
 		}
 	}
 	g->took_ns = clock_monotonic_ns() - begin;
-	g->message.run = round_done;
-	loop_send(g->loop, &g->message);
-	return NULL;
 }
 
 void use_measure(struct machine *m)
@@ -334,7 +333,6 @@ void use_measure(struct machine *m)
 	int64_t threshold, available;
 	bool takes_all = pressure_is(m, PRESSURE_DISK, &threshold, &available);
 	struct measuring *g;
-	pthread_t thread;
 	size_t count = 0;
 
 	if (m->measuring)
@@ -343,7 +341,7 @@ void use_measure(struct machine *m)
 		count++;
 	g = base_calloc(1, sizeof(*g));
 	g->m = m;
-	g->loop = m->config.loop;
+	g->aside = (struct aside){ .work = round_run, .done = round_done, .drop = round_drop };
 	arena_init(&g->arena, MEASURE_MEMORY);
 	g->items = arena_calloc(&g->arena, count + 1, sizeof(*g->items), &(struct error){ 0 });
 	for (const struct machine_pod *p = m->pods; g->items && p; p = p->next) {
@@ -353,12 +351,11 @@ void use_measure(struct machine *m)
 			g->count++;
 	}
 	m->measure_due_ns = machine_now(m) + MEASURE_NS;
-	if (!g->count || pthread_create(&thread, NULL, round_run, g) != 0) {
+	if (!g->count || !aside_begin(&g->aside, m->config.loop)) {
 		measuring_free(g);
 		return;
 	}
 	m->measuring = g;
-	(void)pthread_detach(thread);
 }
 
 void use_end(struct machine *m)
@@ -367,6 +364,6 @@ void use_end(struct machine *m)
 		s->m = NULL;
 	m->samplings = NULL;
 	if (m->measuring)
-		m->measuring->m = NULL;
+		aside_leave(&m->measuring->aside);
 	m->measuring = NULL;
 }

@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "loop/aside.h"
 #include "node/volumes_private.h"
 
 #define PROTECTION "kubernetes.io/pv-protection" /* stays while a claim is bound to the volume */
@@ -21,10 +21,8 @@ struct waiting {
 
 /* A folder that a thread removes. */
 struct removal {
-	struct loop_message message;
-	pthread_mutex_t lock; /* of keeper, which may go meanwhile */
+	struct aside aside;
 	struct volume_keeper *keeper;
-	struct loop *loop;
 	char *folder, *name;
 	bool is_removed;
 };
@@ -179,37 +177,37 @@ static void finalizer_remove(struct volume_keeper *k, struct value *volume, uint
 
 static void removal_free(struct removal *r)
 {
-	pthread_mutex_destroy(&r->lock);
 	free(r->folder);
 	free(r->name);
 	free(r);
 }
 
-static void removed(struct loop_message *m)
+static void removed(struct aside *a)
 {
-	struct removal *r = CONTAINER_OF(m, struct removal, message);
+	struct removal *r = CONTAINER_OF(a, struct removal, aside);
 	struct volume_keeper *k = r->keeper;
 	struct value *volume;
 	struct arena arena;
 	uint32_t index;
 
-	pthread_mutex_lock(&r->lock); /* the thread has let go of it, and of all else here */
-	pthread_mutex_unlock(&r->lock);
 	arena_init(&arena, OBJECT_BYTES_MOST);
-	if (k) {
-		k->removal = NULL;
-		volume = k->is_stopped ? NULL : volume_get(k, span_of(r->name), &arena);
-		if (volume && r->is_removed && finalizer_find(volume, SPAN(LOCAL_VOLUME_FINALIZER), &index)) {
-			finalizer_remove(k, volume, index);
-		} else if (volume && !r->is_removed) {
-			tell_failed(k, volume, "not all files of the volume's folder could be removed");
-			retry_later(k);
-		}
-		if (!k->is_stopped)
-			loop_defer(k->loop, &k->task);
+	k->removal = NULL;
+	volume = k->is_stopped ? NULL : volume_get(k, span_of(r->name), &arena);
+	if (volume && r->is_removed && finalizer_find(volume, SPAN(LOCAL_VOLUME_FINALIZER), &index)) {
+		finalizer_remove(k, volume, index);
+	} else if (volume && !r->is_removed) {
+		tell_failed(k, volume, "not all files of the volume's folder could be removed");
+		retry_later(k);
 	}
+	if (!k->is_stopped)
+		loop_defer(k->loop, &k->task);
 	arena_done(&arena);
 	removal_free(r);
+}
+
+static void removal_drop(struct aside *a)
+{
+	removal_free(CONTAINER_OF(a, struct removal, aside));
 }
 
 static bool folder_remove(const char *folder, const char *name)
@@ -219,38 +217,24 @@ static bool folder_remove(const char *folder, const char *name)
 	return fd >= 0 ? tree_remove_now(fd, name) : errno == ENOENT;
 }
 
-static void *remove_on_thread(void *arg)
+static void folder_remove_aside(struct aside *a)
 {
-	struct removal *r = arg;
-	bool is_alone;
+	struct removal *r = CONTAINER_OF(a, struct removal, aside);
 
 	r->is_removed = folder_remove(r->folder, r->name);
-	pthread_mutex_lock(&r->lock);
-	is_alone = !r->keeper;
-	r->message.run = removed;
-	if (!is_alone)
-		loop_send(r->loop, &r->message); /* before it is unlocked: the loop may be gone with the keeper */
-	pthread_mutex_unlock(&r->lock);
-	if (is_alone)
-		removal_free(r);
-	return NULL;
 }
 
 static void removal_begin(struct volume_keeper *k, struct span name)
 {
 	struct removal *r = base_calloc(1, sizeof(*r));
-	pthread_t thread;
 
-	pthread_mutex_init(&r->lock, NULL);
+	r->aside = (struct aside){ .work = folder_remove_aside, .done = removed, .drop = removal_drop };
 	r->keeper = k;
-	r->loop = k->loop;
 	r->folder = span_to_text(span_of(k->folder));
 	r->name = span_to_text(name);
-	k->removal = r;
-	if (pthread_create(&thread, NULL, remove_on_thread, r) == 0) {
-		(void)pthread_detach(thread);
+	if (aside_begin(&r->aside, k->loop)) {
+		k->removal = r;
 	} else {
-		k->removal = NULL;
 		removal_free(r);
 		retry_later(k);
 	}
@@ -342,11 +326,8 @@ void volume_keeper_free(struct volume_keeper *k)
 	if (!k)
 		return;
 	volume_keeper_stop(k);
-	if (k->removal) {
-		pthread_mutex_lock(&k->removal->lock);
-		k->removal->keeper = NULL;
-		pthread_mutex_unlock(&k->removal->lock);
-	}
+	if (k->removal)
+		aside_leave(&k->removal->aside);
 	while (k->waiting)
 		waiting_free(take(k));
 	free(k->writing);

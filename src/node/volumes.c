@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -12,6 +11,7 @@
 
 #include "base/clock.h"
 #include "kube/kind.h"
+#include "loop/aside.h"
 
 #define PREPARE_MEMORY MIB(256) /* the objects that one pod's volumes are made of, twice */
 
@@ -121,9 +121,8 @@ struct volumes *volumes_new(const struct volumes_config *config, struct error *e
 
 /* Trees that are given to fsGroup on a thread of their own, for they may be large. */
 struct giving {
-	struct loop_message message;
-	struct volumes *v; /* NULL: they have gone */
-	struct loop *loop;
+	struct aside aside;
+	struct volumes *v;
 	int64_t group;
 	char **paths;
 	size_t count;
@@ -158,7 +157,7 @@ void volumes_free(struct volumes *v, bool keeps_files)
 	loop_undefer(v->config.loop, &v->task);
 	tokens_free(v);
 	if (v->giving)
-		v->giving->v = NULL;
+		aside_leave(&v->giving->aside);
 	if (v->is_preparing)
 		arena_done(&v->arena);
 	if (v->folder && !keeps_files) {
@@ -248,7 +247,6 @@ static void give_add(struct volumes *v, struct span path, int64_t group)
 	if (!g) {
 		g = v->giving = base_calloc(1, sizeof(*g));
 		g->v = v;
-		g->loop = v->config.loop;
 		g->group = group;
 	}
 	g->paths = base_realloc(g->paths, (g->count + 1) * sizeof(*g->paths));
@@ -315,37 +313,36 @@ static void finish(struct volumes *v, const struct error *err)
 	done(v->done_context, err);
 }
 
-static void given(struct loop_message *m)
+static void given(struct aside *a)
 {
-	struct giving *g = CONTAINER_OF(m, struct giving, message);
+	struct giving *g = CONTAINER_OF(a, struct giving, aside);
 	struct volumes *v = g->v;
 
 	giving_free(g);
-	if (!v)
-		return;
 	v->giving = NULL;
 	finish(v, NULL);
 }
 
-static void *give_on_thread(void *arg)
+static void giving_drop(struct aside *a)
 {
-	struct giving *g = arg;
+	giving_free(CONTAINER_OF(a, struct giving, aside));
+}
+
+static void give(struct aside *a)
+{
+	struct giving *g = CONTAINER_OF(a, struct giving, aside);
 
 	for (size_t i = 0; i < g->count; i++)
 		tree_give(g->paths[i], g->group, false);
-	g->message.run = given;
-	loop_send(g->loop, &g->message);
-	return NULL;
 }
 
-static void give_begin(struct volumes *v)
+static void give_begin(struct giving *g)
 {
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, give_on_thread, v->giving) == 0)
-		(void)pthread_detach(thread);
-	else
-		(void)give_on_thread(v->giving);
+	g->aside = (struct aside){ .work = give, .done = given, .drop = giving_drop };
+	if (aside_begin(&g->aside, g->v->config.loop))
+		return;
+	give(&g->aside);
+	given(&g->aside);
 }
 
 static void step(struct loop_task *task)
@@ -370,7 +367,7 @@ static void step(struct loop_task *task)
 		v->giving = NULL;
 	}
 	if (err.code == ERROR_NONE && v->giving)
-		give_begin(v);
+		give_begin(v->giving);
 	else
 		finish(v, err.code == ERROR_NONE ? NULL : &err);
 }

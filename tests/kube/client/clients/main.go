@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-const patience = 30 * time.Second
+const patience = 120 * time.Second
 
 // One thing that is shown; `namespace` is its own.
 type check struct {
