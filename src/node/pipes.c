@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -51,6 +52,13 @@ void source_pause(struct source *s, bool is_paused)
 		loop_unwatch(s->loop, &s->watch);
 	else
 		loop_watch(s->loop, &s->watch, s->fd, LOOP_READ, source_ready);
+}
+
+size_t source_unread(const struct source *s)
+{
+	int count = 0;
+
+	return s->fd >= 0 && ioctl(s->fd, FIONREAD, &count) == 0 ? (size_t)count : 0;
 }
 
 void source_done(struct source *s)

@@ -24,7 +24,8 @@ struct source {
 void source_init(struct source *s, struct loop *loop, int fd,
 		 void (*take)(struct source *s, struct span bytes, bool is_end));
 void source_pause(struct source *s, bool is_paused);
-void source_done(struct source *s); /* again is allowed, and where fd is -1 */
+size_t source_unread(const struct source *s); /* what has been written to it and not been read yet */
+void source_done(struct source *s);           /* again is allowed, and where fd is -1 */
 
 struct sink {
 	struct loop *loop;

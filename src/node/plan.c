@@ -281,7 +281,8 @@ bool pod_plan(const struct pod_view *view, struct arena *arena, struct pod_plan 
 		end(&p);
 	} else {
 		again(&p, deadline);
-		if (s && s->is_ready)
+		/* A sandbox may have told an address that the first container is to find in /etc/hosts. */
+		if (s && s->is_ready && (view->are_volumes_ready || s->container_count))
 			containers(&p);
 		else if (view->are_volumes_ready)
 			add(&p, POD_SANDBOX_RUN);

@@ -94,6 +94,29 @@ static void nothing_begins_before_volumes_are_there(void **state)
 	plan_kit_done(&k);
 }
 
+/* The address that the sandbox has told is to be in /etc/hosts, as for all that the volumes have. What runs is looked after. */
+static void the_first_container_waits_for_what_the_address_has_changed(void **state)
+{
+	struct plan_kit k;
+	char text[256];
+
+	(void)state;
+	plan_kit_make(&k, POD(TWO), "main#0 made", "");
+	k.sandbox.container_count = 0;
+	k.view.are_volumes_ready = false;
+	plan_print(&k, text, sizeof(text));
+	assert_string_equal(text, "");
+	k.view.are_volumes_ready = true;
+	plan_print(&k, text, sizeof(text));
+	assert_string_equal(text, "start main#0; start side#0");
+	plan_kit_done(&k);
+	plan_kit_make(&k, POD(TWO), "main#0 exit 1; side#0 run", "side#0");
+	k.view.are_volumes_ready = false;
+	plan_print(&k, text, sizeof(text));
+	assert_string_equal(text, "start main#1");
+	plan_kit_done(&k);
+}
+
 static void restarts_follow_the_policy(void **state)
 {
 	static const struct row rows[] = {
@@ -338,6 +361,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(containers_begin_in_a_sandbox),
 		cmocka_unit_test(nothing_begins_before_volumes_are_there),
+		cmocka_unit_test(the_first_container_waits_for_what_the_address_has_changed),
 		cmocka_unit_test(restarts_follow_the_policy),
 		cmocka_unit_test(restarts_wait_longer_each_time),
 		cmocka_unit_test(what_was_told_counts_when_the_runtime_has_forgotten),

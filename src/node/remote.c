@@ -41,6 +41,7 @@ struct remote {
 	struct buffer early; /* input from before the command has begun: as much as the window lets through */
 	bool has_early_end;
 	struct source out, err;
+	size_t owed_out, owed_err; /* of what it wrote before it exited, not read yet */
 	struct timer timer;
 };
 
@@ -161,7 +162,7 @@ static void finish(struct remote *r, int exit_code, const char *failure)
 
 /* ---- from the process ---- */
 
-/* All it wrote has been read, and how it ended is known: or others hold its output open, for whom we do not wait long. */
+/* All it wrote has been read, and how it ended is known: or others hold its output open, for whom we do not wait long (rest_is_late()). */
 static void finish_when_whole(struct remote *r)
 {
 	if (r->out.fd < 0 && r->err.fd < 0 && (r->is_attach || r->has_exited))
@@ -170,6 +171,9 @@ static void finish_when_whole(struct remote *r)
 
 static void relay(struct remote *r, struct source *s, enum channel channel, struct span bytes, bool is_end)
 {
+	size_t *owed = s == &r->out ? &r->owed_out : &r->owed_err;
+
+	*owed = is_end ? 0 : *owed - MIN(*owed, bytes.len);
 	if (is_end) {
 		finish_when_whole(r);
 		return;
@@ -189,11 +193,16 @@ static void err_take(struct source *s, struct span bytes, bool is_end)
 	relay(CONTAINER_OF(s, struct remote, err), s, CHANNEL_ERR, bytes, is_end);
 }
 
+/* A client that reads slowly is waited for: what was written before the exit is its. */
 static void rest_is_late(struct timer *t)
 {
 	struct remote *r = CONTAINER_OF(t, struct remote, timer);
+	struct loop *loop = r->session.streams->loop;
 
-	finish(r, r->exit_code, NULL);
+	if (r->owed_out || r->owed_err)
+		loop_timer_set(loop, t, loop_now(loop) + REST_WAIT_NS, rest_is_late);
+	else
+		finish(r, r->exit_code, NULL);
 }
 
 static void session_free_remote(struct session *s);
@@ -206,6 +215,8 @@ void remote_exited(struct session *s, struct span stream, int exit_code)
 		return;
 	r->has_exited = true;
 	r->exit_code = exit_code;
+	r->owed_out = source_unread(&r->out);
+	r->owed_err = source_unread(&r->err);
 	loop_timer_set(s->streams->loop, &r->timer, loop_now(s->streams->loop) + REST_WAIT_NS, rest_is_late);
 	finish_when_whole(r);
 }

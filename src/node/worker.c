@@ -578,7 +578,8 @@ static void volumes_done(void *context, const struct error *err)
 	w->is_preparing = false;
 	if (!worker_call_end(w))
 		return;
-	w->are_volumes_ready = !err;
+	w->are_volumes_ready = !err && !w->is_address_new;
+	w->is_address_new = false;
 	if (err) {
 		if (!w->mount_error || strcmp(w->mount_error, err->message) != 0)
 			worker_event(w, (struct span){ 0 }, "Warning", "FailedMount", "%s", err->message);
@@ -937,6 +938,7 @@ static void address_take(struct pod_worker *w)
 	w->address = span_to_text(found);
 	w->place.pod_address = span_of(w->address);
 	w->are_volumes_ready = false; /* /etc/hosts has it */
+	w->is_address_new = w->is_preparing;
 }
 
 void pod_worker_sandbox(struct pod_worker *w, const struct sandbox_status *s)

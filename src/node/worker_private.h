@@ -71,6 +71,7 @@ struct pod_worker {
 	bool has_changed_sandbox; /* the event was sent */
 
 	struct volumes *volumes;
+	bool is_address_new; /* since the volumes that are being prepared were begun */
 	bool are_volumes_ready, is_preparing, is_refresh_due, are_volumes_emptied;
 	char *mount_error; /* the last one told */
 	int64_t mount_again_ns, mount_wait_ns, refresh_ns;

@@ -151,6 +151,33 @@ def test_exec_gives_output_input_and_exit_codes(m, talker):
     assert code != 0 and "/no/such/program" in said
 
 
+FILL = """
+import os, time
+os.set_blocking(1, False)
+wrote = full = 0
+while full < 20:  # a second: nobody takes anything more
+    try:
+        wrote, full = wrote + os.write(1, b'x' * 4096), 0
+    except BlockingIOError:
+        full += 1
+        time.sleep(0.05)
+open('/tmp/wrote.new', 'w').write(str(wrote))
+os.rename('/tmp/wrote.new', '/tmp/wrote')
+"""
+
+
+def test_exec_loses_nothing_to_who_reads_late(there, talker):
+    there.run("exec", talker, "-c", "main", "--", "rm", "-f", "/tmp/wrote")
+    slow = subprocess.Popen(there.command("exec", talker, "-c", "main", "--", PYTHON, "-c", FILL), stdout=subprocess.PIPE, env=there.env)
+    try:
+        wrote = int(until("it has written what fits", lambda: there.run("exec", talker, "-c", "main", "--", "cat", "/tmp/wrote")))
+        time.sleep(3)  # longer than is waited for what others hold open after the exit
+        assert len(slow.communicate(timeout=DEADLINE)[0]) == wrote
+    finally:
+        slow.kill()
+        slow.wait()
+
+
 class Terminal:
     """kubectl at a terminal of ours, which is told what is typed and what is said."""
 
