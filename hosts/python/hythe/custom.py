@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 
 _RETRY_S = 0.5
 _PR_SET_PDEATHSIG = 1
+_PARENT = "HYTHE_CUSTOM_PARENT"
 _held: List[Any] = []  # for as long as this process lives
 
 
@@ -52,7 +53,7 @@ def _keep(args: Any) -> None:
         holder = _hold_name()
     _held.append(holder)
     # The child has the name as well: it is free again only when both have ended.
-    process = subprocess.Popen(_command(args), pass_fds=[holder.fileno()])
+    process = subprocess.Popen(_command(args), pass_fds=[holder.fileno()], env={**os.environ, _PARENT: str(os.getpid())})
     _log.info("custom_service() runs in process %d", process.pid)
     code = process.wait()
     if code:
@@ -67,8 +68,7 @@ def keep(args: Any) -> None:
 def run(service: Any) -> int:
     """In the process of its own. It ends with the worker that started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() == parent:
+    if os.getppid() == int(os.environ[_PARENT]):  # else it had gone before that
         service.loaded.object.custom_service()
     return 0
