@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ports for programs that must be told one: found free, and held until the program listens there, or the test ends."""
+"""Ports for programs that must be told one: found free, and held until the program listens there, or the test ends, while servers come and go."""
 import socket
 
 
 class Ports:
-    """Nobody else is given these ports, and a server that reuses addresses, as most do, may listen there all the same."""
+    """Nobody else is given these ports; they are bound and not listened on, so that a server that reuses addresses, as most do, may have them."""
 
     def __init__(self, count):
         self.sockets = [socket.socket() for _ in range(count)]
@@ -15,6 +15,12 @@ class Ports:
 
     def __iter__(self):
         return (s.getsockname()[1] for s in self.sockets)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
     def close(self):
         for s in self.sockets:

@@ -22,5 +22,8 @@ struct aside {
 
 /* False: there is no thread to be had, and nothing is called. */
 bool aside_begin(struct aside *a, struct loop *l) MUST_CHECK;
-/* `drop` instead of `done`, once the work has ended. The loop may be freed. NULL is allowed. */
+/*
+ * `drop` instead of `done`, once the work has ended. The loop may be freed; one that had been told before, and does not run again, leaves the
+ * memory to the end of the process. NULL is allowed.
+ */
 void aside_leave(struct aside *a);

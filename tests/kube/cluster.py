@@ -1,32 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """`hythe up` for tests: on free ports, with its data in a folder of its own."""
-import contextlib
 import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import time
 
 from client import Cluster
+from waiting import DEADLINE
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = pathlib.Path(os.environ.get("HYTHE", ROOT / "build" / "hythe"))
-DEADLINE = 180 if os.environ.get("HYTHE_SANITIZED") else 60
 # The users that scenarios know beside the administrator; the real server's token file has the same two lines.
 TOKENS = 'admin-token,token-admin,1,"system:masters"\nplain-token,plain-user,2\n'
 # The last of what the namespace `default` gets by itself, a moment after the start: it is part of lists, and pods need what comes before it.
 GIVEN = "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"
-
-
-@contextlib.contextmanager
-def kept_port():
-    """A port that nobody else gets while servers come and go on it: it is bound and not listened on, so SO_REUSEADDR lets them have it."""
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind(("127.0.0.1", 0))
-        yield s.getsockname()[1]
 
 
 class Up:

@@ -4,7 +4,8 @@ import pathlib
 import subprocess
 import time
 
-from cluster import DEADLINE, PROGRAM
+from cluster import PROGRAM
+from waiting import DEADLINE
 
 
 class Controllers:

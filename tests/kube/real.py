@@ -6,13 +6,16 @@ import hashlib
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 
 from building import alone
 from client import Cluster
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from ports import Ports  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent / "real"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "hythe-real-kubernetes"
@@ -96,15 +99,6 @@ current-context: real
     return path
 
 
-def keep_ports(n):
-    """Sockets of ports that nobody else gets until they are closed: bound and not listened on, so SO_REUSEADDR lets servers have them."""
-    kept = [socket.socket() for _ in range(n)]
-    for s in kept:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind(("127.0.0.1", 0))
-    return kept
-
-
 class Real:
     """One running control plane; its state is kept in the folder between starts. `parts` are the processes by name."""
 
@@ -113,8 +107,8 @@ class Real:
         self.program, self.wrap, self.parts = str(build()), list(wrap), {}
         pki = self.folder / "pki"
         make_pki(pki)
-        self.kept = keep_ports(4)
-        port, etcd, peer, manager = (s.getsockname()[1] for s in self.kept)
+        self.ports = Ports(4)
+        port, etcd, peer, manager = self.ports
         self.kubeconfig = kubeconfig(self.folder, "admin", port)
         own = kubeconfig(self.folder, "kcm", port)
         (self.folder / "etcd.yaml").write_text(f"""name: real
@@ -169,8 +163,7 @@ log-level: warn
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for s in self.kept:
-            s.close()
+        self.ports.close()
 
 
 class Manager:
@@ -178,8 +171,8 @@ class Manager:
 
     def __init__(self, folder, kubeconfig, controllers):
         self.folder = pathlib.Path(folder)
-        self.kept, = keep_ports(1)
-        port = self.kept.getsockname()[1]
+        self.ports = Ports(1)
+        port, = self.ports
         with (self.folder / "manager.log").open("ab") as log:
             self.process = subprocess.Popen([str(build()), "kube-controller-manager", f"--kubeconfig={kubeconfig}", f"--authentication-kubeconfig={kubeconfig}", f"--authorization-kubeconfig={kubeconfig}",
                                              "--bind-address=127.0.0.1", f"--secure-port={port}", f"--cert-dir={self.folder}/certificates", "--leader-elect=false",
@@ -193,7 +186,7 @@ class Manager:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.kept.close()
+        self.ports.close()
 
 
 @contextlib.contextmanager

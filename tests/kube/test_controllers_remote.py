@@ -5,8 +5,9 @@ import subprocess
 import time
 
 import pytest
-from cluster import PROGRAM, Up, kept_port
+from cluster import PROGRAM, Up
 from elsewhere import Controllers
+from ports import Ports
 from waiting import DEADLINE, until
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
@@ -33,8 +34,8 @@ def server(tmp_path):
 
 @pytest.fixture
 def port():
-    with kept_port() as port:
-        yield port
+    with Ports(1) as ports:
+        yield next(iter(ports))
 
 
 def test_they_work_on_an_api_server_elsewhere(server, tmp_path):
