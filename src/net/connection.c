@@ -379,8 +379,8 @@ void connection_flush(struct connection *c)
 	}
 	if (total)
 		sent_count(c, total);
-	if (UNLIKELY((c->out_waiting != 0) != c->wants_write)) {
-		c->wants_write = c->out_waiting != 0;
+	if (UNLIKELY((c->out_waiting != 0 || c->tls_waits_write) != c->wants_write)) {
+		c->wants_write = !c->wants_write;
 		if (!total)
 			c->last_progress_ns = loop_now(c->worker->loop);
 		watch_update(c);
@@ -420,6 +420,11 @@ static void connection_task(struct loop_task *t)
 		c->is_turn_due = false;
 		if (c->codec && !c->is_closing)
 			c->codec->turn(c);
+	}
+	if (UNLIKELY(c->tls_reads_on)) {
+		c->tls_reads_on = false;
+		if (!c->is_read_paused)
+			connection_ready(&c->watch, LOOP_READ);
 	}
 	/* This may close it, which queues the task once more: only then is it freed, and queued nowhere. */
 	connection_flush(c);
@@ -611,7 +616,8 @@ static enum read_result read_clear(struct connection *c, size_t *ret_len)
 	return errno == EAGAIN ? READ_NOTHING : READ_FAILED;
 }
 
-/* A record at a time, until the session has nothing more: what it holds makes no event. */
+/* A record at a time, until the session has nothing more: what it holds makes no event, and is read in the next turn of the loop
+ * when it is much. */
 static enum read_result read_tls(struct connection *c, size_t *ret_len)
 {
 	size_t total = 0;
@@ -625,6 +631,7 @@ static enum read_result read_tls(struct connection *c, size_t *ret_len)
 			total += n;
 			continue;
 		case TLS_WANT_WRITE:
+			c->tls_waits_write = true;
 			if (!c->wants_write) {
 				c->wants_write = true;
 				watch_update(c);
@@ -641,6 +648,10 @@ static enum read_result read_tls(struct connection *c, size_t *ret_len)
 			return READ_FAILED;
 		}
 		break;
+	}
+	if (total >= READ_MOST) {
+		c->tls_reads_on = true;
+		loop_defer(c->worker->loop, &c->flush);
 	}
 	c->in.len -= total; /* counted again by the caller, as for clear text */
 	*ret_len = total;
@@ -805,10 +816,11 @@ static void connection_ready(struct watch *watch, unsigned events)
 		return;
 	}
 	if (UNLIKELY(events & LOOP_WRITE)) {
+		if (c->tls_waits_write)
+			events |= LOOP_READ; /* the handshake goes on, or what else wanted to write before it reads */
+		c->tls_waits_write = false;
 		connection_flush(c);
 		tell_writable(c);
-		if (c->tls && !tls_session_is_open(c->tls))
-			events |= LOOP_READ; /* the handshake goes on where it wanted to write */
 	}
 	if (!c->is_closed && (events & (LOOP_READ | LOOP_HANGUP | LOOP_END)))
 		readable(c, events);

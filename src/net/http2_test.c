@@ -18,7 +18,7 @@
 #include "base/number.h"
 #include "net/coding.h"
 #include "net/grpc.h"
-#include "net/refusal_kit.h"
+#include "net/kernel_kit.h"
 #include "net/server.h"
 
 enum { PATIENCE_MS = 20000, CALLS_MOST = 64 };
@@ -559,11 +559,11 @@ static void an_answer_that_was_refused_for_a_moment_goes_on(void **state)
 	buffer_init(&large, SIZE_MAX / 2);
 	while (large.len < MIB(5))
 		buffer_print(&large, "%zu ", large.len);
-	refusal_arm();
+	kernel_refuses();
 	call = exchange(c, "POST", "/echo", NULL, buffer_span(&large));
 	assert_int_equal(call->status, 200);
 	assert_true(span_equal(buffer_span(&call->body), buffer_span(&large)));
-	assert_true(refusal_is_over());
+	assert_true(kernel_has_refused());
 	buffer_done(&large);
 	client_free(c);
 }

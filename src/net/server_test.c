@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* server_test - requests in all shapes, as raw bytes. */
-#include "net/refusal_kit.h"
+#include "net/kernel_kit.h"
 #include "net/server_kit.h"
 
 #include <semaphore.h>
@@ -150,7 +150,7 @@ static void a_connection_hears_after_an_answer_that_was_refused_for_a_moment(voi
 	int fd = client(s);
 
 	(void)state;
-	refusal_arm();
+	kernel_refuses();
 	for (int i = 0; i < 2; i++) {
 		struct buffer in;
 		struct answer a;
@@ -159,7 +159,7 @@ static void a_connection_hears_after_an_answer_that_was_refused_for_a_moment(voi
 		SAY(fd, "GET /big?n=5000000 HTTP/1.1\r\n" H "\r\n");
 		take_answer(fd, &in, &a, false);
 		assert_int_equal(a.body.len, 5000000);
-		assert_true(refusal_is_over());
+		assert_true(kernel_has_refused());
 		buffer_done(&a.body);
 		buffer_done(&in);
 	}

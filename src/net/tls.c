@@ -331,11 +331,6 @@ bool tls_session_has_pending(const struct tls_session *s)
 	return SSL_has_pending(s->ssl) == 1;
 }
 
-bool tls_session_is_open(const struct tls_session *s)
-{
-	return SSL_is_init_finished(s->ssl);
-}
-
 bool tls_session_is_h2(const struct tls_session *s)
 {
 	const unsigned char *chosen;

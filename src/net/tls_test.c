@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tls_test - a server over TLS: versions, ALPN, client certificates, reloads. */
+/* tls_test - a server over TLS: versions, ALPN, long bodies, client certificates, reloads. */
+#include "net/kernel_kit.h"
 #include "net/server_kit.h"
 
 #include <openssl/err.h>
@@ -131,18 +132,25 @@ static void tls_close(struct tls_client *c)
 	ERR_clear_error();
 }
 
-static void tls_ask(struct tls_client *c, struct span request, struct span answer_end, struct buffer *in)
+static void tls_say(struct tls_client *c, struct span bytes)
 {
-	int n;
+	assert_int_equal(SSL_write(c->ssl, bytes.ptr, (int)bytes.len), (int)bytes.len);
+}
 
-	assert_int_equal(SSL_write(c->ssl, request.ptr, (int)request.len), (int)request.len);
+static void tls_hear(struct tls_client *c, struct span answer_end, struct buffer *in)
+{
 	while (!span_ends(buffer_span(in), answer_end)) {
-		char *to = buffer_reserve(in, KIB(16));
+		int n = SSL_read(c->ssl, buffer_reserve(in, KIB(16)), (int)KIB(16));
 
-		n = SSL_read(c->ssl, to, (int)KIB(16));
 		assert_true(n > 0);
 		buffer_commit(in, (size_t)n);
 	}
+}
+
+static void tls_ask(struct tls_client *c, struct span request, struct span answer_end, struct buffer *in)
+{
+	tls_say(c, request);
+	tls_hear(c, answer_end, in);
 }
 
 static void tls_serves_http_1_1_with_and_without_alpn(void **state)
@@ -184,6 +192,45 @@ static void tls_serves_http_1_1_with_and_without_alpn(void **state)
 		buffer_done(&in);
 	}
 	buffer_done(&big_request);
+	server_free(s);
+}
+
+/* What a session has read ahead makes no event: a body that comes as fast as it is read may end there. */
+static void a_long_body_is_read_to_its_end(void **state)
+{
+	enum { LEN = (1 << 20) + 60, STEP = 31, STEPS = 40 };
+	struct buffer head, body, in;
+	struct server_config config;
+	struct tls_client c;
+	struct server *s;
+
+	(void)state;
+	tls_files(1);
+	config = config_tls();
+	s = serve(&config);
+	buffer_init(&head, KIB(4));
+	buffer_init(&body, MIB(2));
+	buffer_init(&in, MIB(2));
+	memset(buffer_reserve(&body, LEN), 'x', LEN - 1);
+	buffer_commit(&body, LEN - 1);
+	buffer_append(&body, SPAN("!"));
+	assert_true(tls_connect(s, &c, NULL, 0, false));
+	for (size_t i = 0; i < STEPS; i++) {
+		buffer_clear(&in);
+		buffer_clear(&head);
+		buffer_print(&head, "POST /echo HTTP/1.1\r\n" H "Content-Length: %zu\r\nPlace: %0*d\r\n\r\n", body.len,
+			     (int)i * STEP, 0);
+		kernel_hastens();
+		tls_say(&c, buffer_span(&head)); /* a record of its own */
+		tls_say(&c, buffer_span(&body));
+		kernel_hastens_no_more();
+		tls_hear(&c, SPAN("!"), &in);
+		assert_true(in.len > body.len && span_starts(buffer_span(&in), SPAN("HTTP/1.1 200")));
+	}
+	buffer_done(&head);
+	buffer_done(&body);
+	buffer_done(&in);
+	tls_close(&c);
 	server_free(s);
 }
 
@@ -457,6 +504,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tls_serves_http_1_1_with_and_without_alpn),
+		cmocka_unit_test(a_long_body_is_read_to_its_end),
 		cmocka_unit_test(tls_chooses_http_2_by_alpn),
 		cmocka_unit_test(old_tls_and_clear_text_are_refused),
 		cmocka_unit_test(a_handshake_that_stalls_is_cut),

@@ -44,7 +44,6 @@ void tls_session_close_notify(struct tls_session *s);
 bool tls_session_is_h2(const struct tls_session *s); /* chosen by ALPN; false before the handshake's end */
 /* What the client has shown; NULL: nothing, or the handshake is not done. */
 const struct client_certificate *tls_session_client(struct tls_session *s);
-bool tls_session_is_open(const struct tls_session *s); /* the handshake is done */
 
 /* ---- listeners (listener.c) ---- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "net/refusal_kit.h"
+#include "net/kernel_kit.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,17 +13,29 @@
 enum kernel { KERNEL_AS_IT_IS, KERNEL_TAKES_SOME, KERNEL_REFUSES, KERNEL_TAKES_ALL };
 
 static _Atomic enum kernel kernel;
+static _Atomic bool is_hasty;
 static pthread_t spared;
 
-void refusal_arm(void)
+void kernel_refuses(void)
 {
 	spared = pthread_self();
 	atomic_store(&kernel, KERNEL_TAKES_SOME);
 }
 
-bool refusal_is_over(void)
+bool kernel_has_refused(void)
 {
 	return atomic_load(&kernel) == KERNEL_TAKES_ALL;
+}
+
+void kernel_hastens(void)
+{
+	spared = pthread_self();
+	atomic_store(&is_hasty, true);
+}
+
+void kernel_hastens_no_more(void)
+{
+	atomic_store(&is_hasty, false);
 }
 
 static size_t length(const struct msghdr *m)
@@ -47,7 +59,7 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 		errno = EAGAIN;
 		return -1;
 	}
-	if (now == KERNEL_TAKES_SOME && length(m) >= REFUSAL_LEAST) {
+	if (now == KERNEL_TAKES_SOME && length(m) >= KERNEL_REFUSES_LEAST) {
 		struct iovec first = { m->msg_iov[0].iov_base, 1 };
 		struct msghdr some = { .msg_iov = &first, .msg_iovlen = 1 };
 
@@ -67,4 +79,12 @@ ssize_t send(int fd, const void *bytes, size_t len, int flags)
 	struct iovec piece = { (void *)bytes, len };
 
 	return sendmsg(fd, &(struct msghdr){ .msg_iov = &piece, .msg_iovlen = 1 }, flags);
+}
+
+ssize_t recv(int fd, void *to, size_t len, int flags)
+{
+	while (atomic_load(&is_hasty) && !pthread_equal(pthread_self(), spared) &&
+	       syscall(SYS_recvfrom, fd, to, len, flags | MSG_PEEK, NULL, NULL) < (ssize_t)len)
+		(void)poll(NULL, 0, 1);
+	return syscall(SYS_recvfrom, fd, to, len, flags, NULL, NULL);
 }
