@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -228,19 +230,21 @@ static void variables_make(const struct attachment *a, const char *command, char
 	ret[7] = NULL;
 }
 
-/* Between fork and exec, perhaps of a program with threads: system calls alone. */
-_Noreturn static void plugin_become(const char *program, char *const *environment, int in, int out)
+/* Between fork and exec, perhaps of a program with threads: system calls alone. It ends with the thread that waits for it: an ADD that goes on
+ * beside the DEL of who comes next would keep what it takes. */
+_Noreturn static void plugin_become(const char *program, char *const *environment, pid_t parent, int in, int out)
 {
 	char *const arguments[] = { (char *)(uintptr_t)program, NULL };
 	const struct sigaction usual = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
 	(void)setpgid(0, 0);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (int i = 1; i < NSIG; i++)
 		(void)sigaction(i, &usual, NULL);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 && chdir("/") == 0) {
+	if (getppid() == parent && dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 && chdir("/") == 0) {
 		(void)close_range(3, ~0U, 0);
 		execve(program, arguments, environment);
 	}
@@ -307,14 +311,14 @@ static bool plugin_run(const char *program, char *const *environment, struct spa
 	AUTO_CLOSE int in = input_make(input);
 	int pipe[2];
 	bool good;
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	if (in < 0 || pipe2(pipe, O_CLOEXEC) < 0)
 		return error_errno(err, errno, "cannot make its input and output");
 	(void)fcntl(pipe[0], F_SETFL, O_NONBLOCK);
 	pid = fork();
 	if (pid == 0)
-		plugin_become(program, environment, in, pipe[1]);
+		plugin_become(program, environment, parent, in, pipe[1]);
 	if (pid > 0)
 		(void)setpgid(pid, pid);
 	close(pipe[1]);
@@ -461,9 +465,9 @@ static bool record_write(const struct attachment *a, int sandbox, struct error *
 }
 
 /* NOT_FOUND: there is none. */
-static bool record_read(struct attachment *a, int sandbox, struct error *err)
+static bool record_read(struct attachment *a, int folder, const char *name, struct error *err)
 {
-	AUTO_CLOSE int fd = openat(sandbox, CNI_RECORD, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	AUTO_CLOSE int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct value *v = ARENA_NEW(a->arena, struct value, err);
 	char *text = arena_array_(a->arena, RECORD_BYTES_MOST, 1, err);
 	ssize_t n = fd >= 0 && text ? read(fd, text, RECORD_BYTES_MOST) : -1;
@@ -533,7 +537,7 @@ bool cni_delete(const struct cni_place *p, const char *network, int sandbox, str
 
 	arena_init(&arena, ARENA_BYTES_MOST);
 	a.arena = &arena;
-	if (record_read(&a, sandbox, &found)) {
+	if (record_read(&a, sandbox, CNI_RECORD, &found)) {
 		good = plugins_delete(&a, err);
 		if (good)
 			(void)unlinkat(sandbox, CNI_RECORD, 0);
@@ -546,47 +550,103 @@ bool cni_delete(const struct cni_place *p, const char *network, int sandbox, str
 	return good;
 }
 
-/* ---- of one that has died ---- */
+/* ---- of those that have died ---- */
 
 struct sweep {
 	struct cni_place place;
-	struct attachment attachment;
-	struct arena arena;
+	char *owed, *name; /* a record in the folder; NULL: each */
 };
+
+static void sweep_one(const struct cni_place *p, int owed, const char *name)
+{
+	struct attachment a = { .place = p, .network = "" };
+	struct error err = { 0 };
+	struct arena arena;
+
+	arena_init(&arena, ARENA_BYTES_MOST);
+	a.arena = &arena;
+	if (!record_read(&a, owed, name, &err)) {
+		if (err.code != ERROR_NOT_FOUND)
+			log_warn("node", "the network of a sandbox that has died is not given back",
+				 LOG_TEXT("record", name), LOG_TEXT("error", err.message));
+	} else if (!plugins_delete(&a, &err)) {
+		log_warn("node",
+			 "the network of a sandbox that has died could not be given back: it is tried again at the "
+			 "next start",
+			 LOG_SPAN("pod", a.pod.name), LOG_TEXT("error", err.message));
+	} else {
+		(void)unlinkat(owed, name, 0);
+	}
+	arena_done(&arena);
+}
+
+static void sweep_all(const struct cni_place *p, const char *folder)
+{
+	DIR *owed = opendir(folder);
+	const struct dirent *e;
+
+	while (owed && (e = readdir(owed))) {
+		if (e->d_name[0] != '.')
+			sweep_one(p, dirfd(owed), e->d_name);
+	}
+	if (owed)
+		(void)closedir(owed);
+}
 
 static void *sweep_run(void *arg)
 {
 	struct sweep *s = arg;
-	struct error err = { 0 };
+	AUTO_CLOSE int owed = s->name ? open(s->owed, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
-	if (!plugins_delete(&s->attachment, &err))
-		log_warn("node", "the network of a sandbox that has died could not be given back",
-			 LOG_SPAN("pod", s->attachment.pod.name), LOG_TEXT("error", err.message));
-	arena_done(&s->arena);
+	if (s->name)
+		sweep_one(&s->place, owed, s->name);
+	else
+		sweep_all(&s->place, s->owed);
+	free(s->owed);
+	free(s->name);
 	free(s);
 	return NULL;
 }
 
-void cni_sweep(const struct cni_place *p, int sandbox)
+static void sweep_begin(const struct cni_place *p, const char *owed, const char *name)
 {
 	struct sweep *s = base_calloc(1, sizeof(*s));
-	struct error err = { 0 };
 	pthread_t thread;
 
 	s->place = *p;
-	arena_init(&s->arena, ARENA_BYTES_MOST);
-	s->attachment = (struct attachment){ .place = &s->place, .network = "", .arena = &s->arena };
-	if (record_read(&s->attachment, sandbox, &err)) {
-		(void)unlinkat(sandbox, CNI_RECORD, 0);
-		if (pthread_create(&thread, NULL, sweep_run, s) == 0) {
-			(void)pthread_detach(thread);
-			return;
-		}
-		error_set(&err, ERROR_UNAVAILABLE, "cannot make a thread");
+	s->owed = span_to_text(span_of(owed));
+	s->name = name ? span_to_text(span_of(name)) : NULL;
+	if (pthread_create(&thread, NULL, sweep_run, s) == 0) {
+		(void)pthread_detach(thread);
+		return;
 	}
-	if (err.code != ERROR_NOT_FOUND)
-		log_warn("node", "the network of a sandbox that has died was not given back",
-			 LOG_TEXT("error", err.message));
-	arena_done(&s->arena);
+	log_warn(
+	    "node",
+	    "networks of sandboxes that have died are given back at the next start: there is no thread for it now");
+	free(s->owed);
+	free(s->name);
 	free(s);
+}
+
+void cni_sweep(const struct cni_place *p, int sandbox, const char *owed)
+{
+	AUTO_CLOSE int folder = -1;
+	char name[17];
+
+	if (faccessat(sandbox, CNI_RECORD, F_OK, 0) != 0)
+		return;
+	(void)mkdir(owed, 0700);
+	folder = open(owed, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	random_hex(name, 8);
+	if (folder >= 0 && renameat(sandbox, CNI_RECORD, folder, name) == 0)
+		sweep_begin(p, owed, name);
+	else
+		log_warn("node", "the network of a sandbox that has died is not given back", LOG_TEXT("folder", owed),
+			 LOG_TEXT("error", strerror(errno)));
+}
+
+void cni_sweep_owed(const struct cni_place *p, const char *owed)
+{
+	if (access(owed, F_OK) == 0)
+		sweep_begin(p, owed, NULL);
 }

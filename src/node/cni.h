@@ -40,8 +40,13 @@ bool cni_add(const struct cni_place *p, const struct cni_pod *pod, const char *n
 	     char ret_address[CNI_ADDRESS_MAX], struct error *err) MUST_CHECK;
 /* By the record; true when there is none. `network` "": the namespace has gone. */
 bool cni_delete(const struct cni_place *p, const char *network, int sandbox, struct error *err) MUST_CHECK;
-/* The same on a thread, for a sandbox that has died: the record is taken away at once. A failure is logged. */
-void cni_sweep(const struct cni_place *p, int sandbox);
+/*
+ * The same on a thread, for a sandbox that has died: the record goes to the folder `owed` (made when it is needed) at once, and from there when DEL has
+ * succeeded. A failure is logged. The texts of `p` live on.
+ */
+void cni_sweep(const struct cni_place *p, int sandbox, const char *owed);
+/* At the start: the same for what that folder still has, of a program that was killed meanwhile or of plugins that failed. */
+void cni_sweep_owed(const struct cni_place *p, const char *owed);
 
 /* ---- what is read ---- */
 

@@ -207,6 +207,37 @@ static void what_could_not_be_undone_stays_on_record(void **state)
 	assert_int_equal(faccessat(f->sandbox, CNI_RECORD, F_OK, 0), -1);
 }
 
+static bool is_empty(const char *folder)
+{
+	return rmdir(folder) == 0 && mkdir(folder, 0700) == 0;
+}
+
+static void what_a_sandbox_has_left_is_owed_until_it_is_given_back(void **state)
+{
+	struct fixture *f = *state;
+	char owed[100];
+
+	needs_root();
+	assert_true(snprintf(owed, sizeof(owed), "%s/owed", f->folder) > 0);
+	cni_sweep(&f->place, f->sandbox, owed); /* it has none */
+	cni_sweep_owed(&f->place, owed);
+	assert_int_equal(access(owed, F_OK), -1);
+	assert_true(add(f));
+	/* The plugin says when it has been asked, and fails. */
+	file_make(f->programs, "two.sh", "[ $CNI_COMMAND = DEL ] && { echo > $here/asked; exit 3; }\n", 0644);
+	cni_sweep(&f->place, f->sandbox, owed);
+	assert_int_equal(faccessat(f->sandbox, CNI_RECORD, F_OK, 0), -1); /* the sandbox's folder may go */
+	for (int tries = 0; !file_text(f->programs, "asked")[0] || !strstr(file_text(f->programs, "calls"), "DEL one");
+	     tries++)
+		assert_true(tries < 60000 && usleep(1000) == 0);
+	assert_false(is_empty(owed));
+	file_make(f->programs, "two.sh", "", 0644);
+	cni_sweep_owed(&f->place, owed);
+	for (int tries = 0; !is_empty(owed); tries++)
+		assert_true(tries < 60000 && usleep(1000) == 0);
+	assert_non_null(strstr(strstr(file_text(f->programs, "calls"), "DEL one"), "DEL two"));
+}
+
 static bool is_ended(const char *stat)
 {
 	FILE *file = fopen(stat, "r");
@@ -399,6 +430,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_first_file_by_name_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_plugin_that_fails_is_told_in_its_words_and_undone, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_could_not_be_undone_stays_on_record, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_sandbox_has_left_is_owed_until_it_is_given_back, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_plugin_that_hangs_is_killed_with_its_children, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_plugin_that_writes_without_end_is_stopped, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_file_may_not_say_is_refused, setup, teardown),

@@ -439,6 +439,7 @@ static void runtime_process_free(struct runtime *runtime)
 	free(r->hidden);
 	free(r->egress);
 	free(r->group_root);
+	free(r->owed_networks);
 	free(r);
 }
 
@@ -512,6 +513,7 @@ static void call_found(struct loop_task *t)
 
 struct runtime *runtime_process_new(const struct runtime_process_config *config, struct error *err)
 {
+	const struct cni_place networks = cni_place_default();
 	struct runtime_process *r;
 
 	if (span_equal(config->egress, SPAN("cni")) && !cni_is_possible(err))
@@ -521,6 +523,7 @@ struct runtime *runtime_process_new(const struct runtime_process_config *config,
 	r->loop = config->loop;
 	r->events = config->events;
 	r->folder = span_to_text(config->folder);
+	ASSERT(asprintf(&r->owed_networks, "%s/.networks", r->folder) > 0);
 	r->program = program_path(config->program);
 	r->hidden = span_to_text(config->hidden);
 	r->egress = span_to_text(config->egress.len ? config->egress : SPAN("host"));
@@ -532,6 +535,7 @@ struct runtime *runtime_process_new(const struct runtime_process_config *config,
 		runtime_process_free(&r->runtime);
 		return NULL;
 	}
+	cni_sweep_owed(&networks, r->owed_networks);
 	find_sandboxes(r);
 	loop_defer(r->loop, &r->task);
 	return &r->runtime;

@@ -82,7 +82,7 @@ struct runtime_process {
 	struct runtime runtime;
 	struct loop *loop;
 	struct runtime_events events;
-	char *folder, *program, *hidden, *egress, *group_root;
+	char *folder, *program, *hidden, *egress, *group_root, *owed_networks;
 	struct sandbox *sandboxes;
 	struct spawner_link spawner;
 	struct loop_task task; /* results that were known at once; removals; began */

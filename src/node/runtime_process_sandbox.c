@@ -249,7 +249,7 @@ bool sandbox_clear(struct sandbox *s, struct error *err)
 		enclosure_sweep(&host, &record.config);
 	arena_done(&arena);
 	if (fd >= 0) {
-		cni_sweep(&networks, fd);
+		cni_sweep(&networks, fd, s->runtime->owed_networks);
 		close(fd);
 	}
 	return sandbox_erase(span_of(s->folder), err);

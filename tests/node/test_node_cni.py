@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pods whose network comes from a CNI plugin: a shell script that makes a pair of interfaces, in a mount namespace of the test's own."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -24,10 +25,14 @@ ip link del hyt$$
 """
 
 # Addresses are 10.98.77.N, of which each has an interface hytN of the machine's: so two runs of this beside each other do not give the same. `used` has a
-# folder for each that this run gave. What `fails` holds is said instead.
+# folder for each that this run gave. What `fails` holds is said instead; while `waits` is there, DEL does. One at a time, as plugins of addresses do: a name
+# that one gives back as its namespace ends is another's at once.
 PLUGIN = """#!/bin/sh
 here=FOLDER/plugin
 config=$(cat)
+[ "$CNI_COMMAND" = DEL ] && while [ -e $here/waits ]; do echo $$ > $here/waiting; sleep 0.01; done
+exec 9> $here/lock
+flock 9
 echo "$CNI_COMMAND $CNI_CONTAINERID" >> $here/calls
 case $CNI_COMMAND in
 ADD)
@@ -161,9 +166,28 @@ def test_what_a_killed_supervisor_has_left_is_given_back(m):
     adds = [i for command, i in own if command == "ADD"]
     assert len(adds) >= 2 and len(set(adds)) == len(adds)  # a sandbox may take more than one try
     until("DEL of the first", lambda: ["DEL", adds[0]] in [c.split() for c in m.calls()])
-    until("one address is used", lambda: len(m.used()) == 1)
+    until("the second address alone is used", lambda: m.used() == [m.pod("twice")["status"]["podIP"].rpartition(".")[2]])
     assert first
     m.remove("twice")
+
+
+def test_what_hythe_was_killed_over_is_given_back_at_its_next_start(m):
+    m.apply(pod("owing", restartPolicy="Never"))
+    address = m.wait_running("owing")["status"]["podIP"].rpartition(".")[2]
+    waits = m.folder / "plugin/waits"
+    waits.touch()
+    os.kill(int(until("its supervisor", lambda: m.supervisors("default/owing"))[0]), 9)
+    m.remove("owing")
+    m.wait_gone("owing")
+    until("its folder is gone", lambda: not [p for p in (m.up.data / "node/pods").iterdir() if not p.name.startswith(".")])
+    assert m.used() == [address]
+    waiting = int(until("its plugin", lambda: (m.folder / "plugin/waiting").read_text()))
+    m.kill()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(waiting, 9)
+    waits.unlink()
+    m.start()
+    until("the address is given back", lambda: m.used() == [])
 
 
 def test_addresses_outlive_hythe(m):
