@@ -456,6 +456,35 @@ static void a_pod_takes_a_supervisor_made_ahead(void **state)
 	world_free(w);
 }
 
+/* A supervisor holds its own connection alone, also when the spawner had those of others at hand while it made it. */
+static void the_end_of_one_of_many_begun_at_once_is_told(void **state)
+{
+	enum { PODS = 12 };
+	struct world *w = world_new();
+	struct outcome outcomes[PODS];
+	char uid[PODS][8];
+	pid_t spawner;
+
+	(void)state;
+	world_begin(w);
+	spawner = child_of(getpid(), false);
+	assert_int_equal(kill(spawner, SIGSTOP), 0);
+	for (int i = 0; i < PODS; i++) {
+		snprintf(uid[i], sizeof(uid[i]), "pod%d", i);
+		pod_run_asked(w, uid[i], &outcomes[i]);
+	}
+	assert_int_equal(kill(spawner, SIGCONT), 0);
+	for (int i = 0; i < PODS; i++) {
+		UNTIL(w, outcomes[i].is_done);
+		assert_string_equal(outcomes[i].error.message, "");
+	}
+	assert_int_equal(kill(supervisor_pid(w, uid[PODS - 1]), SIGKILL), 0);
+	UNTIL(w, !pod(w, uid[PODS - 1])->is_ready);
+	for (int i = PODS - 1; i >= 0; i--)
+		pod_remove(w, uid[i]);
+	world_free(w);
+}
+
 static void one_that_is_begun_while_we_die_is_begun_once(void **state)
 {
 	struct world *w = world_new();
@@ -920,6 +949,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(one_whose_folder_is_deleted_ends),
 		cmocka_unit_test(a_killed_spawner_is_begun_again),
 		cmocka_unit_test(a_pod_takes_a_supervisor_made_ahead),
+		cmocka_unit_test(the_end_of_one_of_many_begun_at_once_is_told),
 		cmocka_unit_test(one_that_is_begun_while_we_die_is_begun_once),
 		cmocka_unit_test(odd_words_end_a_connection_and_nothing_else),
 		cmocka_unit_test(an_end_between_two_greetings_is_told),

@@ -84,7 +84,8 @@ _Noreturn static void become_supervisor(struct channel *c, int connection_fd, co
 {
 	int code;
 
-	close(c->fd); /* without shutting it down: it is the spawner's, too */
+	channel_done(
+	    c); /* the spawner's, without shutting it down; and connections of pods that come next: their ends are seen when nobody has them */
 	spares_leave(&spares);
 	if (setsid() < 0)
 		_exit(1);
