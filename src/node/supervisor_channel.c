@@ -106,6 +106,8 @@ bool channel_receive(struct channel *c, struct error *err)
 
 	forget_read(c);
 	for (int i = 0; i < RECEIVES_PER_CALL && c->in.len < SUPERVISOR_MESSAGE_MOST + SUPERVISOR_HEADER; i++) {
+		if (i && c->fd_count + SUPERVISOR_FDS_MOST > SUPERVISOR_FDS_WAITING)
+			break; /* those that are here are taken first: no read brings more than a message's */
 		union {
 			struct cmsghdr align;
 			char bytes[CMSG_SPACE(SUPERVISOR_FDS_WAITING * sizeof(int))];

@@ -399,6 +399,45 @@ static void descriptors_come_with_their_message(void **state)
 	channel_done(&b);
 }
 
+/* What a busy receiver has not read yet may be many messages, each with as many descriptors as one may have. */
+static void as_many_descriptors_come_as_wait(void **state)
+{
+	enum { MESSAGES = 20 };
+	struct channel a, b;
+	struct error err = { 0 };
+	int pair[2], received = 0;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	channel_init(&a, pair[0]);
+	channel_init(&b, pair[1]);
+	for (int i = 0; i < MESSAGES; i++) {
+		int fds[SUPERVISOR_FDS_MOST];
+
+		for (int k = 0; k < SUPERVISOR_FDS_MOST; k++)
+			fds[k] = dup(STDERR_FILENO);
+		assert_true(channel_send(&a, SPAN("{}"), fds, SUPERVISOR_FDS_MOST, &err));
+	}
+	assert_true(channel_flush(&a, &err));
+	assert_false(channel_is_unsent(&a));
+	while (received < MESSAGES) {
+		int fds[SUPERVISOR_FDS_MOST];
+		struct span text;
+		size_t count;
+
+		if (!channel_receive(&b, &err))
+			fail_msg("%s", err.message);
+		while (channel_next(&b, &text, fds, &count, &err) == CHANNEL_MESSAGE) {
+			assert_int_equal(count, SUPERVISOR_FDS_MOST);
+			for (size_t k = 0; k < count; k++)
+				close(fds[k]);
+			received++;
+		}
+	}
+	channel_done(&a);
+	channel_done(&b);
+}
+
 /* ---- records ---- */
 
 static void records_tell_what_was_there(void **state)
@@ -498,6 +537,7 @@ int main(void)
 		cmocka_unit_test(messages_come_whole_however_they_are_cut),
 		cmocka_unit_test(odd_bytes_break_a_channel),
 		cmocka_unit_test(descriptors_come_with_their_message),
+		cmocka_unit_test(as_many_descriptors_come_as_wait),
 		ON_A_FOLDER(records_tell_what_was_there),
 		ON_A_FOLDER(torn_records_are_as_if_never_written),
 		ON_A_FOLDER(one_supervisor_holds_the_lock),
