@@ -303,7 +303,9 @@ struct journal *journal_open(const char *path, enum store_durability durability,
 	    !run(j, durability == STORE_DURABLE ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", "open",
 		 err) ||
 	    !is_ours(j, err) || !check(j, err) ||
-	    !number_of(j, "SELECT value FROM meta WHERE name = 'floor'", &j->floor, err))
+	    !number_of(j, "SELECT value FROM meta WHERE name = 'floor'", &j->floor, err) ||
+	    /* A copy is in no such mode: one that is a store now would let nothing be written while it is read. */
+	    !run(j, "PRAGMA journal_mode = WAL", "open", err))
 		goto failed;
 	j->is_durable = durability == STORE_DURABLE;
 	sqlite3_wal_hook(j->db, count_pages, j);

@@ -434,6 +434,34 @@ static void a_backup_restores_all_with_its_secrets(void **state)
 	kit_done(&k);
 }
 
+/* Commits go on while a backup is made, whatever the store was made of. */
+static void a_restored_store_is_written_while_it_is_read(void **state)
+{
+	struct error err = { 0 };
+	struct kit k, other;
+	sqlite3 *reader;
+
+	(void)state;
+	kit_init(&k);
+	kit_init(&other);
+	kit_open(&k);
+	kit_write(&k, "/a", "1");
+	assert_true(store_restore(backup(&k), other.folder, &err));
+	kit_open(&other);
+	assert_int_equal(
+	    sqlite3_open_v2(kit_path(&other, "store.db"), &reader, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL),
+	    SQLITE_OK);
+	assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM log", NULL, NULL, NULL), SQLITE_OK);
+	kit_write(&other, "/a", "2");
+	assert_int_equal(sqlite3_exec(reader, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(reader);
+	kit_close(&other);
+	kit_open(&other);
+	assert_string_equal(kit_text(&other, "/a"), "2");
+	kit_done(&other);
+	kit_done(&k);
+}
+
 static int is_old(const struct dirent *entry)
 {
 	return strncmp(entry->d_name, "store.db.old-", 13) == 0 && !strstr(entry->d_name, "-wal");
@@ -651,6 +679,7 @@ int main(void)
 		cmocka_unit_test(a_lost_version_is_missed_by_the_one_after_it),
 		cmocka_unit_test(damaged_pages_are_found_and_nothing_is_overwritten),
 		cmocka_unit_test(a_backup_restores_all_with_its_secrets),
+		cmocka_unit_test(a_restored_store_is_written_while_it_is_read),
 		cmocka_unit_test(a_restore_keeps_the_store_it_replaces),
 		cmocka_unit_test(what_is_no_backup_is_neither_restored_nor_overwritten),
 		cmocka_unit_test(a_backup_that_cannot_be_read_changes_nothing),
