@@ -4,6 +4,7 @@ import asyncio
 import functools
 import socket
 import textwrap
+import time
 
 import httpx
 import numpy as np
@@ -320,6 +321,56 @@ def test_websockets(app, tmp_path):
     asyncio.run(talk())
     server.stop()
     assert "socket over" in log_of(tmp_path)
+
+
+CROWD = """
+    import asyncio
+
+    sent = 0
+
+    async def app(scope, receive, send):
+        global sent
+        if scope["type"] == "lifespan":
+            return
+        await receive()
+        if scope["path"] == "/receive":
+            print("waiting", file=open("log", "a"))
+            await asyncio.gather(receive(), receive())
+            print("all told", file=open("log", "a"))
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if scope["path"] == "/send":
+            async def pieces(letter):
+                global sent
+                for _ in range(200):
+                    await send({"type": "http.response.body", "body": letter * 100_000, "more_body": True})
+                    sent += 1
+            await asyncio.gather(pieces(b"a"), pieces(b"b"))
+        await send({"type": "http.response.body", "body": b"%d" % sent})
+"""
+
+
+def test_several_tasks_of_a_request_wait_for_its_client(app, tmp_path):
+    server = app(CROWD)
+    with socket.create_connection((server.host, server.port), timeout=DEADLINE) as client:
+        client.sendall(b"GET /receive HTTP/1.1\r\nHost: x\r\n\r\n")
+        until("the request at the application", lambda: log_of(tmp_path) == ["waiting"])
+    until("all told that it has gone", lambda: log_of(tmp_path) == ["waiting", "all told"])
+
+    def sent():
+        return int(requests.get(server.url, timeout=DEADLINE).text)
+
+    def is_full():
+        before = sent()
+        time.sleep(0.1)
+        return 0 < before == sent() < 400
+
+    with socket.create_connection((server.host, server.port), timeout=DEADLINE) as client:
+        client.sendall(b"GET /send HTTP/1.0\r\n\r\n")
+        until("no more room", is_full)
+        got = b"".join(iter(lambda: client.recv(1 << 20), b""))
+    body = got.partition(b"\r\n\r\n")[2]
+    assert (body.count(b"a"), body.count(b"b"), body[-3:]) == (20_000_000, 20_000_000, b"400")
 
 
 def test_a_startup_that_fails_is_told(tmp_path):

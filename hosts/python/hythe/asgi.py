@@ -20,6 +20,12 @@ _HTTP = {"version": "3.0", "spec_version": "2.3"}
 _REQUEST, _BODY, _WRITABLE, _GONE, _TEXT, _BYTES, _CLOSED, _STOP = range(1, 9)
 
 
+def _tell(waiting: Tuple[asyncio.Future, ...]) -> None:
+    for one in waiting:
+        if not one.done():
+            one.set_result(None)
+
+
 class _Exchange:
     """One request or WebSocket: what its application awaits."""
 
@@ -27,8 +33,8 @@ class _Exchange:
     is_gone = False
     is_over = False
     task: Optional[asyncio.Task] = None  # runs the application
-    _reader: Optional[asyncio.Future] = None
-    _writer: Optional[asyncio.Future] = None
+    _readers: Tuple[asyncio.Future, ...] = ()  # of an application's several tasks each may wait
+    _writers: Tuple[asyncio.Future, ...] = ()
 
     def __init__(self, server: "_Server", exchange: Any) -> None:
         self.server = server
@@ -36,13 +42,11 @@ class _Exchange:
 
     def wake(self) -> None:
         """Something has come."""
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        _tell(self._readers)
 
     def drained(self) -> None:
         """There is room again, or nobody to send to."""
-        if self._writer is not None and not self._writer.done():
-            self._writer.set_result(None)
+        _tell(self._writers)
 
     def gone(self) -> None:
         """The client went away."""
@@ -51,20 +55,22 @@ class _Exchange:
         self.drained()
 
     async def _wait(self) -> None:
-        self._reader = self.server.loop.create_future()
+        one = self.server.loop.create_future()
+        self._readers += (one,)
         try:
-            await self._reader
+            await one
         finally:
-            self._reader = None
+            self._readers = tuple(other for other in self._readers if other is not one)
 
     async def _room(self, unsent: int) -> None:
         if unsent < WINDOW or self.is_gone:
             return
-        self._writer = self.server.loop.create_future()
+        one = self.server.loop.create_future()
+        self._writers += (one,)
         try:
-            await self._writer
+            await one
         finally:
-            self._writer = None
+            self._writers = tuple(other for other in self._writers if other is not one)
 
 
 class _Http(_Exchange):
@@ -130,8 +136,7 @@ class _Http(_Exchange):
         if not self._has_sent and not has_more:
             self._has_sent = True
             self.exchange.answer(status, headers, data)
-            if self._reader is not None:
-                self.wake()
+            self.wake()
             return
         if not self._has_sent:
             self._has_sent = True
