@@ -257,8 +257,8 @@ void http2_pump(struct h2 *h2)
 		if (!h2->has_stalled)
 			break;
 		stalled_advance(h2);
-		if (h2->has_stalled)
-			break;
+		if (h2->has_stalled && !nghttp2_session_want_write(h2->session))
+			break; /* until a window opens */
 	}
 	h2->is_pumping = false;
 	if (h2->sending)

@@ -4,7 +4,7 @@
 
 #include "net/http2_private.h"
 
-enum { ANSWER_HEADERS_MOST = 24, NEVER_INDEX = NGHTTP2_NV_FLAG_NO_INDEX };
+enum { ANSWER_HEADERS_MOST = 24, NEVER_INDEX = NGHTTP2_NV_FLAG_NO_INDEX, OUT_DROP_LEAST = 64 * 1024 };
 
 /* The status and what explains it. The values are copied by nghttp2. */
 static size_t grpc_status_pairs(int status, const struct error *failure, struct arena *arena, nghttp2_nv *to)
@@ -192,6 +192,16 @@ static void grpc_trailers_only(struct http2_stream *s, struct request *req)
 	submit_check(s, nghttp2_submit_response(s->h2->session, s->id, pairs, count, NULL));
 }
 
+void http2_out_append(struct http2_stream *s, struct span bytes)
+{
+	/* An answer without end never empties its buffer: what is sent has to leave at times. */
+	if (s->out_at >= OUT_DROP_LEAST && s->out_at >= s->out.len / 2) {
+		buffer_drop(&s->out, s->out_at);
+		s->out_at = 0;
+	}
+	buffer_append(&s->out, bytes);
+}
+
 /* One message of several: copied behind those that wait. */
 static void grpc_message_append(struct http2_stream *s, struct request *req)
 {
@@ -199,8 +209,8 @@ static void grpc_message_append(struct http2_stream *s, struct request *req)
 
 	if (!grpc_frame_head(head, req->answer.is_coded, req->out.len))
 		return; /* --max-answer-bytes is set over 4 GiB: the call ends without the message */
-	buffer_append(&s->out, (struct span){ head, sizeof(head) });
-	buffer_append(&s->out, buffer_span(&req->out));
+	http2_out_append(s, (struct span){ head, sizeof(head) });
+	http2_out_append(s, buffer_span(&req->out));
 	sending_set(s, true);
 }
 

@@ -132,6 +132,9 @@ void http2_respond(struct request *req, bool is_last);
 int http2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *frame_head, size_t length,
 		    nghttp2_data_source *source, void *user_data);
 
+/* Behind what waits in stream->out; out.overflow when it is too much. */
+void http2_out_append(struct http2_stream *s, struct span bytes);
+
 /* How many bytes the next DATA frame has; they are written by http2_send_data(). */
 ssize_t http2_out_read(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t length, uint32_t *data_flags,
 		       nghttp2_data_source *source, void *user_data);

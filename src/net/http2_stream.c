@@ -11,8 +11,6 @@
 #include "net/forwarded.h"
 #include "net/http2_private.h"
 
-enum { OUT_DROP_LEAST = 64 * 1024 };
-
 struct trailers {
 	size_t count;
 	nghttp2_nv pairs[];
@@ -223,12 +221,7 @@ void http2_answer_write(struct request *req, struct span bytes)
 		return;
 	if (out_waiting(s) == 0)
 		s->progress_ns = now_of(s->h2);
-	/* An answer without end never empties its buffer: what is sent has to leave at times. */
-	if (s->out_at >= OUT_DROP_LEAST && s->out_at >= s->out.len / 2) {
-		buffer_drop(&s->out, s->out_at);
-		s->out_at = 0;
-	}
-	buffer_append(&s->out, bytes);
+	http2_out_append(s, bytes);
 	if (s->out.overflow) {
 		nghttp2_submit_rst_stream(s->h2->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
 		connection_turn(s->h2->connection);

@@ -21,7 +21,7 @@
 #include "net/kernel_kit.h"
 #include "net/server.h"
 
-enum { PATIENCE_MS = 20000, CALLS_MOST = 64 };
+enum { PATIENCE_MS = 20000, CALLS_MOST = 64, LARGE = 50000 };
 
 /* ---- what is served ---- */
 
@@ -93,6 +93,10 @@ static void chat(struct request *req)
 	} else if (span_equal(req->body, SPAN("fail"))) {
 		error_set(&err, ERROR_INVALID, "as told");
 		request_fail(req, &err);
+	} else if (span_equal(req->body, SPAN("large"))) {
+		while (req->out.len < LARGE)
+			buffer_byte(&req->out, 'x');
+		request_send_part(req);
 	} else {
 		buffer_append(&req->out, req->body);
 		request_send_part(req);
@@ -140,7 +144,7 @@ static const struct route table[] = {
 };
 static const struct route *const tables[] = { table, NULL };
 
-static struct server *server_with(size_t body_bytes)
+static struct server *server_with(size_t body_bytes, size_t answer_bytes)
 {
 	static const char *const addresses[] = { "127.0.0.1:0" };
 	struct server_config config = {
@@ -158,6 +162,7 @@ static struct server *server_with(size_t body_bytes)
 	struct server *s;
 
 	config.limits.body_bytes = body_bytes;
+	config.limits.answer_bytes = answer_bytes;
 	config.limits.header_bytes = 4096;
 	config.limits.queue = 1;
 	s = server_new(&config, &err);
@@ -170,7 +175,7 @@ static int start(void **state)
 {
 	sem_init(&gate, 0, 0);
 	ended = 0;
-	*state = server_with(MIB(8));
+	*state = server_with(MIB(8), MIB(64));
 	return 0;
 }
 
@@ -605,7 +610,7 @@ static void what_is_over_a_limit_is_refused_and_the_connection_lives(void **stat
 	static char large[100000];
 	const char *many[2 * 101 + 1] = { NULL };
 	const char *const wide[] = { "x-wide", large, NULL };
-	struct server *s = server_with(1000);
+	struct server *s = server_with(1000, MIB(64));
 	struct client *c = client_new(s);
 
 	(void)state;
@@ -832,6 +837,46 @@ static void a_streaming_call_waits_for_a_slow_reader(void **state)
 	client_free(c);
 }
 
+/* What a call has read ahead is answered as fast as its client takes the answers, which need not say a word meanwhile. */
+static void a_streaming_call_goes_on_by_itself(void **state)
+{
+	static const nghttp2_settings_entry windows[] = { { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 64 << 20 } };
+	struct client *c = client_new(*state);
+	struct buffer all;
+	struct call *call;
+
+	nghttp2_submit_settings(c->session, 0, windows, ARRAY_LEN(windows));
+	assert_int_equal(nghttp2_session_set_local_window_size(c->session, 0, 0, 64 << 20), 0);
+	buffer_init(&all, SIZE_MAX / 2);
+	for (size_t i = 0; i < 100; i++)
+		buffer_append(&all, SPAN("\0\0\0\0\5large"));
+	call = grpc_exchange(c, "/t.T/Chat", buffer_span(&all));
+	assert_int_equal(call->grpc_status, 0);
+	assert_int_equal(call->body.len, 100 * (GRPC_FRAME_HEAD + LARGE) + GRPC_FRAME_HEAD + 3);
+	buffer_done(&all);
+	client_free(c);
+}
+
+/* What has been sent counts no more: a call may last, however much is still to be read of it at any time. */
+static void a_streaming_call_outlives_the_limit_of_an_answer(void **state)
+{
+	struct server *s = server_with(MIB(8), MIB(4));
+	struct client *c = client_new(s);
+	struct buffer all;
+	struct call *call;
+
+	(void)state;
+	buffer_init(&all, SIZE_MAX / 2);
+	for (size_t i = 0; i < 100; i++)
+		buffer_append(&all, SPAN("\0\0\0\0\5large"));
+	call = grpc_exchange(c, "/t.T/Chat", buffer_span(&all));
+	assert_int_equal(call->grpc_status, 0);
+	assert_int_equal(call->body.len, 100 * (GRPC_FRAME_HEAD + LARGE) + GRPC_FRAME_HEAD + 3);
+	buffer_done(&all);
+	client_free(c);
+	server_free(s);
+}
+
 /* ---- the end ---- */
 
 static void draining_answers_what_was_accepted(void **state)
@@ -902,6 +947,8 @@ int main(void)
 		TEST(a_client_may_leave_while_a_compute_thread_works),
 		TEST(a_streaming_call_answers_each_message),
 		TEST(a_streaming_call_waits_for_a_slow_reader),
+		TEST(a_streaming_call_goes_on_by_itself),
+		TEST(a_streaming_call_outlives_the_limit_of_an_answer),
 		TEST(draining_answers_what_was_accepted),
 		TEST(draining_ends_the_calls_that_wait_for_news),
 		TEST(a_flood_of_pings_ends_the_connection),
