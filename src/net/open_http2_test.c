@@ -551,6 +551,56 @@ static void back_pressure_holds_both_ways(void **state)
 	finish();
 }
 
+enum { SIP = 700 * 1024 }; /* of 1 MiB that may be on its way */
+
+static void sip(struct request *req)
+{
+	request_want(req, SIP);
+}
+
+/* A body that is never read to where it has come: what was read of it is kept no longer. */
+static void a_body_that_is_read_slowly_may_be_longer_than_the_memory_for_it(void **state)
+{
+	struct server_config config = config_default();
+	struct call *call, *other;
+	struct buffer body;
+
+	(void)state;
+	config.limits.request_memory = MIB(4);
+	buffer_init(&body, MIB(16));
+	(void)buffer_reserve(&body, MIB(8));
+	memset(body.ptr, 'x', MIB(8));
+	buffer_commit(&body, MIB(8));
+	start(&config, false);
+	received = 0;
+	call = call_post("/stall", NULL, 0);
+	client_write(call->stream, buffer_span(&body));
+	wait_for(&opened);
+	for (size_t taken = 0; taken + MIB(1) + SIP < body.len; taken += SIP) {
+		for (int64_t end = clock_monotonic_ns() + DEADLINE_NS;
+		     client_unsent(call->stream) > body.len - taken - MIB(1); run_some()) {
+			assert_false(call->is_closed);
+			assert_true(clock_monotonic_ns() < end);
+		}
+		other = call_get("/tell"); /* its answer says that what was sent before has come */
+		UNTIL(other->is_closed);
+		call_free(other);
+		assert_false(call->is_closed);
+		on_server(sip);
+	}
+	for (size_t i = 0; i < 3; i++)
+		on_server(sip);
+	for (int64_t end = clock_monotonic_ns() + DEADLINE_NS; received < body.len; run_some())
+		assert_true(clock_monotonic_ns() < end);
+	client_end(call->stream);
+	on_server(send_body);
+	UNTIL(call->is_closed);
+	assert_int_equal(call->status, 200);
+	call_free(call);
+	buffer_done(&body);
+	finish();
+}
+
 static void who_leaves_or_is_late_or_cut_is_told_apart(void **state)
 {
 	struct server_config config = config_default();
@@ -712,6 +762,7 @@ int main(void)
 		cmocka_unit_test(bodies_are_echoed_as_they_come),
 		cmocka_unit_test(grpc_passes_as_raw_frames_with_its_trailers),
 		cmocka_unit_test(back_pressure_holds_both_ways),
+		cmocka_unit_test(a_body_that_is_read_slowly_may_be_longer_than_the_memory_for_it),
 		cmocka_unit_test(who_leaves_or_is_late_or_cut_is_told_apart),
 		cmocka_unit_test(websockets_are_tunnels_by_extended_connect),
 		cmocka_unit_test(who_asked_is_heard_from_adopted_connections_only),
