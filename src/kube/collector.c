@@ -27,6 +27,7 @@ struct owner {
 	struct owner *next;
 	uint64_t hash;
 	struct edge *edges;
+	bool is_left; /* a dependent could not be written */
 	uint32_t len;
 	char uid[];
 };
@@ -223,6 +224,21 @@ static struct span reference_key(struct collector *c, const struct value *refere
 
 /* ---- writes ---- */
 
+/* What is refused for another reason waits for collector_resume(). */
+static void leave(struct collector *c, struct span key, const struct error *err)
+{
+	const struct record *r = store_latest(c->kube->config.store, key);
+	const struct notes *n = r ? notes_of(r) : NULL;
+
+	for (uint32_t i = 0; n && i < n->owner_count; i++) {
+		struct owner *o = owner_find(c, n->owners[i].uid);
+
+		if (o)
+			o->is_left = true;
+	}
+	kube_write_ended(c->kube, err);
+}
+
 static void written(void *context, const struct value *object, const struct error *err)
 {
 	struct step *s = context;
@@ -231,10 +247,11 @@ static void written(void *context, const struct value *object, const struct erro
 	(void)object;
 	memcpy(&c, s->key + s->len, sizeof(c)); /* behind the key: see step_keep() */
 	c->under_way--;
-	/* A conflict is somebody else's write, which is looked at anew; so is the object after our own. What is refused for another
-	 * reason waits until it changes. */
+	/* A conflict is somebody else's write, which is looked at anew; so is the object after our own. */
 	if (!err || err->code == ERROR_CONFLICT)
 		enqueue(c, span_from(s->key, s->len));
+	else
+		leave(c, span_from(s->key, s->len), err);
 	free(s);
 }
 
@@ -519,6 +536,31 @@ static bool first_each(void *context, struct record *r)
 {
 	note_record(context, r);
 	return true;
+}
+
+/* Those that wait for the collector itself. */
+static bool ending_each(void *context, struct record *r)
+{
+	struct collector *c = context;
+	const struct notes *n = notes_of(r);
+
+	if (n && n->is_ending && (n->is_foreground || n->is_orphan))
+		enqueue(c, r->key);
+	return true;
+}
+
+void collector_resume(struct collector *c)
+{
+	struct error ignored = { 0 };
+
+	for (size_t i = 0; i < c->bucket_count; i++) {
+		for (struct owner *o = c->buckets[i]; o; o = o->next) {
+			if (o->is_left)
+				enqueue_dependents(c, span_from(o->uid, o->len));
+			o->is_left = false;
+		}
+	}
+	(void)store_list(c->kube->config.store, SPAN("/"), (struct span){ 0 }, 0, ending_each, c, &ignored);
 }
 
 struct collector *collector_new(struct kube *k, struct error *err)

@@ -14,6 +14,9 @@
 
 #include <stdlib.h>
 
+#define RESUME_LEAST_NS NS_PER_S
+#define RESUME_MOST_NS  (60 * NS_PER_S)
+
 void kube_serve_nodes(struct kube *k, node_answer answer, void *context)
 {
 	k->nodes = answer;
@@ -83,6 +86,7 @@ void kube_stop(struct kube *k)
 	if (!k || k->is_closing)
 		return;
 	k->is_closing = true;
+	loop_timer_clear(k->config.loop, &k->resume);
 	auth_free(k->auth);
 	quotas_stop(k->quotas);
 	hooks_stop(k->hooks);
@@ -268,6 +272,32 @@ struct call *kube_write_prepare(struct kube *k, const struct kube_write *w)
 	if (err.code)
 		call->run = write_give_up;
 	return call;
+}
+
+static void resume(struct timer *t)
+{
+	struct kube *k = CONTAINER_OF(t, struct kube, resume);
+
+	collector_resume(k->collector);
+	namespaces_resume(k->namespaces);
+	definitions_resume(k->definitions);
+	quotas_resume(k->quotas);
+	protection_resume(k);
+	aggregate_run(k);
+}
+
+void kube_write_ended(struct kube *k, const struct error *err)
+{
+	int64_t now = loop_now(k->config.loop);
+
+	if (!err || err->code == ERROR_CONFLICT || err->code == ERROR_NOT_FOUND || err->code == ERROR_ALREADY_EXISTS ||
+	    k->is_closing || timer_is_set(&k->resume))
+		return;
+	if (k->resume_ns && now - k->resume.at_ns < RESUME_MOST_NS)
+		k->resume_ns = MIN(2 * k->resume_ns, RESUME_MOST_NS);
+	else
+		k->resume_ns = RESUME_LEAST_NS; /* the last one helped */
+	loop_timer_set(k->config.loop, &k->resume, now + k->resume_ns, resume);
 }
 
 void kube_write(struct kube *k, const struct kube_write *w, struct arena *arena)

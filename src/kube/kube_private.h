@@ -387,6 +387,8 @@ struct kube {
 	size_t free_count;
 	int64_t wall_ns; /* 0: the real clock */
 	struct loop_message drain;
+	struct timer resume;
+	int64_t resume_ns; /* how long that waits */
 	bool is_closing, is_draining;
 };
 
@@ -398,9 +400,11 @@ void watch_set_end_stale(struct watch_set *s); /* those of custom kinds that are
 struct collector *collector_new(struct kube *k, struct error *err);
 /* From then on it follows and does nothing; what it has under way may still end. */
 void collector_stop(struct collector *c);
+void collector_resume(struct collector *c); /* kube_write_ended() */
 void collector_free(struct collector *c);
 struct namespaces *namespaces_new(struct kube *k, struct error *err);
 void namespaces_stop(struct namespaces *n);
+void namespaces_resume(struct namespaces *n); /* kube_write_ended() */
 void namespaces_free(struct namespaces *n);
 struct discovery *discovery_new(struct kube *k);
 void discovery_free(struct discovery *d);
@@ -409,6 +413,12 @@ void documents_free(struct documents *d);
 /* NULL for no metrics. */
 struct meter *meter_new(struct metrics *metrics);
 void meter_free(struct meter *m);
+
+/*
+ * A write of the server's own was not made: whoever writes for the server looks at what there is once more, later each time. To be told of
+ * any end of such a write: of one that somebody else's came before, whose event is looked at, nothing is done.
+ */
+void kube_write_ended(struct kube *k, const struct error *err);
 
 /* A write of the server's own that has not begun: options may be set before call->run(call). */
 struct call *kube_write_prepare(struct kube *k, const struct kube_write *w);

@@ -47,9 +47,10 @@ static struct span name_of(const struct work *w)
 
 static void made(void *context, const struct value *object, const struct error *err)
 {
-	(void)context;
+	struct namespaces *s = context;
+
 	(void)object;
-	(void)err; /* it is there already, or the namespace is ending: nothing is to be done */
+	kube_write_ended(s->kube, err);
 }
 
 static bool exists(struct namespaces *s, const char *plural, struct span name_space, const char *name,
@@ -88,7 +89,8 @@ static void create(struct namespaces *s, const char *plural, struct span name_sp
 				.name_space = name_space,
 				.object = object,
 				.manager = SPAN("kube-controller-manager"),
-				.done = made };
+				.done = made,
+				.context = s };
 
 	if (w.kind && object)
 		kube_write(s->kube, &w, arena);
@@ -385,6 +387,13 @@ static void tell(struct work *w, struct arena *arena)
 	free(left);
 }
 
+static bool is_durable(const struct work *w, const struct kind *kind, struct arena *arena)
+{
+	struct span key = kube_key(kind, (struct span){ 0 }, name_of(w), arena);
+
+	return key.ptr && store_get(w->set->kube->config.store, key);
+}
+
 /* Empty: the finalizer goes, and with it the namespace. */
 static void finalize(struct work *w, struct arena *arena)
 {
@@ -403,7 +412,8 @@ static void finalize(struct work *w, struct arena *arena)
 				    .context = w };
 
 	if (!object || !value_find(object, "metadata.deletionTimestamp")) {
-		w->is_over = true;
+		/* A deletion that is under way may fail yet. */
+		w->is_over = object || !kind || !is_durable(w, kind, arena);
 		return;
 	}
 	if (value_is(spec, VALUE_OBJECT))
@@ -446,7 +456,7 @@ static void end_begin(struct namespaces *s, struct span name)
 	struct work *w;
 
 	for (w = s->first; w; w = w->next)
-		if (span_equal(name, name_of(w)))
+		if (!w->is_over && span_equal(name, name_of(w)))
 			return;
 	w = base_calloc(1, sizeof(*w) + name.len);
 	w->set = s;
@@ -461,7 +471,7 @@ static void end_begin(struct namespaces *s, struct span name)
 static void end_over(struct namespaces *s, struct span name)
 {
 	for (struct work *w = s->first; w; w = w->next) {
-		if (!span_equal(name, name_of(w)))
+		if (w->is_over || !span_equal(name, name_of(w)))
 			continue;
 		if (w->under_way)
 			w->is_over = true;
@@ -571,6 +581,14 @@ static void make_first_ones(struct namespaces *s)
 			create(s, "namespaces", (struct span){ 0 },
 			       object_new("Namespace", (struct span){ 0 }, span_of(names[i]), &arena), &arena);
 	arena_done(&arena);
+}
+
+void namespaces_resume(struct namespaces *n)
+{
+	struct error ignored = { 0 };
+
+	make_first_ones(n);
+	(void)first_look(n, &ignored);
 }
 
 struct namespaces *namespaces_new(struct kube *k, struct error *err)

@@ -17,7 +17,8 @@ struct quotas;
 
 struct quotas *quotas_new(struct kube *k, struct error *err);
 void quotas_stop(struct quotas *q);
-void quotas_free(struct quotas *q); /* NULL is allowed */
+void quotas_resume(struct quotas *q); /* kube_write_ended() */
+void quotas_free(struct quotas *q);   /* NULL is allowed */
 
 /* One quota's part in a write under way. */
 struct charge {

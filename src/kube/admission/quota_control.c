@@ -109,9 +109,10 @@ static void run_deferred(struct loop_task *t)
 
 static void written(void *context, const struct value *object, const struct error *err)
 {
-	(void)context;
+	struct quotas *q = context;
+
 	(void)object;
-	(void)err; /* what could not be written is found by the next count */
+	kube_write_ended(q->kube, err); /* what could not be written is found by the next count */
 }
 
 static bool status_write_begin(struct quotas *q, const struct value *quota, const struct value *status,
@@ -123,7 +124,8 @@ static bool status_write_begin(struct quotas *q, const struct value *quota, cons
 				.name_space = value_find_string(quota, "metadata.namespace"),
 				.name = value_find_string(quota, "metadata.name"),
 				.manager = manager,
-				.done = written };
+				.done = written,
+				.context = q };
 	struct arena arena;
 	struct value *object;
 	struct call *call = NULL;
@@ -402,6 +404,12 @@ struct quotas *quotas_new(struct kube *k, struct error *err)
 		return q;
 	quotas_free(q);
 	return NULL;
+}
+
+void quotas_resume(struct quotas *q)
+{
+	for (struct quota_space *s = q->first; s; s = s->next)
+		due(s);
 }
 
 void quotas_stop(struct quotas *q)

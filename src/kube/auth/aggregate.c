@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "kube/auth/auth.h"
+#include "kube/kube_private.h"
 
 #define AGGREGATE_ARENA_BYTES MIB(64)
 
@@ -95,6 +96,12 @@ static bool rules_add(struct value *rules, const struct value *more, struct aren
 	return true;
 }
 
+static void written(void *context, const struct value *object, const struct error *err)
+{
+	(void)object;
+	kube_write_ended(context, err); /* one that lost a race is looked at again: the winner's event comes */
+}
+
 static void role_write(struct kube *k, struct value *role, struct arena *arena)
 {
 	struct kube_write w = { .kind = kube_kind_named(k, SPAN("rbac.authorization.k8s.io"), SPAN("v1"),
@@ -102,10 +109,12 @@ static void role_write(struct kube *k, struct value *role, struct arena *arena)
 				.verb = KUBE_UPDATE,
 				.name = value_find_string(role, "metadata.name"),
 				.object = role,
-				.manager = SPAN("clusterrole-aggregation-controller") };
+				.manager = SPAN("clusterrole-aggregation-controller"),
+				.done = written,
+				.context = k };
 
 	if (w.kind)
-		kube_write(k, &w, arena); /* one that lost a race is looked at again: the winner's event comes */
+		kube_write(k, &w, arena);
 }
 
 /* A role may be made of roles that are made of others: those are right in turn, each by the event of the one below. */

@@ -24,7 +24,8 @@ struct definitions;
 /* Serves what the store has of definitions, and follows it. */
 struct definitions *definitions_new(struct kube *k, struct error *err);
 void definitions_stop(struct definitions *d);
-void definitions_free(struct definitions *d); /* NULL is allowed */
+void definitions_resume(struct definitions *d); /* kube_write_ended() */
+void definitions_free(struct definitions *d);   /* NULL is allowed */
 /* Serves a definition as it was just proposed, before it is durable: for those that hythe writes when it starts. */
 void definitions_serve(struct definitions *d, struct span name);
 

@@ -330,9 +330,10 @@ static void written(void *context, const struct value *object, const struct erro
 
 	(void)object;
 	d->under_way--;
-	/* Somebody else's write came between: it is looked at anew. Other failures wait for the next change. */
+	/* Somebody else's write came between: it is looked at anew. */
 	if (err && err->code == ERROR_CONFLICT)
 		step_later(d);
+	kube_write_ended(d->set->kube, err);
 	if (!d->set->is_closing)
 		free_when_done(d);
 }
@@ -620,6 +621,12 @@ struct definitions *definitions_new(struct kube *k, struct error *err)
 	}
 	free(f.records);
 	return s;
+}
+
+void definitions_resume(struct definitions *s)
+{
+	for (struct definition *d = s->first; d; d = d->next)
+		step_later(d);
 }
 
 void definitions_stop(struct definitions *s)

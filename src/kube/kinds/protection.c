@@ -4,7 +4,7 @@
 #include "kube/kinds/protection.h"
 
 #include "kube/kinds/kinds.h"
-#include "kube/kube.h"
+#include "kube/kube_private.h"
 #include "store/store.h"
 
 #include <stdlib.h>
@@ -100,10 +100,8 @@ static bool is_used(struct kube *k, struct span name_space, struct span name)
 
 static void released(void *context, const struct value *object, const struct error *err)
 {
-	/* Who changed it meanwhile made another event, which comes here again. */
-	(void)context;
 	(void)object;
-	(void)err;
+	kube_write_ended(context, err);
 }
 
 static void release(struct kube *k, const struct kind *kind, const struct value *o, const char *finalizer)
@@ -112,7 +110,8 @@ static void release(struct kube *k, const struct kind *kind, const struct value 
 				.verb = KUBE_UPDATE,
 				.name_space = value_find_string(o, "metadata.namespace"),
 				.name = value_find_string(o, "metadata.name"),
-				.done = released };
+				.done = released,
+				.context = k };
 	struct error err = { 0 };
 	struct arena arena;
 	struct value copy, *list;
