@@ -14,7 +14,7 @@ struct call {
 	struct call *next;
 	enum call_kind kind;
 	int64_t id;
-	struct buffer text; /* until it is sent */
+	struct buffer text;
 	bool is_sent;
 	union {
 		runtime_done plain;

@@ -125,17 +125,16 @@ struct sandbox *sandbox_find(struct runtime_process *r, struct span uid)
 
 /* ---- what it is told ---- */
 
-static void send_text(struct sandbox *s, struct buffer *text)
+static void send_text(struct sandbox *s, struct span text)
 {
 	struct error ignored = { 0 };
 
 	/* One that can't be sent to has ended, and its watch says so: the calls that are sent are failed then. */
-	if (channel_send(&s->channel, buffer_span(text), NULL, 0, &ignored) && channel_flush(&s->channel, &ignored))
+	if (channel_send(&s->channel, text, NULL, 0, &ignored) && channel_flush(&s->channel, &ignored))
 		loop_watch_change(s->runtime->loop, &s->watch,
 				  channel_is_unsent(&s->channel) ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 	else
 		shutdown(s->channel.fd, SHUT_RDWR);
-	buffer_done(text);
 }
 
 static void send_waiting(struct sandbox *s)
@@ -145,7 +144,7 @@ static void send_waiting(struct sandbox *s)
 			continue;
 		c->is_sent = true;
 		s->is_ending = c->kind == CALL_END || c->kind == CALL_REMOVE;
-		send_text(s, &c->text);
+		send_text(s, buffer_span(&c->text));
 	}
 }
 
@@ -165,7 +164,8 @@ static void greet(struct sandbox *s)
 
 	buffer_init(&text, KIB(4));
 	supervisor_request_write(&hello, &text);
-	send_text(s, &text);
+	send_text(s, buffer_span(&text));
+	buffer_done(&text);
 }
 
 /* ---- calls that end with it ---- */
@@ -214,6 +214,26 @@ static void sent_calls_fail(struct sandbox *s)
 	}
 	s->calls = kept;
 	s->calls_tail = kept ? tail : &s->calls;
+}
+
+/* What was asked on a connection that is gone gets no answer from one that goes on. Asked for twice it is done once, but a command of exec. */
+static void sent_calls_again(struct sandbox *s)
+{
+	const struct error lost = { ERROR_UNAVAILABLE, "the connection to the pod's supervisor was lost" };
+	struct call **at = &s->calls;
+
+	while (*at) {
+		struct call *c = *at;
+
+		if (c->is_sent && c->kind == CALL_STREAM) {
+			*at = c->next;
+			call_finish_later(s->runtime, c, &lost);
+		} else {
+			c->is_sent = false;
+			at = &c->next;
+		}
+	}
+	s->calls_tail = at;
 }
 
 static void answered_beginning(struct sandbox *s)
@@ -274,10 +294,15 @@ static void after_death(struct sandbox *s, const struct error *why)
 			call_finish_later(s->runtime, c, why);
 		}
 	}
-	if (s->calls)
+	if (s->calls) {
 		sandbox_begin(s);
-	else if (is_removed || !s->has_status)
+	} else if (is_removed || !s->has_status) {
+		struct error ignored = { 0 };
+
+		if (!is_removed) /* nobody knows of it, so nobody removes it */
+			(void)sandbox_clear(s, &ignored);
 		gone(s);
+	}
 }
 
 static void tell(struct sandbox *s)
@@ -418,7 +443,7 @@ static bool hello(struct sandbox *s, const struct supervisor_reply *r, struct er
 		return error_set(err, ERROR_INVALID, "a supervisor speaks version %lld, not %d", (long long)r->version,
 				 SUPERVISOR_VERSION);
 	if (!s->uid && r->status.uid.len == 0) {
-		gone(s); /* it was never told what to run, and ends when nobody is there */
+		dead(s); /* it was never told what to run, and ends when nobody is there */
 		return true;
 	}
 	loop_timer_clear(s->runtime->loop, &s->timer);
@@ -428,6 +453,7 @@ static bool hello(struct sandbox *s, const struct supervisor_reply *r, struct er
 	s->life = SANDBOX_LIVE;
 	s->is_locked = s->is_ending = false;
 	s->tries = 0;
+	sent_calls_again(s);
 	greet(s);
 	return true;
 }

@@ -509,6 +509,72 @@ static void one_that_is_begun_while_we_die_is_begun_once(void **state)
 	world_free(w);
 }
 
+static bool has_sandbox_folder(struct world *w, const char *uid)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), "%s/pods/%s/sandbox", w->folder, uid);
+	return access(path, F_OK) == 0;
+}
+
+/* What was begun while we die, and was never told what to run, whether it has ended by itself or still waits to be told. */
+static void one_that_was_never_told_what_to_run_leaves_no_files(void **state)
+{
+	struct world *w = world_new();
+	char control[160];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct outcome o;
+		pid_t holder = 0;
+
+		world_begin(w);
+		pod_run_asked(w, "a", &o);
+		snprintf(control, sizeof(control), "%s/pods/a/sandbox/control", w->folder);
+		for (int k = 0; k < 60000 && access(control, F_OK) != 0; k++)
+			usleep(1000);
+		if (i == 1) { /* our end of its connection stays open */
+			holder = fork();
+			if (holder == 0) {
+				pause();
+				_exit(0);
+			}
+		}
+		world_end_runtime(w);
+		assert_true(has_sandbox_folder(w, "a"));
+		world_begin(w);
+		assert_false(has_sandbox_folder(w, "a"));
+		if (holder) {
+			assert_int_equal(kill(holder, SIGKILL), 0);
+			assert_int_equal(waitpid(holder, NULL, 0), holder);
+		}
+		assert_null(pod(w, "a"));
+		world_end_runtime(w);
+	}
+	world_begin(w);
+	world_free(w);
+}
+
+static void one_that_could_not_be_run_leaves_no_files(void **state)
+{
+	struct world *w = world_new();
+	struct outcome o = { 0 };
+	char folder[160];
+	struct sandbox_config config = { .uid = SPAN("a"), .name = SPAN("a"), .address = SPAN("nowhere") };
+
+	(void)state;
+	world_begin(w);
+	snprintf(folder, sizeof(folder), "%s/pods/a", w->folder);
+	assert_int_equal(mkdir(folder, 0755), 0);
+	config.folder = config.log_directory = span_of(folder);
+	runtime_sandbox_run(w->runtime, &config, outcome_plain, &o);
+	UNTIL(w, o.is_done);
+	assert_int_equal(o.error.code, ERROR_INVALID);
+	pod_remove(w, "a");
+	UNTIL(w, !has_sandbox_folder(w, "a"));
+	world_free(w);
+}
+
 /* Whoever comes with odd bytes takes the connection, and loses it; ours is made again, and nothing in the pod notices. */
 static void odd_words_end_a_connection_and_nothing_else(void **state)
 {
@@ -549,6 +615,70 @@ static void odd_words_end_a_connection_and_nothing_else(void **state)
 	assert_int_equal(container(w, "a", "main", 0)->pid, pid);
 	assert_int_equal(kill(pid, 0), 0);
 	pod_remove(w, "a");
+	world_free(w);
+}
+
+/* Stops a process that has nothing to do: it sleeps until something comes. */
+static void stop_idle(pid_t pid)
+{
+	char path[64], state = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	for (int i = 0; i < 60000 && state != 'S'; i++) {
+		char text[256] = "";
+		FILE *f = fopen(path, "re");
+
+		usleep(1000);
+		assert_non_null(f);
+		assert_non_null(fgets(text, sizeof(text), f));
+		fclose(f);
+		assert_non_null(strrchr(text, ')'));
+		state = strrchr(text, ')')[2];
+	}
+	assert_int_equal(state, 'S');
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+}
+
+/* What was asked on a connection that somebody else's has replaced before it was read is asked again; a command would perhaps run twice. */
+static void what_was_asked_on_a_lost_connection_is_answered(void **state)
+{
+	static const struct span command[] = { SPAN_INIT("true") };
+	const struct stream_wanted wanted = { .command = command, .command_count = 1, .has_stdout = true };
+	struct world *w = world_new();
+	struct container_config c = shell("main", 0, "exec sleep 1000"), d = shell("more", 0, "exec sleep 1000");
+	struct outcome o, started = { 0 }, stopped = { 0 }, run = { 0 }, ended = { 0 };
+	struct error err = { 0 };
+	char folder[160];
+	int sandbox_fd, fd;
+	pid_t supervisor;
+
+	(void)state;
+	world_begin(w);
+	pod_run(w, "a");
+	container_start(w, "a", &c, &o);
+	supervisor = supervisor_pid(w, "a");
+	snprintf(folder, sizeof(folder), "%s/pods/a", w->folder);
+	sandbox_fd = sandbox_open(span_of(folder), false, &err);
+	for (int i = 0; i < 2; i++) {
+		stop_idle(supervisor);
+		fd = control_connect(sandbox_fd); /* it is seen first */
+		assert_true(fd >= 0);
+		if (i == 0) {
+			runtime_container_start(w->runtime, SPAN("a"), &d, outcome_plain, &started);
+			runtime_container_stop(w->runtime, SPAN("a"), SPAN("main"), 0, SECOND, outcome_plain, &stopped);
+			runtime_exec(w->runtime, SPAN("a"), SPAN("main"), 0, &wanted, outcome_stream, &run);
+		} else {
+			runtime_sandbox_remove(w->runtime, SPAN("a"), outcome_plain, &ended);
+		}
+		assert_int_equal(kill(supervisor, SIGCONT), 0);
+		UNTIL(w, i ? ended.is_done : started.is_done && stopped.is_done && run.is_done);
+		close(fd);
+	}
+	assert_string_equal(started.error.message, "");
+	assert_string_equal(stopped.error.message, "");
+	assert_int_equal(run.error.code, ERROR_UNAVAILABLE);
+	assert_string_equal(ended.error.message, "");
+	close(sandbox_fd);
 	world_free(w);
 }
 
@@ -951,7 +1081,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_pod_takes_a_supervisor_made_ahead),
 		cmocka_unit_test(the_end_of_one_of_many_begun_at_once_is_told),
 		cmocka_unit_test(one_that_is_begun_while_we_die_is_begun_once),
+		cmocka_unit_test(one_that_was_never_told_what_to_run_leaves_no_files),
+		cmocka_unit_test(one_that_could_not_be_run_leaves_no_files),
 		cmocka_unit_test(odd_words_end_a_connection_and_nothing_else),
+		cmocka_unit_test(what_was_asked_on_a_lost_connection_is_answered),
 		cmocka_unit_test(an_end_between_two_greetings_is_told),
 		cmocka_unit_test(exec_runs_beside_the_command),
 		cmocka_unit_test(a_command_of_exec_that_is_not_there_is_told),
