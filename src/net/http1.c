@@ -635,7 +635,7 @@ static void http1_receive(struct connection *c)
 	while (goes_on && !is_clogged(h) && !c->is_closing && !c->is_closed && !(c->direct && direct_holds(c)))
 		goes_on = step(h);
 	h->is_receiving = false;
-	if (UNLIKELY(h->phase == HTTP1_BUSY ? !http1_stream_reads(h) : h->is_blocked)) {
+	if (UNLIKELY(h->is_blocked || (h->phase == HTTP1_BUSY && !http1_stream_reads(h)))) {
 		connection_pause_read(c);
 		c->hears_end = h->phase == HTTP1_BUSY && http1_stream_hears_end(h);
 	}

@@ -21,6 +21,7 @@
 #include "loop/loop.h"
 #include "net/client.h"
 #include "net/forwarded.h"
+#include "net/kernel_kit.h"
 
 #define DEADLINE_MS 20000 /* a test that waits longer has failed */
 #define H           "Host: a\r\n"
@@ -72,6 +73,20 @@ static void echo(struct request *req)
 	request_open(req, &flow, &opened);
 	request_head(req, 200, SPAN("Echo"), NULL, 0);
 	request_want(req, KIB(16));
+}
+
+/* Wants all at once, and answers with much in front. */
+static void echo_behind(struct request *req)
+{
+	static const struct request_flow flow = { .receive = echo_receive, .gone = note_gone };
+	char block[4096];
+
+	memset(block, 'a', sizeof(block));
+	request_open(req, &flow, &opened);
+	request_head(req, 200, SPAN(""), NULL, 0);
+	for (size_t i = 0; i < MIB(2) / sizeof(block); i++)
+		request_write(req, span_from(block, sizeof(block)));
+	request_want(req, MIB(1));
 }
 
 /* Says what it was asked. */
@@ -140,6 +155,8 @@ static void star(struct request *req)
 {
 	if (span_equal(req->path, SPAN("/echo")) || span_equal(req->path, SPAN("/t.T/Echo")))
 		echo(req);
+	else if (span_equal(req->path, SPAN("/echo-behind")))
+		echo_behind(req);
 	else if (span_equal(req->path, SPAN("/short")))
 		short_of(req);
 	else if (span_equal(req->path, SPAN("/cut")))
@@ -270,7 +287,7 @@ static bool hear(int fd, struct buffer *in)
 
 	assert_non_null(to);
 	if (poll(&p, 1, DEADLINE_MS) != 1)
-		fail_msg("nothing came in time; so far: '%.*s'", (int)in->len, in->ptr);
+		fail_msg("nothing came in time; so far: '%.*s'", (int)MIN(in->len, 2000), in->ptr);
 	n = recv(fd, to, KIB(64), 0);
 	if (n <= 0)
 		return false;
@@ -513,6 +530,26 @@ static void back_pressure_holds_both_ways(void **state)
 	server_free(s);
 }
 
+/* While much of the answer waits for the client, what comes of the body is left alone: it is given when that has gone out. */
+static void a_body_that_came_while_its_client_did_not_read_is_given(void **state)
+{
+	struct server *s = serve_default();
+	struct buffer in;
+	int fd = client(s);
+
+	(void)state;
+	buffer_init(&in, MIB(16));
+	kernel_refuses();
+	SAY(fd, "POST /echo-behind HTTP/1.1\r\n" H "Content-Length: 10\r\n\r\nhello");
+	assert_true(hear_text(fd, &in, "hello"));
+	assert_true(kernel_has_refused());
+	SAY(fd, "world");
+	assert_true(hear_text(fd, &in, "world"));
+	buffer_done(&in);
+	close(fd);
+	server_free(s);
+}
+
 static void the_client_is_told_to_go_on_when_the_handler_wants_the_body(void **state)
 {
 	struct server *s = serve_default();
@@ -656,6 +693,7 @@ int main(void)
 		cmocka_unit_test(a_drain_waits_for_open_requests_and_cuts_them_at_its_end),
 		cmocka_unit_test(bodies_are_echoed_as_they_come),
 		cmocka_unit_test(back_pressure_holds_both_ways),
+		cmocka_unit_test(a_body_that_came_while_its_client_did_not_read_is_given),
 		cmocka_unit_test(the_client_is_told_to_go_on_when_the_handler_wants_the_body),
 		cmocka_unit_test(heads_are_made_of_what_may_be_said),
 		cmocka_unit_test(an_answer_of_another_length_than_said_is_cut),
