@@ -49,6 +49,7 @@ struct giver {
 	uint64_t given;    /* connections, as table->taken */
 	bool is_listening; /* it has said that it takes */
 	bool is_over;      /* nothing is lent to it any more */
+	bool is_stuffed;   /* its socket held no DIRECT_RELEASE: to be tried again */
 	struct timer tick;
 	/* Of the table's counters: what stands in the metrics already. */
 	uint64_t codes[DIRECT_CODES], seconds[METRICS_BUCKETS], seconds_sum_ns, received, sent;
@@ -405,8 +406,11 @@ static int messages_read(struct giver *g, int most)
 
 static void socket_ready(struct watch *watch, unsigned events)
 {
-	(void)events;
-	(void)messages_read(CONTAINER_OF(watch, struct giver, watch), MESSAGES_AT_ONCE);
+	struct giver *g = CONTAINER_OF(watch, struct giver, watch);
+
+	(void)messages_read(g, MESSAGES_AT_ONCE);
+	if (events & LOOP_WRITE && g->is_stuffed)
+		giver_release(g);
 }
 
 /* ---- figures ---- */
@@ -495,8 +499,10 @@ void giver_count(struct giver *g)
 
 void giver_release(struct giver *g)
 {
-	if (g)
-		(void)tell(g, DIRECT_RELEASE, 0, NULL, -1);
+	if (!g || g->fd < 0)
+		return;
+	g->is_stuffed = !tell(g, DIRECT_RELEASE, 0, NULL, -1);
+	loop_watch_change(g->process->workers->loop, &g->watch, LOOP_READ | (g->is_stuffed ? LOOP_WRITE : 0u));
 }
 
 void giver_end(struct giver *g)

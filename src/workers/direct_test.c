@@ -385,6 +385,40 @@ static void a_reload_under_load_keeps_every_connection(void **state)
 	reloads_keep_connections(true);
 }
 
+/* One that stands still is passed as many connections as its socket holds: for now nothing can be told it, not even to give them back. */
+static void a_worker_whose_socket_is_full_gives_its_connections_back(void **state)
+{
+	enum { COUNT = 600 };
+	struct front *f = front_new(1);
+	static int fds[COUNT];
+	struct buffer in;
+	pid_t pid;
+
+	(void)state;
+	buffer_init(&in, MIB(1));
+	f->config.graceful_timeout_ms = 10 * DEADLINE_MS; /* it is not waited for */
+	front_start(f);
+	pid = worker_pid(f);
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	for (int i = 0; i < COUNT; i++) {
+		fds[i] = dial(f);
+		question(fds[i], "GET /about");
+	}
+	plan_write(f, "ok 1 component v2");
+	workers_reload(f->workers);
+	(void)answer(fds[COUNT - 1], &in, 200, "v2"); /* it waited here: the new one is ready, and the old one to go */
+	assert_int_equal(kill(pid, SIGCONT), 0);
+	UNTIL(metric(f, "hythe_workers_ended_total{cause=\"reload\"}") == 1);
+	for (int i = 0; i < COUNT; i++) {
+		if (i < COUNT - 1)
+			(void)answer(fds[i], &in, 200, "v");
+		(void)turn(fds[i], &in, "GET /about", 200, "v2");
+		close(fds[i]);
+	}
+	buffer_done(&in);
+	front_stop(f);
+}
+
 static void a_worker_that_has_served_enough_gives_its_connections_back(void **state)
 {
 	struct front *f = front_new(1);
@@ -468,6 +502,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_half_answered_request_is_cut),
 		cmocka_unit_test(an_answer_that_the_end_would_make_whole_is_reset),
 		cmocka_unit_test(a_reload_under_load_keeps_every_connection),
+		cmocka_unit_test(a_worker_whose_socket_is_full_gives_its_connections_back),
 		cmocka_unit_test(a_worker_that_has_served_enough_gives_its_connections_back),
 		cmocka_unit_test(a_worker_that_is_told_to_end_gives_its_connections_back),
 		cmocka_unit_test(killed_under_load_it_costs_only_what_it_had_begun),
