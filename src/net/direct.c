@@ -212,6 +212,11 @@ static bool refuse(struct connection *c)
 	return true;
 }
 
+static uint32_t kept_len(struct direct_slot *s)
+{
+	return atomic_load_explicit(&s->kept_len, memory_order_relaxed) & ~DIRECT_READING;
+}
+
 static void kept_len_set(struct direct_slot *s, uint32_t len)
 {
 	atomic_store_explicit(&s->kept_len, len, memory_order_relaxed);
@@ -241,9 +246,11 @@ bool direct_reads(struct connection *c)
 			turn_wait(c);
 		return false;
 	}
-	/* Before a byte is taken from the kernel: should we be killed now, nobody may think that it is still there. */
+	/* Before a byte is taken from the kernel: should we be killed now, nobody may think that it is still there, or kept. */
 	if (c->direct_state == DIRECT_IDLE)
 		ask(c);
+	else
+		kept_len_set(slot_of_connection(c), kept_len(slot_of_connection(c)) | DIRECT_READING);
 	return true;
 }
 
@@ -324,11 +331,12 @@ static void keep(struct connection *c)
 	struct direct_slot *s = slot_of_connection(c);
 	struct span unread = connection_unread(c);
 	char *to = c->direct->table->kept[c->direct_slot];
-	uint32_t kept = atomic_load_explicit(&s->kept_len, memory_order_relaxed);
+	uint32_t kept = kept_len(s);
 
-	if (unread.len <= kept || unread.len > DIRECT_BYTES_MAX)
+	if (unread.len < kept || unread.len > DIRECT_BYTES_MAX)
 		return;
-	memcpy(to + kept, unread.ptr + kept, unread.len - kept);
+	if (unread.len > kept)
+		memcpy(to + kept, unread.ptr + kept, unread.len - kept);
 	kept_len_set(s, (uint32_t)unread.len);
 }
 

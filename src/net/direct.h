@@ -52,9 +52,12 @@ enum direct_state { DIRECT_IDLE, DIRECT_ASKED, DIRECT_ANSWERING, DIRECT_CLOSED }
 #define DIRECT_BEGUN         UINT64_C(32) /* a handler has the request, or had it */
 #define DIRECT_TIME_US(word) ((int64_t)((word) >> 8))
 
+/* With kept_len: bytes are being read, and what is kept need not be all of them. */
+#define DIRECT_READING UINT32_C(0x80000000)
+
 struct direct_slot {
 	_Atomic uint64_t word;
-	_Atomic uint32_t kept_len; /* relaxed: the giver looks while the taker lives */
+	_Atomic uint32_t kept_len; /* DIRECT_READING. Relaxed: the giver looks while the taker lives */
 	/* Of the request at hand, as it was when the word became ASKED and until it is something else: "POST /predict" and
 	 * its id. Read by the giver after the taker's death alone. */
 	uint16_t line_len, id_len;

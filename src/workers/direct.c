@@ -430,14 +430,21 @@ bool giver_is_expected(const struct giver *g)
 	return g && !g->is_over && !g->is_listening;
 }
 
+/* How much of a request that is not whole is in the table: 0 when it is not known to be all of what was read. */
+static size_t kept_of(const struct loan *l)
+{
+	uint32_t len = atomic_load_explicit(&l->giver->table->slot[l->slot].kept_len, memory_order_relaxed);
+
+	return len <= DIRECT_BYTES_MAX ? len : 0;
+}
+
 /* What giver_mourn() could not serve from here as if nothing had been. */
 static bool needs_worker(const struct loan *l)
 {
 	uint64_t word = word_of(l);
 	enum direct_state state = DIRECT_STATE(word);
 
-	return state == DIRECT_ANSWERING ||
-	       (state == DIRECT_ASKED && (word & DIRECT_BEGUN || !l->giver->table->slot[l->slot].kept_len));
+	return state == DIRECT_ANSWERING || (state == DIRECT_ASKED && (word & DIRECT_BEGUN || !kept_of(l)));
 }
 
 /* A worker that hangs gives nothing back, also what idles. */
@@ -527,11 +534,10 @@ static void loan_cut(struct loan *l, uint64_t word)
 /* One that was not whole goes on from here, and to the next worker when it is. */
 static void loan_asked(struct loan *l, uint64_t word, const struct error *why)
 {
-	const struct direct_table *t = l->giver->table;
-	size_t len = MIN(t->slot[l->slot].kept_len, DIRECT_BYTES_MAX);
+	size_t len = kept_of(l);
 
 	if (len && !(word & DIRECT_BEGUN))
-		loan_return(l, span_from(t->kept[l->slot], len), false);
+		loan_return(l, span_from(l->giver->table->kept[l->slot], len), false);
 	else
 		loan_fail(l, why);
 }
