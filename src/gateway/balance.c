@@ -374,10 +374,11 @@ static void choices_make(struct backend *b)
 	b->choices_epoch = b->balance->epoch;
 }
 
-/* One that has refused a connection is asked for one at a time, until it takes one. */
+/* One that has refused a connection is asked for one at a time, until it takes one. What is under way there by others may last for days. */
 static bool has_room(const struct endpoint *e)
 {
-	return e->in_flight - e->tunnels < (e->refusals ? 1 : e->balance->worker->config->limits.endpoint_most);
+	return !(e->refusals && e->dials) &&
+	       e->in_flight - e->tunnels < e->balance->worker->config->limits.endpoint_most;
 }
 
 /* A new one is passed over, the less often the older it is. */
@@ -525,6 +526,19 @@ static void eject(struct endpoint *e)
 		       now_of(b) + MIN(first << MIN(e->ejections, 10U), first * EJECTED_TIMES_MOST), back);
 	e->ejections++;
 	upstreams_close_idle(e);
+}
+
+void endpoint_dials(struct endpoint *e)
+{
+	e->dials++;
+}
+
+void endpoint_dials_no_more(struct endpoint *e)
+{
+	ASSERT(e->dials > 0);
+	e->dials--;
+	if (UNLIKELY(e->refusals))
+		backend_wake(e->backend);
 }
 
 void endpoint_connected(struct endpoint *e)

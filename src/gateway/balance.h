@@ -4,7 +4,7 @@
  * balance - what a worker knows of backends and their endpoints, over plans; and which endpoint is asked next.
  *
  * Of two drawn at random the one with fewer requests in flight is asked ("The Power of Two Choices", Mitzenmacher 2001). Not asked is one
- * that is drained; one that was refused a connection, until its pause is over (then one request at a time, until a connection succeeds);
+ * that is drained; one that was refused a connection, until its pause is over (then while no connection to it is being made, until one succeeds);
  * one that failed several times in a row, for longer each time, as long as most of the backend's are left.
  *
  * An endpoint belongs to one backend: two services with the same pod have one each.
@@ -31,6 +31,7 @@ struct endpoint {
 	size_t holds;         /* connections, and who has chosen it: it is freed after the last, when it is gone */
 	unsigned in_flight;   /* chosen and not released */
 	unsigned tunnels;     /* of these, those nobody waits for at a drain */
+	unsigned dials;       /* connections that are being made */
 	unsigned refusals;    /* connections that failed, in a row */
 	unsigned failures;    /* requests that failed, in a row */
 	unsigned ejections;   /* in a row */
@@ -127,7 +128,10 @@ enum endpoint_fate {
 	FATE_FAILED,  /* the connection broke, or the answer was none, late or 502 to 504 */
 };
 void endpoint_end(struct endpoint *e, enum endpoint_fate fate);
-void endpoint_connected(struct endpoint *e); /* a connection to it was made */
+/* A connection to it is being made; it is not any more, made or given up. endpoint_connected(): it was made. */
+void endpoint_dials(struct endpoint *e);
+void endpoint_dials_no_more(struct endpoint *e);
+void endpoint_connected(struct endpoint *e);
 /*
  * What the one who has chosen it has there is a connection of bytes now (a WebSocket, a relay): it may last for days, is not waited for at
  * drains, and takes no request's room. endpoint_tunnel_end() first, then endpoint_end().

@@ -220,11 +220,11 @@ static void a_tunnel_takes_no_request_s_room(void **state)
 	end(&f);
 }
 
-static void one_that_refuses_rests_and_is_then_asked_by_one_at_a_time(void **state)
+static void one_that_refuses_rests_and_is_then_asked_for_one_connection_at_a_time(void **state)
 {
+	struct endpoint *e, *kept;
 	struct fixture f;
 	struct backend *b;
-	struct endpoint *e;
 
 	(void)state;
 	begin(&f);
@@ -233,11 +233,17 @@ static void one_that_refuses_rests_and_is_then_asked_by_one_at_a_time(void **sta
 	assert_null(backend_choose(b, NULL, (struct span){ 0 }));
 	while (b->endpoints[0]->is_resting)
 		loop_turn(f.worker.loop, true);
+	assert_non_null(kept = backend_choose(b, NULL, (struct span){ 0 })); /* there is a connection from before */
 	assert_non_null(e = backend_choose(b, NULL, (struct span){ 0 }));
+	endpoint_dials(e);
 	assert_null(backend_choose(b, NULL, (struct span){ 0 }));
+	endpoint_dials_no_more(e);
 	endpoint_connected(e);
+	endpoint_dials(e);
 	endpoint_end(backend_choose(b, NULL, (struct span){ 0 }), FATE_GOOD);
+	endpoint_dials_no_more(e);
 	endpoint_end(e, FATE_GOOD);
+	endpoint_end(kept, FATE_GOOD);
 	end(&f);
 }
 
@@ -346,7 +352,7 @@ int main(void)
 		cmocka_unit_test(one_that_was_tried_is_not_tried_again_if_there_is_another),
 		cmocka_unit_test(full_ones_are_not_chosen),
 		cmocka_unit_test(a_tunnel_takes_no_request_s_room),
-		cmocka_unit_test(one_that_refuses_rests_and_is_then_asked_by_one_at_a_time),
+		cmocka_unit_test(one_that_refuses_rests_and_is_then_asked_for_one_connection_at_a_time),
 		cmocka_unit_test(clients_are_spread_and_few_move_when_one_is_added),
 		cmocka_unit_test(what_is_known_of_an_endpoint_outlives_plans_but_not_its_pod),
 		cmocka_unit_test(drained_ones_stay_so_over_plans_until_it_is_forgotten),

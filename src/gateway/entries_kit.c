@@ -38,6 +38,16 @@ struct endpoint *balance_choose(struct gateway_worker *w, const struct plan_back
 	return e;
 }
 
+void endpoint_dials(struct endpoint *e)
+{
+	assert_int_equal(e->dials++, 0);
+}
+
+void endpoint_dials_no_more(struct endpoint *e)
+{
+	assert_int_equal(e->dials--, 1);
+}
+
 void endpoint_connected(struct endpoint *e)
 {
 	assert_int_equal(e->in_flight, 1);
@@ -57,6 +67,7 @@ void endpoint_end(struct endpoint *e, enum endpoint_fate fate)
 {
 	(void)fate;
 	assert_int_equal(e->tunnels, 0);
+	assert_int_equal(e->dials, 0);
 	free(e);
 }
 

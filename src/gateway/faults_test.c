@@ -363,6 +363,31 @@ static void a_request_that_waits_goes_on_when_an_endpoint_is_ready(void **state)
 	end();
 }
 
+/* As when its queue was full for a moment, while an answer goes on for days. */
+static void one_that_has_refused_is_asked_again_whatever_is_under_way_there(void **state)
+{
+	struct asking c[2];
+
+	(void)state;
+	begin(WAY_HOLDS, WAY_NAMES);
+	kit_simple(&k, one, 1);
+	asking_begin(&c[0], post);
+	UNTIL(a.requests == 1);
+	a.way = WAY_NAMES;
+	origin_refuses(&a);
+	asking_begin(&c[1], post);
+	UNTIL(kit_count(&k, METRIC_GATEWAY_FAILURES, "web", "refused") > 0);
+	origin_up(&a);
+	pthread_join(c[1].thread, NULL);
+	assert_int_equal(c[1].answer.status, 200);
+	origin_release(&a, 1);
+	pthread_join(c[0].thread, NULL);
+	assert_int_equal(c[0].answer.status, 200);
+	for (size_t i = 0; i < ARRAY_LEN(c); i++)
+		answer_done(&c[i].answer);
+	end();
+}
+
 static void without_an_endpoint_the_reason_is_told(void **state)
 {
 	struct answer answer;
@@ -761,6 +786,7 @@ int main(void)
 		cmocka_unit_test(one_that_refuses_is_passed_over_for_everything),
 		cmocka_unit_test(when_all_are_gone_it_says_so_in_time_and_recovers_by_itself),
 		cmocka_unit_test(a_request_that_waits_goes_on_when_an_endpoint_is_ready),
+		cmocka_unit_test(one_that_has_refused_is_asked_again_whatever_is_under_way_there),
 		cmocka_unit_test(without_an_endpoint_the_reason_is_told),
 		cmocka_unit_test(a_service_that_goes_answers_those_who_wait),
 		cmocka_unit_test(over_the_queue_s_limit_it_is_429_and_what_waits_is_answered_in_turn),

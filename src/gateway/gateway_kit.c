@@ -338,12 +338,17 @@ void origin_release(struct origin *o, unsigned count)
 		sem_post(&o->gate);
 }
 
-void origin_down(struct origin *o)
+void origin_refuses(struct origin *o)
 {
-	o->is_stopping = true;
 	(void)shutdown(o->listener, SHUT_RDWR);
 	pthread_join(o->thread, NULL);
 	close(o->listener);
+}
+
+void origin_down(struct origin *o)
+{
+	o->is_stopping = true;
+	origin_refuses(o);
 	pthread_mutex_lock(&o->lock);
 	for (size_t i = 0; i < o->connection_count; i++)
 		if (o->connections[i].fd >= 0)

@@ -67,8 +67,9 @@ struct origin {
 };
 
 void origin_init(struct origin *o, const char *name, enum way way);
-void origin_down(struct origin *o); /* refuses, and breaks what is open */
-void origin_up(struct origin *o);   /* on the same port */
+void origin_down(struct origin *o);    /* refuses, and breaks what is open */
+void origin_refuses(struct origin *o); /* and leaves what is open as it is */
+void origin_up(struct origin *o);      /* on the same port */
 void origin_done(struct origin *o);
 void origin_release(struct origin *o, unsigned count);
 bool origin_last_has(struct origin *o, const char *text);

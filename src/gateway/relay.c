@@ -139,8 +139,10 @@ static void relay_end(struct relay *r, bool is_reset, enum relay_result result)
 {
 	struct gateway_worker *w = r->relays->worker;
 
-	if (r->dial)
+	if (r->dial) {
 		dial_cancel(r->dial);
+		endpoint_dials_no_more(r->endpoint);
+	}
 	loop_timer_clear(w->loop, &r->timer);
 	if (r->server.fd >= 0)
 		endpoint_tunnel_end(r->endpoint);
@@ -300,6 +302,7 @@ static void dialed(void *owner, int fd, const struct error *err)
 	int on = 1;
 
 	r->dial = NULL;
+	endpoint_dials_no_more(r->endpoint);
 	if (fd >= 0) {
 		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 		r->server.fd = fd;
@@ -339,6 +342,7 @@ static void choose(struct relay *r)
 					      .owner = r };
 
 		r->tries++;
+		endpoint_dials(r->endpoint);
 		r->dial = dial_begin(&config);
 	} else if (!now || r->tries >= limits->tries_most || time >= r->until_ns) {
 		relay_end(r, true, RELAY_NO_ENDPOINT);

@@ -139,8 +139,10 @@ static void session_end(struct session *s, enum relay_result result)
 	age_unlink(s);
 	u->count--;
 	u->relays->count--;
-	if (s->dial)
+	if (s->dial) {
 		dial_cancel(s->dial);
+		endpoint_dials_no_more(s->endpoint);
+	}
 	if (s->fd >= 0) {
 		loop_unwatch(loop_of(u), &s->watch);
 		close(s->fd);
@@ -220,6 +222,7 @@ static void dialed(void *owner, int fd, const struct error *err)
 	struct session *s = owner;
 
 	s->dial = NULL;
+	endpoint_dials_no_more(s->endpoint);
 	if (fd < 0) {
 		log_debug("gateway", "an endpoint cannot be reached", LOG_SPAN("endpoint", s->endpoint->key),
 			  LOG_TEXT("error", err->message));
@@ -270,6 +273,7 @@ static struct session *session_begin(struct relay_udp *u, const struct sockaddr_
 	u->relays->count++;
 	if (!timer_is_set(&u->idle))
 		loop_timer_set(w->loop, &u->idle, s->last_ns + w->config->limits.relay_idle_ns, idle_over);
+	endpoint_dials(endpoint);
 	s->dial = dial_begin(&(struct dial_config){ .loop = w->loop,
 						    .address = &endpoint->address,
 						    .sandbox = endpoint->sandbox,

@@ -79,8 +79,10 @@ static void upstream_close(struct upstream *u)
 		streams_remove(u);
 	else if (u->is_idle)
 		idle_remove(u);
-	if (u->dial)
+	if (u->dial) {
 		dial_cancel(u->dial);
+		endpoint_dials_no_more(e);
+	}
 	client_free(c);
 	free(u);
 	endpoint_drop(e);
@@ -124,6 +126,7 @@ static void dialled(void *owner, int fd, const struct error *err)
 
 	u->dial = NULL;
 	endpoint_hold(e);
+	endpoint_dials_no_more(e);
 	if (fd >= 0) {
 		u->fd = fd;
 		u->client =
@@ -163,6 +166,7 @@ void upstream_ask(struct endpoint *e, bool is_http2, struct ask *a)
 		if (is_http2)
 			streams_add(u);
 		config.owner = u;
+		endpoint_dials(e);
 		u->dial = dial_begin(&config);
 	}
 	a->upstream = u;
