@@ -575,6 +575,10 @@ static bool discard_step(struct http1 *h)
 			read_timeout(h, now_of(h));
 		return false;
 	}
+	if (!h->keep_alive) { /* the server has begun to drain */
+		connection_close(c);
+		return false;
+	}
 	h->phase = HTTP1_HEAD;
 	h->seen = 0;
 	idle_timeout(h);
@@ -674,6 +678,10 @@ static void http1_expired(struct connection *c)
 		if (connection_unread(c).len == 0 || h->is_blocked) {
 			if (!c->out_waiting)
 				connection_abort(c);
+			else if (c->worker->is_draining && connection_unread(c).len == 0)
+				connection_close(c);
+			else
+				idle_timeout(h); /* it is not idle while it reads */
 			return;
 		}
 		error_set(&err, ERROR_REQUEST_TIMEOUT, "the request's %s did not come within %lld ms (--read-timeout)",

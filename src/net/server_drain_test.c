@@ -38,6 +38,26 @@ static void a_drain_answers_what_was_accepted_and_closes_the_rest(void **state)
 	server_free(s);
 }
 
+/* It has been answered, and has the rest of its body to send: nothing more is waited for. */
+static void a_drain_closes_what_was_answered_early_when_its_body_has_come(void **state)
+{
+	struct server *s = serve_default();
+	int idle = client(s), early;
+
+	(void)state;
+	SAY(idle, "GET /echo HTTP/1.1\r\n" H "\r\n");
+	expect(idle, 200, "");
+	early = client(s);
+	SAY(early, "POST /nowhere HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\n");
+	expect(early, 404, NULL);
+	server_drain(s);
+	expect_closed(idle); /* the older one: all have been told */
+	SAY(early, "hello");
+	expect_closed(early);
+	server_wait(s);
+	server_free(s);
+}
+
 static void one_that_listens_late_refuses_clients_until_then(void **state)
 {
 	struct server_config config = config_default();
@@ -103,6 +123,34 @@ static void an_idle_connection_may_ask_once_more_where_there_is_a_grace(void **s
 	server_drain(s);
 	expect_closed(silent);
 	buffer_done(&in);
+	server_wait(s);
+	server_free(s);
+}
+
+/* The grace has passed while it read: it is closed when it has read. */
+static void a_slow_reader_is_closed_behind_its_answer(void **state)
+{
+	enum { SIZE = 20000000 };
+	struct server_config config = config_default();
+	struct server *s;
+	struct buffer in;
+	struct answer a;
+	int fd;
+
+	(void)state;
+	config.idle_grace_ms = 100;
+	s = serve(&config);
+	fd = client(s);
+	buffer_init(&in, MIB(32));
+	SAY(fd, "GET /big?n=20000000 HTTP/1.1\r\n" H "\r\n");
+	assert_true(hear(fd, &in));
+	server_drain(s);
+	usleep(500000);
+	take_answer(fd, &in, &a, false);
+	assert_int_equal(a.body.len, SIZE);
+	buffer_done(&a.body);
+	buffer_done(&in);
+	expect_closed(fd);
 	server_wait(s);
 	server_free(s);
 }
@@ -241,8 +289,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_drain_answers_what_was_accepted_and_closes_the_rest),
+		cmocka_unit_test(a_drain_closes_what_was_answered_early_when_its_body_has_come),
 		cmocka_unit_test(one_that_listens_late_refuses_clients_until_then),
 		cmocka_unit_test(an_idle_connection_may_ask_once_more_where_there_is_a_grace),
+		cmocka_unit_test(a_slow_reader_is_closed_behind_its_answer),
 		cmocka_unit_test(sockets_that_are_left_keep_who_waits_in_them),
 		cmocka_unit_test(a_drain_cuts_what_is_left_at_its_end),
 		cmocka_unit_test(a_drain_under_load_ends_every_connection_in_order),

@@ -162,6 +162,32 @@ static void slow_requests_are_told_408_and_idle_connections_are_closed(void **st
 	server_free(s);
 }
 
+/* The time of an idle connection passes while the answer is read: it is idle then, and closed when it passes again. */
+static void a_client_that_has_read_late_is_idle_too(void **state)
+{
+	enum { SIZE = 20000000 };
+	struct server_config config = config_default();
+	struct server *s;
+	struct buffer in;
+	struct answer a;
+	int fd;
+
+	(void)state;
+	config.limits.idle_timeout_ms = 200;
+	s = serve(&config);
+	fd = client(s);
+	buffer_init(&in, MIB(32));
+	SAY(fd, "GET /big?n=20000000 HTTP/1.1\r\n" H "\r\n");
+	assert_true(hear(fd, &in));
+	usleep(600000);
+	take_answer(fd, &in, &a, false);
+	assert_int_equal(a.body.len, SIZE);
+	buffer_done(&a.body);
+	buffer_done(&in);
+	expect_closed(fd);
+	server_free(s);
+}
+
 static void a_request_that_takes_too_long_is_told_504(void **state)
 {
 	struct server_config config = config_default();
@@ -320,6 +346,7 @@ int main(void)
 		cmocka_unit_test(a_short_unwanted_body_does_not_cost_the_connection),
 		cmocka_unit_test(an_early_answer_is_seen_by_a_client_that_goes_on_sending),
 		cmocka_unit_test(slow_requests_are_told_408_and_idle_connections_are_closed),
+		cmocka_unit_test(a_client_that_has_read_late_is_idle_too),
 		cmocka_unit_test(a_request_that_takes_too_long_is_told_504),
 		cmocka_unit_test(a_full_queue_is_told_429),
 		cmocka_unit_test(a_client_that_reads_nothing_is_cut),
