@@ -202,12 +202,14 @@ void status_write(const struct status *s, struct json_writer *w)
 	json_close_object(w);
 }
 
-static enum error_code code_of_status(int code)
+static enum error_code code_of_status(const struct status *s)
 {
+	if (s->code == 409) /* two have that number */
+		return s->reason && strcmp(s->reason, "AlreadyExists") == 0 ? ERROR_ALREADY_EXISTS : ERROR_CONFLICT;
 	for (int i = 1; i < ERROR_COUNT; i++)
-		if (error_http((enum error_code)i) == code)
+		if (error_http((enum error_code)i) == s->code)
 			return (enum error_code)i;
-	return code == 422 ? ERROR_INVALID : ERROR_INTERNAL;
+	return s->code == 422 ? ERROR_INVALID : ERROR_INTERNAL;
 }
 
 void answer_status(struct call *call, const struct status *s)
@@ -217,11 +219,8 @@ void answer_status(struct call *call, const struct status *s)
 
 	if (call->finished) {
 		if (!s->is_success)
-			error_set(&err,
-				  s->code == 409 && s->reason && strcmp(s->reason, "AlreadyExists") == 0
-				      ? ERROR_ALREADY_EXISTS
-				      : code_of_status(s->code),
-				  "%.*s", (int)MIN(s->message.len, sizeof(err.message) - 1), s->message.ptr);
+			error_set(&err, code_of_status(s), "%.*s", (int)MIN(s->message.len, sizeof(err.message) - 1),
+				  s->message.ptr);
 		if (answer_inside(call, s->is_success ? NULL : &err))
 			return;
 	}
