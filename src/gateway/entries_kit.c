@@ -131,11 +131,27 @@ static void *loop_main(void *loop)
 	return NULL;
 }
 
+static void turn_count(void *kit)
+{
+	atomic_fetch_add(&((struct kit *)kit)->turns, 1);
+}
+
+static void turn_counted(void *kit)
+{
+	(void)kit;
+}
+
+uint64_t kit_turns(struct kit *k)
+{
+	return atomic_load(&k->turns);
+}
+
 void kit_begin(struct kit *k, unsigned workers, void (*change)(struct gateway_config *config))
 {
 	struct server_config server = {
 		.routes = tables, .workers = workers, .compute_threads = 1, .limits = server_limits_default()
 	};
+	struct loop_waits waits = { .before = turn_count, .after = turn_counted, .context = k };
 	struct error err = { 0 };
 
 	*k = (struct kit){ .worker_count = workers, .loop = loop_new() };
@@ -163,6 +179,7 @@ void kit_begin(struct kit *k, unsigned workers, void (*change)(struct gateway_co
 					      .loop = server_worker_loop(k->server, i),
 					      .index = i };
 		w->relays = relays_new(w);
+		loop_on_wait(w->loop, &waits);
 	}
 	assert_true(server_start(k->server, &err));
 	assert_int_equal(pthread_create(&k->thread, NULL, loop_main, k->loop), 0);
@@ -351,6 +368,16 @@ struct conversation {
 	int fd;
 };
 
+static void pour(int fd)
+{
+	static const char bytes[32768];
+	size_t left = PEER_POURS;
+	ssize_t n = 1;
+
+	for (; left && n > 0; left -= (size_t)n)
+		n = send(fd, bytes, MIN(sizeof(bytes), left), MSG_NOSIGNAL);
+}
+
 static void *converse(void *argument)
 {
 	struct conversation c = *(struct conversation *)argument;
@@ -375,12 +402,14 @@ static void *converse(void *argument)
 			close(c.fd);
 			return NULL;
 		}
-		if (c.way == PEER_SWALLOW || c.way == PEER_LEAVE)
+		if (c.way == PEER_SWALLOW || c.way == PEER_LEAVE || c.way == PEER_POUR)
 			continue;
 		if (send(c.fd, bytes, (size_t)n, MSG_NOSIGNAL) != n)
 			break;
 	}
-	if (c.way == PEER_SWALLOW)
+	if (c.way == PEER_POUR)
+		pour(c.fd);
+	else if (c.way == PEER_SWALLOW)
 		(void)dprintf(c.fd, "%llu %llu", (unsigned long long)count, (unsigned long long)sum);
 	else if (n == 0)
 		(void)send(c.fd, "|end", 4, MSG_NOSIGNAL);

@@ -36,6 +36,7 @@ struct kit {
 	pthread_cond_t changed;
 	struct kit_told told[KIT_TOLD_MOST];
 	size_t told_count;
+	_Atomic uint64_t turns; /* of the workers' loops */
 	struct plan_builder *builder;
 	uint64_t number;
 };
@@ -55,18 +56,21 @@ int kit_simple(struct kit *k, enum plan_speech speech, int port);
 /* What was told of the key, once that was so many times. */
 struct kit_told kit_bound(struct kit *k, const char *key, unsigned times);
 void kit_end_with_endpoints(struct kit *k, const struct in_addr *pod); /* relays_end_with_endpoints() on each worker */
+uint64_t kit_turns(struct kit *k);                                     /* of the workers' loops, since its beginning */
 int64_t kit_relays(struct kit *k);                                     /* open now, of all workers; by the metrics */
 
 /* ---- endpoints and clients ---- */
 
 struct peer; /* listens at 127.0.0.1 */
 enum peer_way {
-	PEER_ECHO,   /* what comes; at the client's end "|end", then its own */
-	PEER_GREET,  /* "hello\n" first, then the same */
-	PEER_LEAVE,  /* "bye\n" and its end; reads on */
-	PEER_RESET,  /* reads a little, then resets */
-	PEER_SWALLOW /* reads all, then sends how many bytes there were, and their sum, as text */
+	PEER_ECHO,    /* what comes; at the client's end "|end", then its own */
+	PEER_GREET,   /* "hello\n" first, then the same */
+	PEER_LEAVE,   /* "bye\n" and its end; reads on */
+	PEER_RESET,   /* reads a little, then resets */
+	PEER_SWALLOW, /* reads all, then sends how many bytes there were, and their sum, as text */
+	PEER_POUR     /* reads all, then sends PEER_POURS bytes */
 };
+#define PEER_POURS MIB(12) /* more than all sockets on the way hold */
 struct peer *peer_new(enum peer_way way);
 int peer_port(const struct peer *p);
 unsigned peer_accepted(struct peer *p);

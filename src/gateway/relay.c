@@ -27,6 +27,7 @@ struct side {
 	bool is_watched;
 	bool is_ended; /* it sends nothing more */
 	bool is_shut;  /* it was told that nothing more comes */
+	bool is_hung;  /* the kernel says that both are so; what it sent may stand there unread */
 	char *kept;    /* for it, unsent */
 	size_t kept_at, kept_len;
 	struct metric_series *bytes; /* read from it */
@@ -173,13 +174,13 @@ static void relay_broken(struct relay *r)
 
 static void side_ready(struct watch *w, unsigned events);
 
-/* A side whose two directions are over is not watched: it would say so for ever. */
+/* A side whose two directions are over is not watched unless it is read: it would say so for ever. */
 static void side_await(struct side *s)
 {
 	unsigned events =
 	    (s->is_ended || s->other->kept_len ? 0u : (unsigned)LOOP_READ) | (s->kept_len ? (unsigned)LOOP_WRITE : 0u);
 
-	if (s->is_ended && s->is_shut) {
+	if ((s->is_ended && s->is_shut) || (s->is_hung && !events)) {
 		side_unwatch(s);
 	} else if (!s->is_watched) {
 		s->is_watched = true;
@@ -289,6 +290,7 @@ static void side_ready(struct watch *w, unsigned events)
 		relay_broken(s->relay);
 		return;
 	}
+	s->is_hung = s->is_hung || events & LOOP_HANGUP;
 	relay_go_on(s->relay);
 }
 

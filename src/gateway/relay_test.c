@@ -167,6 +167,34 @@ static void who_does_not_read_is_not_sent_for_without_end(void **state)
 	peer_free(p);
 }
 
+/* An endpoint that has said all, and heard all, while its words wait here for the client. */
+static void nothing_turns_round_while_who_reads_slowly_is_waited_for(void **state)
+{
+	static char bytes[KIB(32)];
+	struct peer *p = peer_new(PEER_POUR);
+	uint64_t most = 0;
+	struct kit k;
+	bool is_reset;
+	int fd;
+
+	(void)state;
+	kit_begin(&k, 1, NULL);
+	fd = client_of(kit_simple(&k, SPEECH_BYTES, peer_port(p)));
+	shutdown(fd, SHUT_WR);
+	for (size_t got = 0; got < PEER_POURS; got += sizeof(bytes)) {
+		uint64_t turns = kit_turns(&k);
+
+		assert_int_equal(hear_bytes(fd, bytes, sizeof(bytes), &is_reset), sizeof(bytes));
+		(void)poll(NULL, 0, 2);
+		most = MAX(most, kit_turns(&k) - turns);
+	}
+	expect_end(fd);
+	assert_in_range(most, 0, 100);
+	close(fd);
+	kit_end(&k);
+	peer_free(p);
+}
+
 static void an_endpoint_that_refuses_is_followed_by_another(void **state)
 {
 	struct peer *p = peer_new(PEER_GREET);
@@ -383,6 +411,7 @@ int main(void)
 		cmocka_unit_test(a_reset_of_either_side_resets_the_other),
 		cmocka_unit_test(many_bytes_wait_for_who_reads_slowly_and_none_is_lost),
 		cmocka_unit_test(who_does_not_read_is_not_sent_for_without_end),
+		cmocka_unit_test(nothing_turns_round_while_who_reads_slowly_is_waited_for),
 		cmocka_unit_test(an_endpoint_that_refuses_is_followed_by_another),
 		cmocka_unit_test(a_client_waits_for_an_endpoint_and_gets_it),
 		cmocka_unit_test(a_client_without_an_endpoint_is_reset_in_time),
