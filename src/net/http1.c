@@ -474,7 +474,7 @@ static bool head_step(struct http1 *h)
 	if (UNLIKELY(unread.len == 2 && memcmp(unread.ptr, "\r\n", 2) == 0)) {
 		connection_consume(c, 2);
 		h->seen = 0;
-		return false;
+		return true; /* the client's end may have come with it */
 	}
 	if (h->seen == 0) {
 		if (!h->has_head)

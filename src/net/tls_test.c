@@ -3,6 +3,8 @@
 #include "net/kernel_kit.h"
 #include "net/server_kit.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -229,6 +231,33 @@ static void a_long_body_is_read_to_its_end(void **state)
 	}
 	buffer_done(&head);
 	buffer_done(&body);
+	buffer_done(&in);
+	tls_close(&c);
+	server_free(s);
+}
+
+/* An empty line too many, and the client's end, in one read: no event comes behind it. */
+static void an_end_behind_an_empty_line_is_heard(void **state)
+{
+	struct server_config config;
+	struct tls_client c;
+	struct server *s;
+	struct buffer in;
+	int on = 1, off = 0;
+
+	(void)state;
+	tls_files(1);
+	config = config_tls();
+	s = serve(&config);
+	buffer_init(&in, MIB(1));
+	assert_true(tls_connect(s, &c, NULL, 0, false));
+	tls_ask(&c, SPAN("POST /echo HTTP/1.1\r\n" H "Content-Length: 1\r\n\r\n!"), SPAN("!"), &in);
+	setsockopt(c.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+	tls_say(&c, SPAN("\r\n"));
+	assert_int_equal(SSL_shutdown(c.ssl), 0);
+	setsockopt(c.fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+	while (hear(c.fd, &in))
+		;
 	buffer_done(&in);
 	tls_close(&c);
 	server_free(s);
@@ -505,6 +534,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tls_serves_http_1_1_with_and_without_alpn),
 		cmocka_unit_test(a_long_body_is_read_to_its_end),
+		cmocka_unit_test(an_end_behind_an_empty_line_is_heard),
 		cmocka_unit_test(tls_chooses_http_2_by_alpn),
 		cmocka_unit_test(old_tls_and_clear_text_are_refused),
 		cmocka_unit_test(a_handshake_that_stalls_is_cut),
