@@ -2,6 +2,7 @@
 /* Pods of real processes: begun, ended, written down, adopted, killed. */
 #include "node/runtime_process_kit.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -820,6 +821,47 @@ static void exec_runs_beside_the_command(void **state)
 	world_free(w);
 }
 
+static size_t descriptors_of(pid_t pid)
+{
+	char path[64];
+	size_t count = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+/* Each has a filter of its own, whose questions end with it. */
+static void commands_that_have_ended_leave_no_descriptors(void **state)
+{
+	const struct stream_wanted wanted = { .has_stdout = true };
+	struct world *w = world_new();
+	struct container_config c = shell("main", 0, "exec sleep 1000");
+	struct outcome o;
+	size_t before;
+
+	(void)state;
+	world_begin(w);
+	pod_run(w, "a");
+	container_start(w, "a", &c, &o);
+	before = descriptors_of(supervisor_pid(w, "a"));
+	for (int i = 0; i < 20; i++) {
+		exec_begin(w, "true", wanted, &o);
+		assert_string_equal(o.error.message, "");
+		UNTIL(w, exit_code(w, &o) >= 0);
+		stream_close(&o);
+	}
+	/* What the last ones had goes with the next. */
+	UNTIL(w, descriptors_of(supervisor_pid(w, "a")) <= before + 2);
+	pod_remove(w, "a");
+	world_free(w);
+}
+
 static void a_command_of_exec_that_is_not_there_is_told(void **state)
 {
 	struct world *w = world_new();
@@ -1087,6 +1129,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(what_was_asked_on_a_lost_connection_is_answered),
 		cmocka_unit_test(an_end_between_two_greetings_is_told),
 		cmocka_unit_test(exec_runs_beside_the_command),
+		cmocka_unit_test(commands_that_have_ended_leave_no_descriptors),
 		cmocka_unit_test(a_command_of_exec_that_is_not_there_is_told),
 		cmocka_unit_test(the_end_of_exec_is_told_when_its_supervisor_dies),
 		cmocka_unit_test(exec_has_a_terminal_with_a_size),
