@@ -238,6 +238,27 @@ def test_a_nursery_that_cannot_load_says_why(nursery, folder):
     assert n.process.wait(DEADLINE) == 1
 
 
+def test_a_nursery_that_cannot_fork_ends_whatever_threads_it_has(nursery, folder):
+    (folder / "Threads.py").write_text(textwrap.dedent("""
+        import os, threading
+
+        def no_fork():
+            raise BlockingIOError("as when there are too many processes")
+
+        threading.Thread(target=threading.Event().wait).start()
+        os.fork = no_fork
+
+        class Threads:
+            def predict(self, X, names):
+                return X
+        """))
+    n = nursery("Threads")
+    assert n.line() == {"state": "loaded"}
+    one, other = socket.socketpair()
+    n.socket.sendmsg([b"w"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [one.fileno(), other.fileno()]))])
+    assert n.process.wait(DEADLINE) == 1
+
+
 # ---- custom_service ----
 
 

@@ -208,7 +208,11 @@ def run_nursery(nursery: Any, args: argparse.Namespace) -> int:
         _log.warning("the code started threads while it was loaded (%s): they are not in the forked workers; without --preload they are", others)
     if service.component is not None:
         from . import _hythe  # noqa: F401  shared by those who are forked
-    front = nursery.run()
+    try:
+        front = nursery.run()
+    except BaseException:  # threads of the code must not keep a process that forks no more: the one in front waits for its end
+        traceback.print_exc()
+        os._exit(1)
     return 0 if front is None else _serve_behind(front, service)
 
 
