@@ -55,6 +55,11 @@ static void ready_take(struct process *p, const struct worker_report *report)
 		process_is_ready(p);
 }
 
+static void failed_late(struct timer *t)
+{
+	process_kill(CONTAINER_OF(t, struct process, timer), CAUSE_START);
+}
+
 static void control_line(struct process *p, struct span line)
 {
 	struct worker_report report;
@@ -70,6 +75,8 @@ static void control_line(struct process *p, struct span line)
 	} else if (strcmp(report.state, "failed") == 0) {
 		worker_report_failure(&report, p->workers->config.expose_errors, &err);
 		process_failed(p, &err);
+		if (p->state == PROCESS_STARTING)
+			loop_timer_set(p->workers->loop, &p->timer, after_ms(p->workers, FAILED_MS), failed_late);
 	}
 	arena_done(&arena);
 }

@@ -169,6 +169,7 @@ static void report_take(struct nursery *n, const struct worker_report *r)
 		pool_settle(w);
 	} else if (strcmp(r->state, "failed") == 0) {
 		worker_report_failure(r, w->config.expose_errors, &n->failure);
+		loop_timer_set(w->loop, &n->timer, after_ms(w, FAILED_MS), nursery_late);
 	} else if (r->pid > 0 && n->is_asked) {
 		p = birth_take(n);
 		process_born(p, (pid_t)r->pid);
@@ -236,9 +237,11 @@ static void nursery_gone(struct nursery *n)
 	struct error failure = n->failure;
 	bool was_loaded = n->is_loaded;
 
-	for (struct process *p = w->processes; p; p = p->next)
+	for (struct process *p = w->processes, *next; p; p = next) {
+		next = p->next;
 		if (p->generation == g && p->pid > 0)
 			process_watch_end(p);
+	}
 	births_fail(n);
 	if (!n->is_ending && was_loaded)
 		log_error("workers", "the process that had loaded the code has ended", LOG_INT("pid", n->pid));
@@ -246,7 +249,7 @@ static void nursery_gone(struct nursery *n)
 		error_set(&failure, ERROR_UNAVAILABLE, "the process that loads the code has ended");
 	g->nursery = NULL;
 	nursery_free(n);
-	generation_nursery_gone(g, &failure);
+	generation_nursery_gone(g, &failure, was_loaded);
 }
 
 static void pidfd_ready(struct watch *watch, unsigned events)

@@ -87,6 +87,17 @@ static void channel_late(struct timer *t)
 	process_finish(p);
 }
 
+/* It was killed, and its nursery does not say so, or not that it was born. */
+static void untold(struct timer *t)
+{
+	struct process *p = CONTAINER_OF(t, struct process, timer);
+
+	if (p->pid > 0)
+		process_watch_end(p);
+	else
+		nursery_end(p->generation->nursery, true);
+}
+
 void process_kill(struct process *p, enum cause cause)
 {
 	process_leave(p, PROCESS_ENDING, cause);
@@ -94,6 +105,8 @@ void process_kill(struct process *p, enum cause cause)
 		return;
 	group_kill(p);
 	process_signal(p, SIGKILL);
+	if (p->generation->nursery)
+		loop_timer_set(p->workers->loop, &p->timer, after_ms(p->workers, TOLD_MS), untold);
 }
 
 void process_abort(struct process *p, enum cause cause)
@@ -412,8 +425,12 @@ static void pidfd_ready(struct watch *watch, unsigned events)
 
 void process_watch_end(struct process *p)
 {
-	if (p->watches_pidfd || p->has_ended || p->pidfd < 0)
+	if (p->watches_pidfd || p->has_ended)
 		return;
+	if (p->pidfd < 0) {
+		process_ended(p, -1); /* it had gone when it was told of */
+		return;
+	}
 	p->watches_pidfd = true;
 	loop_watch(p->workers->loop, &p->pidfd_watch, p->pidfd, LOOP_READ, pidfd_ready);
 }

@@ -140,7 +140,7 @@ void generation_failed(struct generation *g, const struct error *why)
 	reload_next(w);
 }
 
-void generation_nursery_gone(struct generation *g, const struct error *why)
+void generation_nursery_gone(struct generation *g, const struct error *why, bool was_loaded)
 {
 	struct workers *w = g->workers;
 
@@ -149,8 +149,11 @@ void generation_nursery_gone(struct generation *g, const struct error *why)
 		generation_failed(g, why);
 		return;
 	}
-	if (g == w->current)
+	if (g == w->current) {
 		backoff_died(&w->backoff, loop_now(w->loop), 0);
+		if (!was_loaded)
+			w->start_failure = *why;
+	}
 	pool_settle(w);
 	generation_drop(g);
 }

@@ -38,6 +38,24 @@ static void a_start_that_fails_says_why(void **state)
 	start_fails_with(NULL, "cannot run '/no/such/program': No such file or directory");
 }
 
+static void a_failure_is_told_though_the_process_stays(void **state)
+{
+	(void)state;
+	for (int is_preloaded = 0; is_preloaded < 2; is_preloaded++) {
+		struct front *f = front_new(1);
+		int64_t until_ns = clock_monotonic_ns() + DEADLINE_MS * NS_PER_MS;
+
+		f->config.is_preloaded = is_preloaded;
+		f->config.start_timeout_ms = 2 * DEADLINE_MS;
+		plan_write(f, "stay 1 component v1");
+		front_try(f);
+		assert_false(f->has_come_up);
+		assert_non_null(strstr(f->failure.message, is_preloaded ? "TestError: nursery" : "TestError: plan"));
+		assert_true(clock_monotonic_ns() < until_ns);
+		front_stop(f);
+	}
+}
+
 static void reloads_under_load_lose_nothing(void **state)
 {
 	struct front *f = front_new(2);
@@ -170,6 +188,46 @@ static void a_nursery_that_dies_is_made_anew(void **state)
 	front_stop(f);
 }
 
+static void a_nursery_that_cannot_be_made_anew_says_why(void **state)
+{
+	struct front *f = front_new(1);
+	pid_t pid;
+
+	(void)state;
+	f->config.is_preloaded = true;
+	front_start(f);
+	pid = worker_pid(f);
+	plan_write(f, "fail 1 component v2");
+	assert_int_equal(kill(parent_of(pid), SIGKILL), 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	UNTIL(metric(f, "hythe_workers_ready") == 0);
+	expect(f, "POST /echo", 503, "TestError: nursery");
+	plan_write(f, "ok 1 component v3");
+	UNTIL(metric(f, "hythe_workers_ready") == 1);
+	expect(f, "GET /about", 200, "v3");
+	front_stop(f);
+}
+
+static void a_nursery_that_stands_still_does_not_hold_up_the_end(void **state)
+{
+	(void)state;
+	for (int is_replaced = 0; is_replaced < 2; is_replaced++) {
+		struct front *f = front_new(1);
+		pid_t pid;
+
+		f->config.is_preloaded = true;
+		f->config.graceful_timeout_ms = 500;
+		front_start(f);
+		pid = worker_pid(f);
+		assert_int_equal(kill(parent_of(pid), SIGSTOP), 0);
+		if (is_replaced) {
+			assert_int_equal(kill(pid, SIGKILL), 0);
+			UNTIL(metric(f, "hythe_workers_ready") == 0); /* the next one is asked for */
+		}
+		front_stop(f);
+	}
+}
+
 static bool is_gone(pid_t pid)
 {
 	char path[32], text[256];
@@ -284,11 +342,14 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(workers_end_with_the_one_in_front), /* first: it forks */
 		cmocka_unit_test(a_start_that_fails_says_why),
+		cmocka_unit_test(a_failure_is_told_though_the_process_stays),
 		cmocka_unit_test(reloads_under_load_lose_nothing),
 		cmocka_unit_test(a_reload_that_fails_leaves_the_old_code_in_service),
 		cmocka_unit_test(preloaded_workers_are_forked_and_their_ends_told),
 		cmocka_unit_test(a_nursery_that_fails_says_why),
 		cmocka_unit_test(a_nursery_that_dies_is_made_anew),
+		cmocka_unit_test(a_nursery_that_cannot_be_made_anew_says_why),
+		cmocka_unit_test(a_nursery_that_stands_still_does_not_hold_up_the_end),
 		cmocka_unit_test(what_was_accepted_is_answered_before_the_end),
 		cmocka_unit_test(metrics_are_those_of_all),
 		cmocka_unit_test(health_is_answered_here_unless_all_paths_are_the_applications),

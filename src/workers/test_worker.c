@@ -4,7 +4,7 @@
  *
  *	test_worker PLAN-FILE
  *
- * The file has words, read at the start: MODE SLOTS KIND VERSION. Modes: "ok"; "fail" says why it cannot; "silent" says
+ * The file has words, read at the start: MODE SLOTS KIND VERSION. Modes: "ok"; "fail" says why it cannot; "stay" says so, and does not end; "silent" says
  * nothing; "die" ends. SIGTERM ends it when it has answered what it has. Handlers that wait write a byte to descriptor $TEST_HELD and read one from $TEST_GATE.
  * It is killed as soon as it has read a piece that ends with "(die)".
  */
@@ -317,6 +317,19 @@ static void release_run(struct loop_message *m)
 	server_drain(release.server);
 }
 
+/* What the code has started may keep a process that has failed. */
+static int failed(void)
+{
+	while (strcmp(mode, "stay") == 0)
+		pause();
+	return 1;
+}
+
+static bool is_to_fail(void)
+{
+	return strcmp(mode, "fail") == 0 || strcmp(mode, "stay") == 0;
+}
+
 static int work(int channel, int control, int direct)
 {
 	static const struct route *const tables[] = { table, NULL };
@@ -330,9 +343,9 @@ static int work(int channel, int control, int direct)
 
 	if (strcmp(mode, "die") == 0)
 		return 4;
-	if (strcmp(mode, "fail") == 0) {
+	if (is_to_fail()) {
 		report(control, "failed");
-		return 1;
+		return failed();
 	}
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -413,9 +426,9 @@ static int nursery(int fd)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	polled[0] = (struct pollfd){ fd, POLLIN, 0 };
 	polled[1] = (struct pollfd){ signalfd(-1, &set, SFD_CLOEXEC), POLLIN, 0 };
-	if (strcmp(mode, "fail") == 0) {
+	if (is_to_fail()) {
 		tell(fd, "{\"state\":\"failed\",\"error\":\"TestError: nursery\"}", 0, 0);
-		return 1;
+		return failed();
 	}
 	tell(fd, "{\"state\":\"loaded\"}", 0, 0);
 	for (;;) {

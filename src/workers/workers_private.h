@@ -32,6 +32,9 @@ enum {
 	BACKOFF_MOST_MS = 10000,
 	ABORT_MS = 1000,  /* from SIGABRT, by which Python prints where it stands, to SIGKILL */
 	STATUS_MS = 1000, /* between the end of the channel and that of the process: longer is one that hangs */
+	FAILED_MS =
+	    2000, /* between the word that the start has failed and the end: what the code has begun may keep the process */
+	TOLD_MS = 1000, /* between a worker's SIGKILL and its nursery's word of it: longer is a nursery that hangs */
 	RSS_CHECK_MS = 1000,
 	AHEAD_MAX =
 	    8, /* requests given to the one worker behind those it works on, so that it need not wait for the next */
@@ -229,7 +232,7 @@ void process_check_memory(struct process *p);
 void process_released(struct process *p);
 /* It is looked whether it has served as many as it may. */
 void process_note_served(struct process *p);
-/* Watches the process itself: for a nursery's child, when the nursery can tell its end no more. */
+/* Watches the process itself: for a nursery's child, when the nursery can tell its end no more. It may be freed. */
 void process_watch_end(struct process *p);
 static inline bool process_can_take(const struct process *p)
 {
@@ -292,7 +295,7 @@ void generation_failed(struct generation *g, const struct error *why);
 /* Frees it when nothing is left of it. */
 void generation_drop(struct generation *g);
 /* Its nursery has ended, and is freed. */
-void generation_nursery_gone(struct generation *g, const struct error *why);
+void generation_nursery_gone(struct generation *g, const struct error *why, bool was_loaded);
 
 /* ---- proxy.c ---- */
 
