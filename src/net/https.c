@@ -32,6 +32,7 @@ struct https {
 struct https_call {
 	struct https_call *next, **at;
 	struct https *owner;
+	struct timer timer; /* its time is over: libcurl forgets that of a call which waits for a connection */
 	CURL *easy;
 	struct curl_slist *headers, *connect_to;
 	struct buffer answer;
@@ -99,6 +100,8 @@ static void socket_drop(struct https_socket *s)
 	free(s);
 }
 
+static void call_ends(CURL *easy);
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *assigned)
 {
 	struct https *h = context;
@@ -107,7 +110,6 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
 	struct stat st;
 	int own;
 
-	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
 		if (s)
 			socket_drop(s);
@@ -127,8 +129,10 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
 	if (s)
 		socket_drop(s);
 	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (own < 0)
-		return 0; /* the call ends by its time */
+	if (own < 0) {
+		call_ends(easy); /* nobody would hear its server */
+		return 0;
+	}
 	s = base_calloc(1, sizeof(*s));
 	s->owner = h;
 	s->fd = fd;
@@ -188,8 +192,15 @@ static bool multi_begin(struct https *h, struct error *err)
 	return true;
 }
 
+static void timer_clear(struct https_call *c)
+{
+	if (timer_is_set(&c->timer))
+		loop_timer_clear(c->owner->config.loop, &c->timer);
+}
+
 static void call_free(struct https_call *c)
 {
+	timer_clear(c);
 	*c->at = c->next;
 	if (c->next)
 		c->next->at = c->at;
@@ -291,8 +302,8 @@ static void options_set(struct https_call *c, const struct https_request *r)
 	(void)curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, c->words);
 	(void)curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	(void)curl.easy_setopt(easy, CURLOPT_WRITEDATA, c);
-	if (r->timeout_ns || !r->part)
-		(void)curl.easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)MAX(r->timeout_ns / NS_PER_MS, 1));
+	/* Else the loop waits for the thread that looks a name up, also when the call's time is over. */
+	(void)curl.easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 	if (r->part) {
 		(void)curl.easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 		(void)curl.easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)PROBE_SECONDS);
@@ -343,6 +354,8 @@ static bool url_check(const struct https_request *r, struct error *err)
 	       error_set(err, ERROR_INVALID, "\"" SPAN_FMT "\" is no URL that begins with https://", SPAN_ARG(r->url));
 }
 
+static void call_late(struct timer *t);
+
 struct https_call *https_call(struct https *h, const struct https_request *r, struct error *err)
 {
 	struct https_call *c;
@@ -370,6 +383,9 @@ struct https_call *https_call(struct https *h, const struct https_request *r, st
 	ASSERT(c->easy);
 	options_set(c, r);
 	ASSERT(curl.multi_add_handle(h->multi, c->easy) == CURLM_OK);
+	if (r->timeout_ns || !r->part)
+		loop_timer_set(h->config.loop, &c->timer, clock_monotonic_ns() + MAX(r->timeout_ns, NS_PER_MS),
+			       call_late);
 	return c;
 }
 
@@ -486,6 +502,7 @@ static void call_done(struct https_call *c, CURLcode code)
 	long status = 0;
 
 	/* The call is taken out first: `done` may free the whole client. */
+	timer_clear(c);
 	*c->at = c->next;
 	if (c->next)
 		c->next->at = c->at;
@@ -509,6 +526,21 @@ static void call_done(struct https_call *c, CURLcode code)
 	free(c->url);
 	free(c->body);
 	free(c);
+}
+
+static void call_late(struct timer *t)
+{
+	call_done(CONTAINER_OF(t, struct https_call, timer), CURLE_OPERATION_TIMEDOUT);
+}
+
+/* In the loop's next turn: libcurl must not be called from inside its own call. */
+static void call_ends(CURL *easy)
+{
+	struct https_call *c = NULL;
+
+	(void)curl.easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&c);
+	if (c)
+		loop_timer_set(c->owner->config.loop, &c->timer, clock_monotonic_ns(), call_late);
 }
 
 static void ended_look(struct https *h)
