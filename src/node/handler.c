@@ -15,6 +15,7 @@
 #include "base/number.h"
 #include "kube/kinds/kinds.h"
 
+enum { OUTPUT_READS = 16 };
 #define LATE_NS (20 * NS_PER_MS) /* a command that ends so near to its time was ended by the runtime */
 
 /* ---- the end ---- */
@@ -294,15 +295,20 @@ static void tcp_begin(struct handler *h, const struct value *tcp, struct span ad
 
 /* ---- exec ---- */
 
+/* Not more than a pipe holds: one that writes all the time does not keep the loop. */
 static void output_read(struct handler *h, size_t i)
 {
 	char bytes[4096];
-	ssize_t len;
+	ssize_t len = 1;
 
-	while ((len = read(h->outputs[i].fd, bytes, sizeof(bytes))) > 0)
-		buffer_append(&h->text, span_from(bytes, MIN((size_t)len,
-							     HANDLER_TEXT_MOST - MIN(h->text.len, HANDLER_TEXT_MOST))));
-	if (len == 0 || (errno != EAGAIN && errno != EINTR))
+	for (int k = 0; k < OUTPUT_READS && len > 0; k++) {
+		len = read(h->outputs[i].fd, bytes, sizeof(bytes));
+		if (len > 0)
+			buffer_append(&h->text,
+				      span_from(bytes, MIN((size_t)len,
+							   HANDLER_TEXT_MOST - MIN(h->text.len, HANDLER_TEXT_MOST))));
+	}
+	if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR))
 		output_close(h, i);
 }
 

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -120,6 +121,18 @@ static void server_stop(struct server *s)
 	SSL_CTX_free(s->tls);
 }
 
+/* ---- a command that writes all the time: whoever reads never finds its pipe empty ---- */
+
+static _Atomic int endless = -1; /* the pipe */
+
+ssize_t read(int fd, void *to, size_t len)
+{
+	if (fd != endless)
+		return syscall(SYS_read, fd, to, len);
+	memset(to, 'y', len);
+	return (ssize_t)len;
+}
+
 /* ---- a runtime whose pods are on this machine's own network ---- */
 
 struct bench {
@@ -137,7 +150,7 @@ struct bench {
 	struct handler *handler;
 	const char *output;
 	int exit_code;
-	bool never_ends, is_absent;
+	bool never_ends, is_absent, is_endless;
 	/* sockets */
 	struct loop_task socket_task;
 	void (*socket_done)(void *context, int fd, const struct error *err);
@@ -191,6 +204,8 @@ static void exec_give(struct loop_task *t)
 	assert_true(write(fds[1], b->output, strlen(b->output)) == (ssize_t)strlen(b->output));
 	close(fds[1]);
 	s.out = fds[0];
+	if (b->is_endless)
+		endless = fds[0];
 	b->exec_done(b->exec_context, &s, NULL);
 	if (!b->never_ends)
 		assert_true(handler_ended(b->handler, SPAN("7"), b->exit_code));
@@ -530,6 +545,11 @@ static void a_command_is_judged_by_its_end(void **state)
 	ask(&b, parsed(&b, "{'exec':{'command':['x','y']}}"), NS_PER_S);
 	assert_int_equal(b.verdict, HANDLER_BAD);
 	assert_string_equal(b.text, "command timed out: \"x y\" timed out after 1s");
+	b.is_endless = true;
+	ask(&b, parsed(&b, "{'exec':{'command':['yes']}}"), NS_PER_S);
+	endless = -1;
+	assert_int_equal(b.verdict, HANDLER_BAD);
+	assert_string_equal(b.text, "command timed out: \"yes\" timed out after 1s");
 	b.is_absent = true;
 	ask(&b, parsed(&b, "{'exec':{'command':['x']}}"), AMPLE_NS);
 	assert_int_equal(b.verdict, HANDLER_ERROR);
