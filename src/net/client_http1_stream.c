@@ -420,10 +420,12 @@ void client_http1_write(struct client_stream *base, struct span bytes)
 		put_chunk(s, bytes);
 		break;
 	case REQUEST_TUNNEL:
-		if (!s->wants_tunnel)
+		if (!s->wants_tunnel) {
 			put_pieces(s, &bytes, 1, bytes.len);
-		else
-			buffer_append(&s->client->held, bytes); /* a server that refuses would take it for a request */
+			break;
+		}
+		buffer_append(&s->client->held, bytes); /* a server that refuses would take it for a request */
+		s->is_high = s->is_high || client_http1_unsent_of(s->client) > CLIENT_UNSENT_LOW;
 		break;
 	}
 }

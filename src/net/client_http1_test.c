@@ -912,6 +912,33 @@ static void an_open_tunnel_carries_bytes_until_both_have_ended(void **state)
 	bench_free(b);
 }
 
+/* The server takes its time, and its client has much to say at once. */
+static void what_was_written_before_the_tunnel_was_open_goes_on_to_its_end(void **state)
+{
+	static char bytes[CLIENT_UNSENT_LOW + KIB(1)];
+	struct bench *b = bench_scripted(client_new_http1);
+	struct call *call = ask_websocket(b, "websocket");
+	size_t got = 0;
+
+	(void)state;
+	(void)heard(b);
+	client_write(call->stream, span_from(bytes, sizeof(bytes)));
+	turns(b);
+	assert_int_equal(client_unsent(call->stream), sizeof(bytes));
+	assert_int_equal(call->writables, 0);
+	say(b, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n"
+	       "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
+	until(b, &b->heads, 1);
+	while (got < sizeof(bytes)) {
+		ssize_t n = recv(b->other, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+		got += n > 0 ? (size_t)n : 0;
+		turns(b);
+	}
+	assert_int_equal(call->writables, 1);
+	bench_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -941,6 +968,7 @@ int main(void)
 		cmocka_unit_test(a_refused_upgrade_is_an_answer_like_others),
 		cmocka_unit_test(an_upgrade_must_be_the_one_asked_for),
 		cmocka_unit_test(an_open_tunnel_carries_bytes_until_both_have_ended),
+		cmocka_unit_test(what_was_written_before_the_tunnel_was_open_goes_on_to_its_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
