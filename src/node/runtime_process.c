@@ -12,6 +12,8 @@
 #include "node/cni.h"
 #include "node/runtime_process_private.h"
 
+enum { ARENA_BYTES_MOST = 64 << 20 };
+
 /* ---- calls ---- */
 
 static struct call *call_new(struct runtime_process *r, enum call_kind kind, void *context)
@@ -168,6 +170,22 @@ static void refuse(struct runtime_process *r, struct call *c, enum error_code co
 	call_finish_later(r, c, &err);
 }
 
+/* What the supervisor could not read would end the connection, and with it what else was asked. */
+static bool write_checked(const struct supervisor_request *request, struct buffer *text, struct error *err)
+{
+	struct supervisor_request read;
+	struct arena arena;
+	bool ok;
+
+	supervisor_request_write(request, text);
+	if (!buffer_ok(text, "what is asked for", err))
+		return false;
+	arena_init(&arena, ARENA_BYTES_MOST);
+	ok = request_read(buffer_span(text), &arena, &read, err);
+	arena_done(&arena);
+	return ok;
+}
+
 /* Writes the request and sends it, or tells at once why not. */
 static void ask(struct runtime_process *r, struct span uid, struct call *c, struct supervisor_request *request)
 {
@@ -183,8 +201,7 @@ static void ask(struct runtime_process *r, struct span uid, struct call *c, stru
 		return;
 	}
 	request->id = c->id;
-	supervisor_request_write(request, &c->text);
-	if (!buffer_ok(&c->text, "what is asked for", &err))
+	if (!write_checked(request, &c->text, &err))
 		call_finish_later(r, c, &err);
 	else
 		sandbox_ask(s, c);
@@ -208,8 +225,7 @@ static void sandbox_run_op(struct runtime *runtime, const struct sandbox_config 
 		refuse(r, c, ERROR_INVALID, "a sandbox needs a uid and a folder");
 		return;
 	}
-	supervisor_request_write(&request, &c->text);
-	if (!buffer_ok(&c->text, "the sandbox's configuration", &err)) {
+	if (!write_checked(&request, &c->text, &err)) {
 		call_finish_later(r, c, &err);
 		return;
 	}

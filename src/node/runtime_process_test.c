@@ -619,6 +619,31 @@ static void odd_words_end_a_connection_and_nothing_else(void **state)
 	world_free(w);
 }
 
+/* What can't be asked is refused here: it would cost the connection, and all that others asked on it. */
+static void what_cannot_be_asked_disturbs_nobody(void **state)
+{
+	static const struct span command[] = { SPAN_INIT("true"), SPAN_INIT("a\0b") };
+	const struct stream_wanted odd = { .command = command, .command_count = 2, .has_stdout = true };
+	struct world *w = world_new();
+	struct container_config c = shell("main", 0, "exec sleep 1000"), d = shell("odd", 0, "");
+	struct outcome o, begun = { 0 };
+
+	(void)state;
+	d.command = command;
+	d.command_count = 2;
+	world_begin(w);
+	pod_run(w, "a");
+	container_start(w, "a", &c, &o);
+	runtime_container_start(w->runtime, SPAN("a"), &d, outcome_plain, &begun);
+	o = (struct outcome){ 0 };
+	runtime_exec(w->runtime, SPAN("a"), SPAN("main"), 0, &odd, outcome_stream, &o);
+	UNTIL(w, begun.is_done && o.is_done);
+	assert_int_equal(begun.error.code, ERROR_INVALID);
+	assert_int_equal(o.error.code, ERROR_INVALID);
+	pod_remove(w, "a");
+	world_free(w);
+}
+
 /* Stops a process that has nothing to do: it sleeps until something comes. */
 static void stop_idle(pid_t pid)
 {
@@ -1127,6 +1152,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(one_that_could_not_be_run_leaves_no_files),
 		cmocka_unit_test(odd_words_end_a_connection_and_nothing_else),
 		cmocka_unit_test(what_was_asked_on_a_lost_connection_is_answered),
+		cmocka_unit_test(what_cannot_be_asked_disturbs_nobody),
 		cmocka_unit_test(an_end_between_two_greetings_is_told),
 		cmocka_unit_test(exec_runs_beside_the_command),
 		cmocka_unit_test(commands_that_have_ended_leave_no_descriptors),
