@@ -503,12 +503,12 @@ static void cluster_end(struct up *u)
 static void up_free(struct up *u)
 {
 	cluster_end(u);
+	upgrade_close(u->offer); /* whose thread asks the others for their sockets */
 	up_gateway_free(u->gateway);
 	manager_free(u->manager);
 	kube_free(u->kube);
 	server_free(u->server);
 	pki_free(u->pki);
-	upgrade_close(u->offer);
 	upgrade_free(u->taken);
 	upgrade_addresses_done(&u->addresses);
 	metrics_free(u->metrics);
@@ -555,10 +555,15 @@ int up_run(const struct cli_call *call)
 	pthread_sigmask(SIG_BLOCK, &set, NULL); /* before threads, which inherit it */
 	u.metrics = metrics_new();
 	if (up_start(&u, &err)) {
+		bool ends_pods, is_asked;
+
 		announce(&u);
-		if (serving_wait(certificates_renew, certificates_renew, RENEW_EVERY_NS, &u) == SIGINT && u.node)
+		ends_pods =
+		    serving_wait(certificates_renew, certificates_renew, RENEW_EVERY_NS, &u) == SIGINT && u.node;
+		is_asked = upgrade_ends(u.offer); /* before a second signal ends the program */
+		if (ends_pods)
 			pods_end(&u);
-		if (!upgrade_is_asked(u.offer))
+		if (!is_asked)
 			end(&u);
 		else if (!hand_over(&u, &err))
 			code = EXIT_FAILED;

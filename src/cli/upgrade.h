@@ -15,7 +15,7 @@
  *
  * If the new one ends before "give", nothing has happened. If it ends after that and before "serve", the old one answers what its gateway has
  * and starts again, by exec, with the arguments and the sockets it had. If the old one ends before "free", the new one goes on: the
- * store's lock, which the kernel gives back, is what counts.
+ * store's lock, which the kernel gives back, is what counts. One that is asked while it ends by itself answers what it has, and the new one waits for its end.
  *
  * Who may take over: the same user, or root.
  * Threads: the main one, but the callback `sockets`. Errors: UNAVAILABLE: the other end is none of ours, or speaks another version.
@@ -59,7 +59,7 @@ struct upgrade_sockets;
 
 /*
  * Listens at FOLDER/upgrade, by a thread of its own. `sockets` is called on that thread and adds all there are. When the other one has said "give",
- * upgrade_is_asked() is true and the process gets SIGTERM.
+ * the process gets SIGTERM, and upgrade_ends() is true.
  */
 struct upgrade_offer *upgrade_listen(const char *folder, void (*sockets)(void *context, struct upgrade_sockets *to),
 				     void *context, struct error *err);
@@ -67,7 +67,8 @@ struct upgrade_offer *upgrade_listen(const char *folder, void (*sockets)(void *c
 void upgrade_add(struct upgrade_sockets *to, const char *group, struct span key, int fd);
 /* Those of a server, by the keys of the addresses it was made with. */
 void upgrade_add_server(struct upgrade_sockets *to, const struct upgrade_addresses *a, const struct server *s);
-bool upgrade_is_asked(const struct upgrade_offer *o);
+/* This process ends. True: because it was asked to hand over. Who asks from now on waits for its end. */
+bool upgrade_ends(struct upgrade_offer *o);
 /* Says "free". True: the other one serves. False: it has ended before. */
 bool upgrade_give(struct upgrade_offer *o);
 /* Starts this program again with the sockets that it had. Returns only when that is not possible. */

@@ -19,6 +19,8 @@
 #define ANSWER_NS (10 * NS_PER_S)  /* how long the other one may take to read what it is given */
 #define CHECKS_NS (120 * NS_PER_S) /* how long it may look at its own flags and files before it says "give" */
 
+enum { OFFER_OPEN, OFFER_ASKED, OFFER_ENDS };
+
 struct upgrade_offer {
 	char *folder;
 	void (*sockets)(void *context, struct upgrade_sockets *to);
@@ -27,7 +29,8 @@ struct upgrade_offer {
 	int fd;   /* listens */
 	int stop; /* an eventfd */
 	int with; /* the one who takes over; -1: nobody */
-	_Atomic bool is_asked;
+	bool has_thread;
+	_Atomic int state;           /* leaves OFFER_OPEN once: by the thread, or by who ends the process */
 	bool is_given;               /* the other one serves: the file is its own */
 	struct upgrade_sockets kept; /* for starting again */
 };
@@ -111,10 +114,12 @@ static void *offer_main(void *argument)
 		if (with < 0)
 			continue;
 		if (talk(o, with)) {
+			int open = OFFER_OPEN;
+
 			time_limit(with, 0);
 			o->with = with;
-			atomic_store(&o->is_asked, true);
-			(void)kill(getpid(), SIGTERM);
+			if (atomic_compare_exchange_strong(&o->state, &open, OFFER_ASKED))
+				(void)kill(getpid(), SIGTERM);
 			return NULL;
 		}
 		close(with);
@@ -158,7 +163,8 @@ struct upgrade_offer *upgrade_listen(const char *folder, void (*sockets)(void *c
 		close(o->fd);
 		o->fd = -1;
 	}
-	if (o->fd >= 0)
+	o->has_thread = o->fd >= 0;
+	if (o->has_thread)
 		return o;
 	close(o->stop);
 	free(o->folder);
@@ -166,9 +172,33 @@ struct upgrade_offer *upgrade_listen(const char *folder, void (*sockets)(void *c
 	return NULL;
 }
 
-bool upgrade_is_asked(const struct upgrade_offer *o)
+static void thread_join(struct upgrade_offer *o)
 {
-	return o && atomic_load(&o->is_asked);
+	if (o->has_thread)
+		pthread_join(o->thread, NULL);
+	o->has_thread = false;
+}
+
+/* The signal comes to a process that may have got another one before it. */
+static void signal_forget(void)
+{
+	const struct timespec now = { 0 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	(void)sigtimedwait(&set, NULL, &now); /* none is as good */
+}
+
+bool upgrade_ends(struct upgrade_offer *o)
+{
+	int open = OFFER_OPEN;
+
+	if (!o || atomic_compare_exchange_strong(&o->state, &open, OFFER_ENDS))
+		return false;
+	thread_join(o); /* it has said all */
+	signal_forget();
+	return true;
 }
 
 static void file_remove(const struct upgrade_offer *o)
@@ -187,7 +217,7 @@ static void stop_listening(struct upgrade_offer *o)
 	if (o->fd < 0)
 		return;
 	(void)!write(o->stop, &one, sizeof(one));
-	pthread_join(o->thread, NULL);
+	thread_join(o);
 	file_remove(o);
 	close(o->fd);
 	o->fd = -1;

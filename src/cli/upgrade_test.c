@@ -6,9 +6,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -132,7 +135,7 @@ static void sockets_go_over_with_their_keys(void **state)
 	u = upgrade_join(p->folder, &err);
 	assert_non_null(u);
 	upgrade_free(u);
-	assert_false(upgrade_is_asked(o));
+	assert_false(upgrade_ends(o));
 	upgrade_close(o);
 }
 
@@ -251,7 +254,7 @@ static void who_does_not_greet_gets_nothing(void **state)
 		assert_int_equal(upgrade_receive(fd, text, sizeof(text), NULL, NULL), 0);
 		close(fd);
 	}
-	assert_false(upgrade_is_asked(o));
+	assert_false(upgrade_ends(o));
 	upgrade_close(o);
 }
 
@@ -295,7 +298,7 @@ static void who_takes_over_serves_or_does_not(void **state)
 		fd = reach(p);
 		assert_int_equal(pthread_create(&thread, NULL, taker, &fd), 0);
 		assert_int_equal(sigwait(&set, &caught), 0);
-		assert_true(upgrade_is_asked(o));
+		assert_true(upgrade_ends(o));
 		if (serves) /* before it is asked to: packets keep */
 			assert_true(upgrade_send(fd, SPAN(UPGRADE_SERVES), NULL, 0));
 		else
@@ -304,6 +307,59 @@ static void who_takes_over_serves_or_does_not(void **state)
 		pthread_join(thread, NULL);
 		close(fd);
 		upgrade_close(o);
+	}
+}
+
+/* "give" has been read there. */
+static void give(int fd)
+{
+	char *text = base_alloc(UPGRADE_PACKET);
+	int unread = 1;
+
+	assert_true(upgrade_send(fd, SPAN(UPGRADE_GREETING), NULL, 0));
+	assert_true(upgrade_receive(fd, text, UPGRADE_PACKET, NULL, NULL) > 0);
+	assert_true(upgrade_receive(fd, text, UPGRADE_PACKET, NULL, NULL) > 0);
+	assert_true(upgrade_send(fd, SPAN(UPGRADE_GIVE), NULL, 0));
+	while (unread > 0) {
+		(void)poll(NULL, 0, 1);
+		assert_int_equal(ioctl(fd, SIOCOUTQ, &unread), 0);
+	}
+	free(text);
+}
+
+/* A second signal ends a process at once, and all that it has yet to answer. */
+static void who_ends_by_itself_gets_no_signal_of_the_one_that_asks(void **state)
+{
+	const struct timespec now = { 0 };
+	struct place *p = *state;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	for (int is_late = 0; is_late < 2; is_late++) {
+		struct error err = { 0 };
+		struct upgrade_offer *o = upgrade_listen(p->folder, offer_all, p, &err);
+		sigset_t pending;
+		char text[8];
+		int fd;
+
+		assert_non_null(o);
+		fd = reach(p);
+		if (is_late)
+			assert_false(upgrade_ends(o));
+		give(fd);
+		if (!is_late) {
+			do
+				assert_int_equal(sigpending(&pending), 0);
+			while (!sigismember(&pending, SIGTERM));
+			assert_true(upgrade_ends(o)); /* by somebody else's signal, which came before */
+			assert_int_equal(sigtimedwait(&set, NULL, &now), -1);
+		}
+		upgrade_close(o);
+		assert_int_equal(sigtimedwait(&set, NULL, &now), -1);
+		assert_int_equal(upgrade_receive(fd, text, sizeof(text), NULL, NULL), 0); /* it has ended */
+		close(fd);
 	}
 }
 
@@ -317,6 +373,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_file_is_for_its_owner_alone, place_make, place_remove),
 		cmocka_unit_test_setup_teardown(who_does_not_greet_gets_nothing, place_make, place_remove),
 		cmocka_unit_test_setup_teardown(who_takes_over_serves_or_does_not, place_make, place_remove),
+		cmocka_unit_test_setup_teardown(who_ends_by_itself_gets_no_signal_of_the_one_that_asks, place_make,
+						place_remove),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,6 +129,18 @@ def test_what_is_changed_during_an_upgrade_is_taken_up(m, addresses):
     assert set(load.versions()) <= {"v1", "v2"}
 
 
+def test_one_that_ends_by_itself_answers_what_it_has_before_the_next_one_serves(m, addresses):
+    old, drains = m.up.process, m.up.said().count("draining")
+    with socket.create_connection(addresses[0], timeout=DEADLINE) as connection:
+        connection.sendall(b"POST /slow/3000 HTTP/1.1\r\nHost: web\r\nContent-Length: 1\r\n\r\nx")
+        old.send_signal(signal.SIGTERM)
+        until("it drains", lambda: m.up.said().count("draining") > drains)
+        m.start()
+        assert Load._answer(connection)[0] == 200
+    assert old.wait(DEADLINE) == 0
+    answers(m, addresses)
+
+
 # ---- it goes wrong ----
 
 class Taker:
