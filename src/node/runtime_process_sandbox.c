@@ -411,12 +411,9 @@ static void closed(struct sandbox *s)
 	}
 	s->life = SANDBOX_CLOSING;
 	streams_lost(s);
-	if (s->pidfd < 0) {
-		dead(s);
-		return;
-	}
 	/* Its process ends in a moment, and its containers with it; before that nothing of it is told to have ended. */
-	loop_watch(s->runtime->loop, &s->ended, s->pidfd, LOOP_READ, process_ended);
+	if (s->pidfd >= 0)
+		loop_watch(s->runtime->loop, &s->ended, s->pidfd, LOOP_READ, process_ended);
 	loop_timer_set(s->runtime->loop, &s->timer, loop_now(s->runtime->loop) + CLOSING_NS, still_there);
 }
 
@@ -589,15 +586,24 @@ static void call_again(struct timer *t)
 	sandbox_call(CONTAINER_OF(t, struct sandbox, timer));
 }
 
-/* Nobody listens: it is dead when nobody has the lock; else it is beginning, or ending, and is called again. */
-static void not_there(struct sandbox *s, int sandbox_fd)
+static bool is_out_of_descriptors(int errnum)
 {
-	bool is_taken = false;
+	return errnum == EMFILE || errnum == ENFILE || errnum == ENOMEM;
+}
+
+/*
+ * Nobody listens: it is dead when nobody has the lock; else it is beginning, or ending, and is called again. So it is, as often as it takes, while
+ * there are no descriptors to find out with; `errnum`: why its folder could not be opened.
+ */
+static void not_there(struct sandbox *s, int sandbox_fd, int errnum)
+{
+	bool is_taken = false, is_unknown;
 	int lock = sandbox_fd < 0 ? -1 : sandbox_lock(sandbox_fd, &is_taken);
 
+	is_unknown = lock < 0 && !is_taken && is_out_of_descriptors(sandbox_fd < 0 ? errnum : errno);
 	if (lock >= 0)
 		close(lock);
-	if (is_taken && ++s->tries < CALLS_MOST) {
+	if (is_unknown || (is_taken && ++s->tries < CALLS_MOST)) {
 		s->life = SANDBOX_CONNECTING;
 		loop_timer_set(s->runtime->loop, &s->timer, loop_now(s->runtime->loop) + CALL_NS, call_again);
 	} else {
@@ -609,13 +615,13 @@ void sandbox_call(struct sandbox *s)
 {
 	struct error ignored = { 0 };
 	int sandbox_fd = sandbox_open(span_of(s->folder), false, &ignored);
-	int fd = sandbox_fd < 0 ? -1 : control_connect(sandbox_fd);
+	int errnum = errno, fd = sandbox_fd < 0 ? -1 : control_connect(sandbox_fd);
 
 	process_forget(s);
 	if (fd >= 0)
 		connected(s, fd);
 	else
-		not_there(s, sandbox_fd);
+		not_there(s, sandbox_fd, errnum);
 	if (sandbox_fd >= 0)
 		close(sandbox_fd);
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -619,6 +620,74 @@ static void odd_words_end_a_connection_and_nothing_else(void **state)
 	world_free(w);
 }
 
+/* Stops a process that has nothing to do: it sleeps until something comes. */
+static void stop_idle(pid_t pid)
+{
+	char path[64], state = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	for (int i = 0; i < 60000 && state != 'S'; i++) {
+		char text[256] = "";
+		FILE *f = fopen(path, "re");
+
+		usleep(1000);
+		assert_non_null(f);
+		assert_non_null(fgets(text, sizeof(text), f));
+		fclose(f);
+		assert_non_null(strrchr(text, ')'));
+		state = strrchr(text, ')')[2];
+	}
+	assert_int_equal(state, 'S');
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+}
+
+static void turned(struct timer *t)
+{
+	(void)t;
+}
+
+/* As long as there are no descriptors nothing can be found out: a sandbox that has lost its connection meanwhile is not dead for that. */
+static void one_that_cannot_be_called_for_want_of_descriptors_lives(void **state)
+{
+	struct world *w = world_new();
+	struct container_config c = shell("main", 0, "exec sleep 1000");
+	struct rlimit before, none;
+	struct timer timer = { 0 };
+	struct error err = { 0 };
+	struct outcome o;
+	char folder[160];
+	int sandbox_fd, fd;
+	pid_t pid;
+
+	(void)state;
+	world_begin(w);
+	pod_run(w, "a");
+	container_start(w, "a", &c, &o);
+	pid = container(w, "a", "main", 0)->pid;
+	snprintf(folder, sizeof(folder), "%s/pods/a", w->folder);
+	sandbox_fd = sandbox_open(span_of(folder), false, &err);
+	stop_idle(supervisor_pid(w, "a"));
+	fd = control_connect(sandbox_fd);
+	assert_true(fd >= 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	assert_int_equal(kill(supervisor_pid(w, "a"), SIGCONT), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	loop_timer_set(w->loop, &timer, clock_monotonic_ns() + SECOND, turned);
+	while (timer_is_set(&timer))
+		loop_turn(w->loop, true);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	close(fd);
+	close(sandbox_fd);
+	container_start(w, "a", &c, &o); /* it has begun already */
+	assert_string_equal(o.error.message, "");
+	assert_true(pod(w, "a")->is_ready);
+	assert_int_equal(container(w, "a", "main", 0)->pid, pid);
+	pod_remove(w, "a");
+	world_free(w);
+}
+
 /* What can't be asked is refused here: it would cost the connection, and all that others asked on it. */
 static void what_cannot_be_asked_disturbs_nobody(void **state)
 {
@@ -642,27 +711,6 @@ static void what_cannot_be_asked_disturbs_nobody(void **state)
 	assert_int_equal(o.error.code, ERROR_INVALID);
 	pod_remove(w, "a");
 	world_free(w);
-}
-
-/* Stops a process that has nothing to do: it sleeps until something comes. */
-static void stop_idle(pid_t pid)
-{
-	char path[64], state = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	for (int i = 0; i < 60000 && state != 'S'; i++) {
-		char text[256] = "";
-		FILE *f = fopen(path, "re");
-
-		usleep(1000);
-		assert_non_null(f);
-		assert_non_null(fgets(text, sizeof(text), f));
-		fclose(f);
-		assert_non_null(strrchr(text, ')'));
-		state = strrchr(text, ')')[2];
-	}
-	assert_int_equal(state, 'S');
-	assert_int_equal(kill(pid, SIGSTOP), 0);
 }
 
 /* What was asked on a connection that somebody else's has replaced before it was read is asked again; a command would perhaps run twice. */
@@ -1153,6 +1201,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(odd_words_end_a_connection_and_nothing_else),
 		cmocka_unit_test(what_was_asked_on_a_lost_connection_is_answered),
 		cmocka_unit_test(what_cannot_be_asked_disturbs_nobody),
+		cmocka_unit_test(one_that_cannot_be_called_for_want_of_descriptors_lives),
 		cmocka_unit_test(an_end_between_two_greetings_is_told),
 		cmocka_unit_test(exec_runs_beside_the_command),
 		cmocka_unit_test(commands_that_have_ended_leave_no_descriptors),

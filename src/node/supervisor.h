@@ -145,7 +145,7 @@ bool reply_error(const struct supervisor_reply *r, struct error *ret);
 
 /* ---- records ---- */
 
-/* <folder>/sandbox as a descriptor (O_PATH is not enough: it is made when `makes`). -1 with err. */
+/* <folder>/sandbox as a descriptor (O_PATH is not enough: it is made when `makes`). -1 with err, and errno. */
 int sandbox_open(struct span folder, bool makes, struct error *err);
 bool sandbox_save(int sandbox_fd, const struct sandbox_record *r, struct error *err);
 bool sandbox_recorded(int sandbox_fd, struct arena *arena, struct sandbox_record *ret, struct error *err);
@@ -162,7 +162,7 @@ bool sandbox_erase(struct span folder, struct error *err);
 /* A socket connected to <folder>/sandbox/control, or bound there; -1 and errno. Folders' names may be longer than a socket's. */
 int control_connect(int sandbox_fd);
 int control_listen(int sandbox_fd);
-/* The lock of the pod: a descriptor that holds it, or -1; *ret_is_taken: by another. */
+/* The lock of the pod: a descriptor that holds it, or -1; *ret_is_taken: by another; else errno says why. */
 int sandbox_lock(int sandbox_fd, bool *ret_is_taken);
 
 /* ---- the processes' mains ---- */
