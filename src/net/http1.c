@@ -44,6 +44,20 @@ static void idle_timeout(struct http1 *h)
 	connection_timeout(h->connection, ms > 0 ? now_of(h) + ms * NS_PER_MS : 0);
 }
 
+/* Between two requests. */
+static void next_wait(struct http1 *h)
+{
+	struct connection *c = h->connection;
+	int64_t grace_ms = worker_config(c->worker)->idle_grace_ms;
+
+	if (LIKELY(!c->worker->is_draining) || connection_unread(c).len)
+		idle_timeout(h);
+	else if (grace_ms > 0)
+		connection_timeout(c, now_of(h) + grace_ms * NS_PER_MS);
+	else
+		connection_close(c);
+}
+
 /* From `from_ns` for the next bytes, and never past what the whole request may take. */
 static void read_timeout(struct http1 *h, int64_t from_ns)
 {
@@ -194,7 +208,7 @@ static void busy_end(struct http1 *h)
 		connection_close(c);
 		return;
 	}
-	idle_timeout(h);
+	next_wait(h);
 	if (!h->is_receiving)
 		connection_resume_read(c);
 }
@@ -377,7 +391,7 @@ static bool begin(struct http1 *h, struct http1_head *head, size_t len)
 		read_timeout(h, now_of(h));
 		return false;
 	}
-	h->has_head = false;
+	h->has_head = h->has_kept = false;
 	h->phase = HTTP1_BEGIN;
 	h->minor = head->minor;
 	h->keep_alive = head->keep_alive && !c->worker->is_draining;
@@ -575,13 +589,9 @@ static bool discard_step(struct http1 *h)
 			read_timeout(h, now_of(h));
 		return false;
 	}
-	if (!h->keep_alive) { /* the server has begun to drain */
-		connection_close(c);
-		return false;
-	}
 	h->phase = HTTP1_HEAD;
 	h->seen = 0;
-	idle_timeout(h);
+	next_wait(h);
 	return true;
 }
 
@@ -707,15 +717,11 @@ static void http1_expired(struct connection *c)
 static void http1_drain(struct connection *c)
 {
 	struct http1 *h = c->codec_state;
-	int64_t grace_ms = worker_config(c->worker)->idle_grace_ms;
 
-	h->keep_alive = false; /* of the request at hand, if any */
-	if (h->phase != HTTP1_HEAD || connection_unread(c).len)
-		return;
-	if (grace_ms > 0)
-		connection_timeout(c, now_of(h) + grace_ms * NS_PER_MS);
-	else
-		connection_close(c);
+	if (h->phase != HTTP1_HEAD)
+		h->keep_alive = h->keep_alive && h->has_kept;
+	else if (connection_unread(c).len == 0)
+		next_wait(h);
 }
 
 static void http1_closed(struct connection *c)

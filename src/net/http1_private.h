@@ -47,6 +47,7 @@ struct http1 {
 	bool is_tunnel;     /* upgraded: bytes, until one side ends */
 	bool has_told_last; /* the handler knows of the body's end */
 	bool has_answer_head;
+	bool has_kept; /* its answer has not told that it is the last: a drain lets one more come */
 	bool sends_chunks, sends_until_close;
 	size_t wanted; /* bytes of the body that the handler lets come */
 };
@@ -91,8 +92,9 @@ static inline char *http1_put_status(char *to, int status, struct span reason)
 	return HTTP1_PUT(to, "\r\n");
 }
 
-static inline char *http1_put_connection(const struct http1 *h, char *to)
+static inline char *http1_put_connection(struct http1 *h, char *to)
 {
+	h->has_kept = h->keep_alive;
 	if (!h->keep_alive)
 		return HTTP1_PUT(to, "Connection: close\r\n");
 	return h->minor == 0 ? HTTP1_PUT(to, "Connection: keep-alive\r\n") : to;

@@ -255,13 +255,24 @@ static void fail_it(struct request *req)
 
 /* ---- a client of HTTP/1 ---- */
 
-static int client(const struct server *s)
+/* -1: refused. */
+static int client_try(const struct server *s)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	in.sin_port = htons((uint16_t)strtoul(strrchr(server_address(s, 0), ':') + 1, NULL, 10));
-	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	if (connect(fd, (struct sockaddr *)&in, sizeof(in)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int client(const struct server *s)
+{
+	int fd = client_try(s);
+
+	assert_true(fd >= 0);
 	return fd;
 }
 
@@ -603,6 +614,37 @@ static void heads_are_made_of_what_may_be_said(void **state)
 	server_free(s);
 }
 
+/* Its head has not told that it is the last: where there is a grace one more is asked, and told. */
+static void an_answer_under_way_at_a_drain_is_followed_by_one_more(void **state)
+{
+	struct server_config config = config_default();
+	struct buffer in;
+	struct server *s;
+	int fd, late;
+
+	(void)state;
+	config.idle_grace_ms = 60000;
+	s = serve(&config);
+	fd = client(s);
+	buffer_init(&in, MIB(1));
+	SAY(fd, "POST /echo HTTP/1.1\r\n" H "Content-Length: 10\r\n\r\nhello");
+	assert_true(hear_text(fd, &in, "hello"));
+	server_drain(s);
+	while ((late = client_try(s)) >= 0)
+		close(late); /* until the drain has begun */
+	SAY(fd, "world");
+	assert_true(hear_text(fd, &in, "\r\n0\r\n\r\n"));
+	assert_null(memmem(in.ptr, in.len, SPAN("Connection: close").ptr, SPAN("Connection: close").len));
+	SAY(fd, "GET /echo HTTP/1.1\r\n" H "\r\n");
+	assert_true(hear_text(fd, &in, "Connection: close"));
+	while (hear(fd, &in))
+		;
+	close(fd);
+	buffer_done(&in);
+	server_wait(s);
+	server_free(s);
+}
+
 static void an_answer_of_another_length_than_said_is_cut(void **state)
 {
 	struct server *s = serve_default();
@@ -696,6 +738,7 @@ int main(void)
 		cmocka_unit_test(a_body_that_came_while_its_client_did_not_read_is_given),
 		cmocka_unit_test(the_client_is_told_to_go_on_when_the_handler_wants_the_body),
 		cmocka_unit_test(heads_are_made_of_what_may_be_said),
+		cmocka_unit_test(an_answer_under_way_at_a_drain_is_followed_by_one_more),
 		cmocka_unit_test(an_answer_of_another_length_than_said_is_cut),
 		cmocka_unit_test(a_bad_or_broken_body_ends_the_request),
 		cmocka_unit_test(everything_goes_to_the_star_that_no_other_row_takes),

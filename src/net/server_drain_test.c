@@ -127,6 +127,29 @@ static void an_idle_connection_may_ask_once_more_where_there_is_a_grace(void **s
 	server_free(s);
 }
 
+/* Who was not told that an answer is the last asks once more, whatever was still to come of the request before. */
+static void what_was_answered_early_may_ask_once_more_where_there_is_a_grace(void **state)
+{
+	struct server_config config = config_default();
+	struct server *s;
+	int fd, late;
+
+	(void)state;
+	config.idle_grace_ms = 60000;
+	s = serve(&config);
+	fd = client(s);
+	SAY(fd, "POST /nowhere HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\n");
+	expect(fd, 404, NULL);
+	server_drain(s);
+	while ((late = connect_text(server_address(s, 0))) >= 0)
+		close(late); /* until the drain has begun */
+	SAY(fd, "helloPOST /echo HTTP/1.1\r\n" H "Content-Length: 4\r\n\r\nmore");
+	expect(fd, 200, "more");
+	expect_closed(fd);
+	server_wait(s);
+	server_free(s);
+}
+
 /* The grace has passed while it read: it is closed when it has read. */
 static void a_slow_reader_is_closed_behind_its_answer(void **state)
 {
@@ -292,6 +315,7 @@ int main(void)
 		cmocka_unit_test(a_drain_closes_what_was_answered_early_when_its_body_has_come),
 		cmocka_unit_test(one_that_listens_late_refuses_clients_until_then),
 		cmocka_unit_test(an_idle_connection_may_ask_once_more_where_there_is_a_grace),
+		cmocka_unit_test(what_was_answered_early_may_ask_once_more_where_there_is_a_grace),
 		cmocka_unit_test(a_slow_reader_is_closed_behind_its_answer),
 		cmocka_unit_test(sockets_that_are_left_keep_who_waits_in_them),
 		cmocka_unit_test(a_drain_cuts_what_is_left_at_its_end),
