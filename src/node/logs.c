@@ -201,17 +201,16 @@ static void folders_changed(struct watch *w, unsigned events)
 	ssize_t n;
 
 	(void)events;
-	while ((n = read(streams->inotify, bytes, sizeof(bytes))) > 0) {
-		for (ssize_t at = 0; at < n;) {
-			const struct inotify_event *e = (const struct inotify_event *)(bytes + at);
+	n = read(streams->inotify, bytes, sizeof(bytes)); /* once: while logs are written there is always more */
+	for (ssize_t at = 0; at < n;) {
+		const struct inotify_event *e = (const struct inotify_event *)(bytes + at);
 
-			at += (ssize_t)(sizeof(*e) + e->len);
-			for (struct session *s = streams->sessions, *next; s; s = next) {
-				next = s->next;
-				if (s->free == session_free_logs && !s->is_over &&
-				    (e->wd == ((struct logs *)s)->folder || e->mask & IN_Q_OVERFLOW))
-					go_on((struct logs *)s);
-			}
+		at += (ssize_t)(sizeof(*e) + e->len);
+		for (struct session *s = streams->sessions, *next; s; s = next) {
+			next = s->next;
+			if (s->free == session_free_logs && !s->is_over &&
+			    (e->wd == ((struct logs *)s)->folder || e->mask & IN_Q_OVERFLOW))
+				go_on((struct logs *)s);
 		}
 	}
 }
@@ -236,7 +235,7 @@ static bool follow_begin(struct logs *l, struct error *err)
 }
 
 /* At the end of what is written: is there more to come? */
-static void end_reached(struct logs *l)
+static void end_reached(struct logs *l, bool is_new)
 {
 	int fd;
 
@@ -244,7 +243,7 @@ static void end_reached(struct logs *l)
 		finish(l);
 		return;
 	}
-	if (file_is_new(l)) {
+	if (is_new) {
 		fd = open(l->path, O_RDONLY | O_CLOEXEC);
 		if (fd >= 0) {
 			close(l->fd);
@@ -265,21 +264,26 @@ static void end_reached(struct logs *l)
 static void go_on(struct logs *l)
 {
 	static char bytes[READ_BYTES];
+	bool is_new = false;
 	ssize_t n = 1;
 
 	while (l->req && l->left > 0 && request_unsent(l->req) < UNSENT_HIGH) {
 		n = pread(l->fd, bytes, sizeof(bytes), l->offset);
-		if (n <= 0)
+		if (n > 0) {
+			l->offset += n;
+			lines_send(l, span_from(bytes, (size_t)n));
+			continue;
+		}
+		if (is_new || !l->follows || !file_is_new(l))
 			break;
-		l->offset += n;
-		lines_send(l, span_from(bytes, (size_t)n));
+		is_new = true; /* what was written before it was renamed is read, too */
 	}
 	if (!l->req)
 		return;
 	if (l->left <= 0)
 		finish(l);
 	else if (n <= 0)
-		end_reached(l);
+		end_reached(l, is_new);
 }
 
 /* ---- the beginning ---- */

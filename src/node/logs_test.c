@@ -7,6 +7,7 @@
 /* cmocka wants the four above. */
 #include <cmocka.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "node/streams_private.h"
 
@@ -18,8 +19,42 @@ static void sent_add(struct request *req, struct span bytes)
 	buffer_append(&sent, bytes);
 }
 
-#define request_write sent_add
+/* The log's writer, which comes between a read that finds nothing and the look for a new file. */
+static void (*comes_between)(void);
+
+static ssize_t read_then(int fd, void *to, size_t len, off_t at)
+{
+	void (*writes)(void) = comes_between;
+	ssize_t n = pread(fd, to, len, at);
+
+	if (n == 0 && writes) {
+		comes_between = NULL;
+		writes();
+	}
+	return n;
+}
+
+static size_t unsent_none(const struct request *req)
+{
+	(void)req;
+	return 0;
+}
+
+static void end_none(struct request *req, const struct header *trailers, size_t count)
+{
+	(void)req;
+	(void)trailers;
+	(void)count;
+}
+
+#define request_end    end_none
+#define request_write  sent_add
+#define request_unsent unsent_none
+#define pread          read_then
 #include "node/logs.c"
+#undef pread
+#undef request_unsent
+#undef request_end
 #undef request_write
 
 #define T1 "2026-11-21T10:00:00.1Z "
@@ -186,6 +221,54 @@ static void a_rotation_is_seen_when_the_new_file_is_there(void **state)
 	rmdir(folder);
 }
 
+static struct {
+	char folder[64], path[96], old[128];
+	int fd;
+} flood;
+
+static void writes_and_rotates(void)
+{
+	put(flood.fd, T2 "stdout F two\n");
+	assert_int_equal(rename(flood.path, flood.old), 0);
+	close(flood.fd);
+	flood.fd = open(flood.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	put(flood.fd, T3 "stdout F three\n");
+}
+
+static void what_was_written_just_before_a_rotation_is_read(void **state)
+{
+	struct streams streams = { .loop = loop_new(), .inotify = -1 };
+	struct logs l = logs_of("");
+
+	(void)state;
+	snprintf(flood.folder, sizeof(flood.folder), "/tmp/hythe-logs-XXXXXX");
+	assert_non_null(mkdtemp(flood.folder));
+	snprintf(flood.path, sizeof(flood.path), "%s/0.log", flood.folder);
+	snprintf(flood.old, sizeof(flood.old), "%s.20261121-100000", flood.path);
+	snprintf(l.path, sizeof(l.path), "%s", flood.path);
+	flood.fd = open(flood.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	l.fd = open(flood.path, O_RDONLY | O_CLOEXEC);
+	l.req = (struct request *)&sent; /* asked for nothing */
+	l.session.streams = &streams;
+	l.session.owes = 1; /* it is not freed */
+	l.follows = true;
+	put(flood.fd, T1 "stdout F one\n");
+	comes_between = writes_and_rotates;
+	go_on(&l);
+	assert_true(timer_is_set(&l.timer));
+	l.follows = false;
+	while (!l.session.is_over)
+		loop_turn(streams.loop, true);
+	buffer_byte(&sent, 0);
+	assert_string_equal(sent.ptr, "one\ntwo\nthree\n");
+	close(l.fd);
+	close(flood.fd);
+	unlink(flood.path);
+	unlink(flood.old);
+	rmdir(flood.folder);
+	loop_free(streams.loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,6 +279,7 @@ int main(void)
 		cmocka_unit_test(times_are_ordered_without_their_zeros),
 		cmocka_unit_test(a_tail_begins_so_many_lines_before_the_end),
 		cmocka_unit_test(a_rotation_is_seen_when_the_new_file_is_there),
+		cmocka_unit_test(what_was_written_just_before_a_rotation_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
