@@ -24,6 +24,11 @@ int64_t clock_wall_ns(void)
 	return now(CLOCK_REALTIME);
 }
 
+int64_t clock_thread_ns(void)
+{
+	return now(CLOCK_THREAD_CPUTIME_ID);
+}
+
 static void split(int64_t wall_ns, struct tm *tm, long *micros)
 {
 	time_t seconds = (time_t)(wall_ns / NS_PER_S);

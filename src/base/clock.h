@@ -8,7 +8,8 @@
 #define NS_PER_S  INT64_C(1000000000)
 
 int64_t clock_monotonic_ns(void);
-int64_t clock_wall_ns(void); /* since 1970-01-01T00:00:00Z */
+int64_t clock_wall_ns(void);   /* since 1970-01-01T00:00:00Z */
+int64_t clock_thread_ns(void); /* that this thread has been at work */
 
 /* "2026-11-21T03:04:05.678901Z" (RFC 3339, UTC); `out` holds CLOCK_TEXT_SIZE bytes. Returns the length. */
 #define CLOCK_TEXT_SIZE 28

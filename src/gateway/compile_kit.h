@@ -13,6 +13,7 @@ struct kit {
 	int64_t seen;
 	struct plan *plan; /* the last one published */
 	uint64_t published;
+	int publish_ms;   /* how long publishing stands still */
 	int bind_refused; /* ports under this one cannot be bound; see kit_bind_all() */
 };
 

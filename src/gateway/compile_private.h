@@ -231,7 +231,7 @@ struct compile {
 	bool is_stopped, has_ingress_class, has_gateway_class, has_gateway;
 	struct timer kinds_timer;
 	struct error failed;     /* of the last pass, so that it is told once */
-	int64_t passes, pass_ns; /* for tests: how many, and the last one's time */
+	int64_t passes, pass_ns; /* for tests: how many, and the last one's work */
 };
 
 void compile_wake(struct compile *c); /* a pass, soon */
