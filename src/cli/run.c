@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "cli/cause.h"
 #include "cli/options.h"
@@ -16,6 +18,8 @@
 #include "wire/json.h"
 
 enum { NAME_MOST = 40, SUFFIX_LENGTH = 5 };
+#define ASK_AGAIN_NS (200 * NS_PER_MS)
+#define PATIENCE_NS  (60 * NS_PER_S) /* with a server that does not answer: it may be replaced, or started again */
 
 struct run {
 	const struct cli_call *call;
@@ -26,6 +30,8 @@ struct run {
 	bool has_begun, has_ended, was_interrupted;
 	struct buffer lines; /* of a watch, so far */
 	struct value pod;    /* as last seen */
+	size_t said, unsaid; /* bytes of the log: shown, and of these to come once more */
+	int64_t lost_ns;     /* since when the server has not answered; 0: it has */
 };
 
 /* ---- the pod ---- */
@@ -226,6 +232,8 @@ static bool event_take(struct run *r, struct span line, bool until_end)
 		r->has_begun = r->has_ended = true;
 		return false;
 	}
+	if (span_equal(value_find_string(&event, "type"), SPAN("ERROR")))
+		return false; /* as a watch that ends */
 	if (!value_get(&event, SPAN("object")))
 		return true;
 	r->pod = *value_get(&event, SPAN("object"));
@@ -258,11 +266,46 @@ static bool end_take(void *context, struct span bytes)
 	return watch_take(context, bytes, true);
 }
 
-static bool pod_wait(struct run *r, bool until_end, struct error *err)
+/* The server ends watches after a while, and may be replaced: pods go on. */
+static bool may_ask_again(struct run *r, struct error *err)
 {
-	struct span path =
-	    arena_print(r->call->arena, err, "/api/v1/namespaces/%s/pods?watch=true&fieldSelector=metadata.name%%3D%s",
-			r->name_space, r->name);
+	const struct timespec a_little = { .tv_nsec = ASK_AGAIN_NS };
+	int64_t now = clock_monotonic_ns();
+
+	if (err->code != ERROR_UNAVAILABLE && err->code != ERROR_GONE)
+		return false;
+	if (!r->lost_ns)
+		r->lost_ns = now;
+	if (now - r->lost_ns >= PATIENCE_NS)
+		return false;
+	*err = (struct error){ 0 };
+	(void)nanosleep(&a_little, NULL);
+	return true;
+}
+
+static bool pod_get(struct run *r, struct error *err)
+{
+	struct value pod;
+
+	if (api_get(r->view.api, r->path.ptr, r->call->arena, &pod, err)) {
+		r->pod = pod;
+		pod_look(r);
+	} else if (err->code == ERROR_NOT_FOUND) {
+		*err = (struct error){ 0 };
+		r->has_begun = r->has_ended = true;
+	} else {
+		return false;
+	}
+	r->lost_ns = 0;
+	return true;
+}
+
+static bool pod_watch(struct run *r, bool until_end, struct error *err)
+{
+	struct span path = arena_print(
+	    r->call->arena, err,
+	    "/api/v1/namespaces/%s/pods?watch=true&fieldSelector=metadata.name%%3D%s&resourceVersion=" SPAN_FMT,
+	    r->name_space, r->name, SPAN_WHOLE(value_find_string(&r->pod, "metadata.resourceVersion")));
 	bool is_good;
 
 	if (!path.ptr)
@@ -273,9 +316,27 @@ static bool pod_wait(struct run *r, bool until_end, struct error *err)
 	return is_good;
 }
 
+static bool pod_wait(struct run *r, bool until_end, struct error *err)
+{
+	for (;;) {
+		bool is_good = pod_get(r, err);
+
+		if (is_good && (until_end ? r->has_ended : r->has_begun))
+			return true;
+		if (!(is_good && pod_watch(r, until_end, err)) && !may_ask_again(r, err))
+			return false;
+	}
+}
+
 static bool log_take(void *context, struct span bytes)
 {
-	(void)context;
+	struct run *r = context;
+	size_t known = MIN(bytes.len, r->unsaid);
+
+	r->lost_ns = 0;
+	r->unsaid -= known;
+	bytes = span_skip(bytes, known);
+	r->said += bytes.len;
 	return fwrite(bytes.ptr, 1, bytes.len, stdout) == bytes.len && fflush(stdout) == 0;
 }
 
@@ -284,7 +345,14 @@ static bool log_follow(struct run *r, bool from_now, struct error *err)
 	struct span path = arena_print(r->call->arena, err, SPAN_FMT "/log?container=main&follow=true%s",
 				       SPAN_WHOLE(r->path), from_now ? "&tailLines=0" : "");
 
-	return path.ptr && api_stream(r->view.api, path.ptr, log_take, r, err);
+	if (!path.ptr)
+		return false;
+	do {
+		r->unsaid = from_now ? 0 : r->said;
+		if (api_stream(r->view.api, path.ptr, log_take, r, err))
+			return true;
+	} while (!from_now && may_ask_again(r, err));
+	return false;
 }
 
 static bool pod_delete(struct run *r, struct error *err)

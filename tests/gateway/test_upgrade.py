@@ -129,6 +129,21 @@ def test_what_is_changed_during_an_upgrade_is_taken_up(m, addresses):
     assert set(load.versions()) <= {"v1", "v2"}
 
 
+def test_a_command_that_runs_is_followed_over_an_upgrade(m, tmp_path):
+    """Its log is cut off by the old one, and its exit code is the new one's to tell."""
+    code = 'echo begun; until [ -e go ]; do sleep 0.05; done; echo over; exit 3'
+    command = [m.up.process.args[0], "run", "--kubeconfig", m.kubeconfig, "--", "sh", "-c", code]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        try:
+            assert run.stdout.readline() == "begun\n"
+            upgrade(m)
+            (tmp_path / "go").touch()
+            said, complaints = run.communicate(timeout=DEADLINE)
+        finally:
+            run.kill()
+    assert (run.returncode, said) == (3, "over\n"), complaints
+
+
 def test_one_that_ends_by_itself_answers_what_it_has_before_the_next_one_serves(m, addresses):
     old, drains = m.up.process, m.up.said().count("draining")
     with socket.create_connection(addresses[0], timeout=DEADLINE) as connection:
