@@ -54,6 +54,8 @@ struct node {
 	struct slot *buckets[BUCKETS];
 	size_t count;
 	bool has_begun, is_stopped;
+	bool is_short; /* of addresses: a pod waits for one */
+	struct loop_task waiting;
 
 	struct timer down_timer;
 	int64_t down_at_ns;
@@ -128,12 +130,20 @@ static void each_slot(struct node *n, void (*take)(struct node *n, struct slot *
 	}
 }
 
+/* An address is free again: for pods that found none. */
+static void address_free(struct node *n, struct span address)
+{
+	addresses_free_one(n->addresses, address);
+	if (n->is_short && !n->is_stopped)
+		loop_defer(n->config.loop, &n->waiting);
+}
+
 static void finished(void *context, struct pod_worker *w)
 {
 	struct node *n = context;
 	struct slot *s = slot_find(n, pod_worker_uid(w));
 
-	addresses_free_one(n->addresses, pod_worker_address(w));
+	address_free(n, pod_worker_address(w));
 	if (s)
 		slot_drop(n, s);
 }
@@ -177,16 +187,19 @@ static bool may_be_mine(const struct node *n, const struct record *r)
 	return r && memmem(r->text.ptr, r->text.len, text, (size_t)len) != NULL;
 }
 
-static void pod_begin(struct node *n, struct record *r, const struct sighting *s)
+static void pod_begin(struct node *n, struct record *r)
 {
 	struct arena arena;
 	struct error err = { 0 };
 	const struct value *pod;
+	struct span name_space, name;
 	char address[ADDRESS_TEXT_MAX];
 	bool is_mine = false;
 
 	arena_init(&arena, MIB(16));
 	pod = cluster_object(n->config.cluster, &resource_pods, r, &arena, &err);
+	name_space = value_find_string(pod, "metadata.namespace");
+	name = value_find_string(pod, "metadata.name");
 	if (pod)
 		is_mine = span_equal(value_find_string(pod, "spec.nodeName"), span_of(n->name));
 	if (is_mine && value_find_bool(pod, "spec.hostNetwork"))
@@ -196,15 +209,34 @@ static void pod_begin(struct node *n, struct record *r, const struct sighting *s
 	else if (is_mine)
 		is_mine = addresses_take(n->addresses, record_uid(r), address, &err);
 	if (is_mine) {
-		struct slot *slot = slot_new(n, record_uid(r), s->name_space, s->name, span_of(address));
+		struct slot *slot = slot_new(n, record_uid(r), name_space, name, span_of(address));
 
 		slot->has_object = true;
 		pod_worker_object(slot->worker, r);
 	}
+	if (err.code == ERROR_EXHAUSTED)
+		n->is_short = true;
 	if (err.code)
-		log_error("node", "a pod could not be begun", LOG_SPAN("namespace", s->name_space),
-			  LOG_SPAN("pod", s->name), LOG_TEXT("error", err.message));
+		log_error("node", "a pod could not be begun", LOG_SPAN("namespace", name_space), LOG_SPAN("pod", name),
+			  LOG_TEXT("error", err.message));
 	arena_done(&arena);
+}
+
+static bool waiting_begin(void *context, struct record *r)
+{
+	struct node *n = context;
+
+	if (!n->is_short && !slot_find(n, record_uid(r)) && may_be_mine(n, r))
+		pod_begin(n, r);
+	return !n->is_short;
+}
+
+static void waiting_task(struct loop_task *t)
+{
+	struct node *n = CONTAINER_OF(t, struct node, waiting);
+
+	n->is_short = false;
+	cluster_each(n->config.cluster, &resource_pods, (struct span){ 0 }, waiting_begin, n);
 }
 
 static void pod_seen(void *context, const struct sighting *s)
@@ -226,7 +258,7 @@ static void pod_seen(void *context, const struct sighting *s)
 		slot->has_object = true;
 		pod_worker_object(slot->worker, s->now);
 	} else if (may_be_mine(n, s->now)) {
-		pod_begin(n, s->now, s);
+		pod_begin(n, s->now);
 	}
 }
 
@@ -288,7 +320,7 @@ static void orphan_remove(struct node *n, struct slot *s, void *context)
 		return;
 	log_info("node", "a sandbox is removed, for its pod is gone", LOG_SPAN("uid", uid));
 	runtime_sandbox_remove(n->runtime, uid, orphan_removed, n);
-	addresses_free_one(n->addresses, pod_worker_address(s->worker));
+	address_free(n, pod_worker_address(s->worker));
 	pod_worker_discard(s->worker);
 	slot_drop(n, s);
 }
@@ -608,6 +640,7 @@ struct node *node_new(const struct node_config *config, struct error *err)
 	n->config.name = n->name;
 	n->folder = span_to_text(span_of(config->folder));
 	n->config.folder = n->folder;
+	n->waiting.run = waiting_task;
 	host_fill(n);
 	if (!folders_make(n, err) || !(n->addresses = addresses_new(n->folder, span_of(config->pod_addresses), err)) ||
 	    !classes_begin(n, err) || !pod_place_follow(&n->host.place, source_seen, n, err) ||
@@ -635,6 +668,7 @@ void node_stop(struct node *n)
 		return;
 	n->is_stopped = true;
 	loop_timer_clear(n->config.loop, &n->down_timer);
+	loop_undefer(n->config.loop, &n->waiting);
 	machine_stop(n->machine);
 	volume_keeper_stop(n->keeper);
 	drains_stop(n->drains);

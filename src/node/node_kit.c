@@ -466,6 +466,8 @@ void node_kit_begin(struct node_kit *k)
 	config.folder = folder;
 	config.hidden = k->api.folder;
 	config.name = "here";
+	if (k->pod_addresses)
+		config.pod_addresses = k->pod_addresses;
 	config.eviction_memory = config.eviction_disk = 0; /* whatever this machine has */
 	config.runtime_new = fake_new;
 	if (k->drains) {

@@ -32,6 +32,8 @@ struct node_kit {
 	bool fails_exec;             /* commands end with 1 */
 	const char *fails_start;     /* why containers can't be started, or NULL */
 
+	const char *pod_addresses; /* a range, seen by the next node_kit_begin(); NULL: the usual one */
+
 	bool drains;       /* who asks pods is told before they end: seen by the next node_kit_begin() */
 	bool holds_drains; /* until fake_drained() */
 	void (*drained)(void *context);

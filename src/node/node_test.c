@@ -3,6 +3,7 @@
 #include "node/node_kit.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ONE   "'containers':[{'name':'main','image':'x','command':['run']}]"
@@ -539,6 +540,72 @@ static void a_deadline_ends_a_pod(void **state)
 	node_kit_done(k);
 }
 
+/* As many as there are addresses; the next one begins when one of them has gone. */
+static void a_pod_waits_for_an_address(void **state)
+{
+	enum { ADDRESSES = 5 }; /* of a range of 8 */
+	struct node_kit *k = node_kit_new();
+	char name[8] = "pod0";
+
+	(void)state;
+	node_kit_down(k);
+	k->pod_addresses = "127.97.0.0/29";
+	node_kit_begin(k);
+	for (int i = 0; i < ADDRESSES; i++) {
+		name[3] = (char)('0' + i);
+		node_kit_pod(k, name, ONE);
+		assert_string_equal(node_kit_at(k, name, "status.phase"), "Running");
+	}
+	node_kit_pod(k, "web", ONE);
+	node_kit_pod(k, "more", ONE);
+	assert_string_equal(at(k, "status.phase"), "Pending");
+	node_kit_delete(k, "pod3", 0);
+	node_kit_delete(k, "pod1", 0);
+	assert_string_equal(at(k, "status.phase"), "Running");
+	assert_string_equal(node_kit_at(k, "more", "status.phase"), "Running");
+	node_kit_done(k);
+}
+
+static bool is_told(struct node_kit *k, const char *words)
+{
+	char path[128], text[4096];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/node/network/names", k->api.folder);
+	f = fopen(path, "re");
+	text[f ? fread(text, 1, sizeof(text) - 1, f) : 0] = 0;
+	if (f)
+		fclose(f);
+	return strstr(text, words) != NULL;
+}
+
+/* What could not be written (the disk was full) is written when it can, though nothing changes any more. */
+static void where_services_lead_is_told_again(void **state)
+{
+	struct node_kit *k = node_kit_new();
+	char blocked[128];
+
+	(void)state;
+	node_kit_settle(k);
+	snprintf(blocked, sizeof(blocked), "%s/node/network/names.new", k->api.folder);
+	assert_int_equal(mkdir(blocked, 0700), 0);
+	node_kit_create(
+	    k, &resource_services,
+	    "{'apiVersion':'v1','kind':'Service','metadata':{'name':'web'},'spec':{'ports':[{'port':80}]}}");
+	for (int i = 0; i < 20; i++) {
+		usleep(10000);
+		node_kit_settle(k);
+	}
+	assert_false(is_told(k, "web.default"));
+	assert_int_equal(rmdir(blocked), 0);
+	for (int i = 0; i < 3000 && !is_told(k, "web.default"); i++) {
+		usleep(10000);
+		node_kit_settle(k);
+	}
+	assert_true(is_told(k, "web.default"));
+	node_kit_done(k);
+}
+
 static void other_runtimes_are_not_had(void **state)
 {
 	static const struct resource classes = { "node.k8s.io", "v1", "runtimeclasses", "RuntimeClass" };
@@ -590,6 +657,8 @@ int main(void)
 		cmocka_unit_test(the_hosts_own_address_is_not_drained),
 		cmocka_unit_test(a_node_begun_anew_drains_again),
 		cmocka_unit_test(a_deadline_ends_a_pod),
+		cmocka_unit_test(a_pod_waits_for_an_address),
+		cmocka_unit_test(where_services_lead_is_told_again),
 		cmocka_unit_test(other_runtimes_are_not_had),
 	};
 

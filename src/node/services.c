@@ -15,7 +15,8 @@
 #include "node/service_table.h"
 #include "wire/value.h"
 
-#define GATHER_NS INT64_C(2000000) /* changes of a moment are written once */
+#define GATHER_NS INT64_C(2000000)    /* changes of a moment are written once */
+#define AGAIN_NS  INT64_C(1000000000) /* what could not be written */
 enum { MAKING_BYTES_MOST = 256 << 20 };
 
 struct services {
@@ -241,10 +242,11 @@ static bool all_write(int fd, struct span bytes)
 }
 
 /* In the place of the one that is there, whole or not at all. */
-static void file_replace(const char *path, struct line *lines, size_t count)
+static bool file_replace(const char *path, struct line *lines, size_t count)
 {
 	char temporary[PATH_MAX];
 	struct buffer text;
+	bool good;
 	int fd;
 
 	buffer_init(&text, SERVICE_TABLE_MOST);
@@ -254,12 +256,14 @@ static void file_replace(const char *path, struct line *lines, size_t count)
 		buffer_print(&text, SPAN_FMT "\n", SPAN_WHOLE(lines[i].text));
 	(void)snprintf(temporary, sizeof(temporary), "%s.new", path);
 	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || text.overflow || !all_write(fd, buffer_span(&text)) || rename(temporary, path) != 0)
+	good = fd >= 0 && !text.overflow && all_write(fd, buffer_span(&text)) && rename(temporary, path) == 0;
+	if (!good)
 		log_error("node", "where services lead cannot be told to pods", LOG_TEXT("file", path),
 			  LOG_TEXT("error", text.overflow ? "there are too many" : strerror(errno)));
 	if (fd >= 0)
 		close(fd);
 	buffer_done(&text);
+	return good;
 }
 
 static bool slice_take(void *context, struct record *record)
@@ -304,8 +308,10 @@ static void tables_write(struct timer *t)
 	if (m.err.code) {
 		log_error("node", "where services lead cannot be told to pods", LOG_TEXT("error", m.err.message));
 	} else {
-		file_replace(s->names, m.names, m.name_count);
-		file_replace(s->addresses, m.addresses, m.address_count);
+		bool good = file_replace(s->names, m.names, m.name_count);
+
+		if (!file_replace(s->addresses, m.addresses, m.address_count) || !good)
+			loop_timer_set(s->loop, &s->timer, loop_now(s->loop) + AGAIN_NS, tables_write);
 	}
 	free(m.slices);
 	free(m.addresses);
