@@ -8,6 +8,7 @@
 
 #include "kube/admission/quota.h"
 #include "kube/admission/state.h"
+#include "kube/kinds/cluster_ip.h"
 #include "kube/kube_private.h"
 
 #include <stdarg.h>
@@ -163,6 +164,9 @@ void admission_end(struct change *c, bool is_stored)
 		return;
 	charges_end(a->charges, is_stored);
 	a->charges = NULL;
+	if (!is_stored)
+		cluster_ip_give(a->held);
+	a->held = NULL;
 }
 
 /* ---- what plugins look at ---- */

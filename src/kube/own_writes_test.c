@@ -233,6 +233,39 @@ static void a_namespace_ends_when_there_is_room(void **state)
 	end(&k);
 }
 
+/* A service that was refused has not taken its address. */
+static void an_address_is_free_when_its_service_was_refused(void **state)
+{
+	struct error err = { 0 };
+	struct cluster_write w = { .resource = &resource_services,
+				   .verb = KUBE_CREATE,
+				   .name_space = SPAN("default"),
+				   .name = SPAN("s"),
+				   .done = written,
+				   .context = &err };
+	struct kube_kit k;
+	struct value v;
+
+	(void)state;
+	begin(&k);
+	assert_true(
+	    value_parse(SPAN("{\"metadata\":{\"name\":\"s\",\"namespace\":\"default\"},\"spec\":{\"clusterIP\":"
+			     "\"127.96.7.7\",\"type\":\"NodePort\",\"ports\":[{\"port\":80,\"nodePort\":30777}]}}"),
+			NULL, &k.arena, &v, &err));
+	w.object = &v;
+	is_full = true;
+	cluster_write(k.cluster, &w);
+	kube_kit_settle(&k, NULL, NULL);
+	assert_int_equal(err.code, ERROR_INTERNAL);
+	err = (struct error){ 0 };
+	room_again(&k);
+	cluster_write(k.cluster, &w);
+	kube_kit_settle(&k, NULL, NULL);
+	assert_string_equal(err.message, "");
+	assert_true(is_there(&k, "/core/services/default/s"));
+	end(&k);
+}
+
 static void a_definition_is_settled_when_there_is_room(void **state)
 {
 	static const struct resource definitions = { "apiextensions.k8s.io", "v1", "customresourcedefinitions",
@@ -261,6 +294,7 @@ int main(void)
 		cmocka_unit_test(an_owner_that_waits_for_the_collector_goes_when_there_is_room),
 		cmocka_unit_test(a_namespace_gets_its_account_when_there_is_room),
 		cmocka_unit_test(a_namespace_ends_when_there_is_room),
+		cmocka_unit_test(an_address_is_free_when_its_service_was_refused),
 		cmocka_unit_test(a_definition_is_settled_when_there_is_room),
 	};
 

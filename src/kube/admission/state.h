@@ -4,6 +4,7 @@
 #include "kube/admission/plugins.h"
 
 struct charge;
+struct held;
 
 /* In place of the error, when that cannot hold it. */
 struct refusal {
@@ -16,6 +17,7 @@ struct refusal {
 struct admission {
 	struct charge *charges;
 	struct refusal *refusal;
+	struct held *held; /* kinds/cluster_ip.h */
 	/* Webhooks that change objects. */
 	bool is_again;    /* the second round of the plugins */
 	bool wants_again; /* a webhook has changed the object: there is to be a second round */

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "kube/admission/state.h"
 #include "kube/kinds/kinds.h"
 #include "kube/kube.h"
 #include "store/store.h"
@@ -103,10 +104,30 @@ static void load(struct kube *k)
 	arena_done(&arena);
 }
 
-static void hold(uint32_t *state, bool is_dry_run)
+struct held {
+	struct held *next;
+	uint32_t *state, since;
+};
+
+static void hold(struct change *c, uint32_t *state)
 {
-	if (!is_dry_run)
+	struct error ignored = { 0 };
+	struct admission *a = c->is_dry_run ? NULL : admission_of(c, &ignored);
+	struct held *h = a ? ARENA_NEW(c->arena, struct held, &ignored) : NULL;
+
+	if (!c->is_dry_run)
 		*state = now_s();
+	if (!h)
+		return;
+	*h = (struct held){ .next = a->held, .state = state, .since = *state };
+	a->held = h;
+}
+
+void cluster_ip_give(const struct held *first)
+{
+	for (; first; first = first->next)
+		if (*first->state == first->since)
+			*first->state = 0;
 }
 
 /* A free one of [first, end), from a random place on; `end` when none is. */
@@ -123,31 +144,31 @@ static uint32_t find(const uint32_t *states, uint32_t first, uint32_t end)
 	return end;
 }
 
-struct span cluster_ip_next(struct kube *k, bool is_dry_run, struct arena *arena)
+struct span cluster_ip_next(struct change *c)
 {
 	struct error err = { 0 };
 	uint32_t index;
 
-	load(k);
+	load(c->kube);
 	index = find(table.addresses, RESERVED_LOW, ADDRESSES - 1);
 	if (index == ADDRESSES - 1) {
 		index = find(table.addresses, 1, RESERVED_LOW);
 		if (index == RESERVED_LOW)
 			return SPAN("");
 	}
-	hold(&table.addresses[index], is_dry_run);
-	return arena_print(arena, &err, "127.96.%u.%u", index >> 8, index & 255);
+	hold(c, &table.addresses[index]);
+	return arena_print(c->arena, &err, "127.96.%u.%u", index >> 8, index & 255);
 }
 
-const char *cluster_ip_take(struct kube *k, struct span s, bool is_dry_run, struct arena *arena)
+const char *cluster_ip_take(struct change *c, struct span s)
 {
 	struct error err = { 0 };
 	struct span words;
 	uint32_t index;
 
-	load(k);
+	load(c->kube);
 	if (!address_index(s, &index)) {
-		words = arena_print(arena, &err,
+		words = arena_print(c->arena, &err,
 				    "the provided IP (" SPAN_FMT
 				    ") is not in the valid range. The range of valid IPs is 127.96.0.0/16",
 				    SPAN_ARG(s));
@@ -155,33 +176,33 @@ const char *cluster_ip_take(struct kube *k, struct span s, bool is_dry_run, stru
 	}
 	if (!is_free(table.addresses[index], now_s()))
 		return "provided IP is already allocated";
-	hold(&table.addresses[index], is_dry_run);
+	hold(c, &table.addresses[index]);
 	return NULL;
 }
 
-int64_t node_port_next(struct kube *k, bool is_dry_run)
+int64_t node_port_next(struct change *c)
 {
 	uint32_t index;
 
-	load(k);
+	load(c->kube);
 	index = find(table.ports, 0, PORTS);
 	if (index == PORTS)
 		return 0;
-	hold(&table.ports[index], is_dry_run);
+	hold(c, &table.ports[index]);
 	return NODE_PORT_FIRST + (int64_t)index;
 }
 
-const char *node_port_take(struct kube *k, int64_t port, bool is_dry_run)
+const char *node_port_take(struct change *c, int64_t port)
 {
-	load(k);
+	load(c->kube);
 	/* The real server looks at the range only when it takes a port. */
-	if (is_dry_run && (port < NODE_PORT_FIRST || port > NODE_PORT_LAST))
+	if (c->is_dry_run && (port < NODE_PORT_FIRST || port > NODE_PORT_LAST))
 		return NULL;
 	if (port < NODE_PORT_FIRST || port > NODE_PORT_LAST)
 		return "provided port is not in the valid range. The range of valid ports is 30000-32767";
 	if (!is_free(table.ports[port - NODE_PORT_FIRST], now_s()))
 		return "provided port is already allocated";
-	hold(&table.ports[port - NODE_PORT_FIRST], is_dry_run);
+	hold(c, &table.ports[port - NODE_PORT_FIRST]);
 	return NULL;
 }
 

@@ -453,7 +453,7 @@ static void take_address(struct change *c, const struct at *at, struct value *sp
 	    (c->old && one.len && span_equal(one, get_text(get(c->old, "spec"), "clusterIP"))))
 		return;
 	if (one.len == 0) {
-		one = cluster_ip_next(c->kube, c->is_dry_run, c->arena);
+		one = cluster_ip_next(c);
 		if (one.len == 0) {
 			fault_printed(c, AT(at, "clusterIPs"), SPAN("[]string(nil)"),
 				      "failed to allocate a serviceIP: range is full");
@@ -463,7 +463,7 @@ static void take_address(struct change *c, const struct at *at, struct value *sp
 		set_addresses(c, spec, one);
 		return;
 	}
-	wrong = cluster_ip_take(c->kube, one, c->is_dry_run, c->arena);
+	wrong = cluster_ip_take(c, one);
 	if (wrong)
 		fault_invalid(c, AT(at, "clusterIPs"), get(spec, "clusterIPs"),
 			      detail_print(c, "failed to allocate IP " SPAN_FMT ": %s", SPAN_ARG(one), wrong));
@@ -490,18 +490,18 @@ static void take_node_ports(struct change *c, const struct at *at, struct value 
 		const char *wrong;
 
 		if (number == 0) {
-			set_value(c, port, "nodePort", value_int(node_port_next(c->kube, c->is_dry_run)));
+			set_value(c, port, "nodePort", value_int(node_port_next(c)));
 			continue;
 		}
 		if (has_node_port(old, count_of(old), number) || has_node_port(ports, i, number))
 			continue;
-		wrong = node_port_take(c->kube, number, c->is_dry_run);
+		wrong = node_port_take(c, number);
 		if (wrong)
 			fault_invalid(c, AT(AT_INDEX(AT(at, "ports"), i), "nodePort"), get(port, "nodePort"), wrong);
 	}
 	if (!needs_health_port(spec) || get_int(spec, "healthCheckNodePort", 0))
 		return;
-	set_value(c, spec, "healthCheckNodePort", value_int(node_port_next(c->kube, c->is_dry_run)));
+	set_value(c, spec, "healthCheckNodePort", value_int(node_port_next(c)));
 }
 
 static void check_families(struct change *c, const struct at *at, const struct value *spec)
