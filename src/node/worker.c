@@ -139,6 +139,7 @@ void pod_worker_free(struct pod_worker *w)
 	if (w->is_finished)
 		(void)rmdir(w->folder); /* else when the node begins anew: a large tree is removed beside */
 	w->volumes = NULL;
+	w->calls -= w->is_preparing; /* volumes that are freed answer no more */
 	w->is_freed = true;
 	if (!w->calls)
 		worker_forget(w);
