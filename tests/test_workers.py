@@ -255,6 +255,21 @@ def test_bad_code_at_the_start_is_told_in_words_and_by_the_exit_code(tmp_path, t
 # ---- lives of workers ----
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("flags", [[], ["--preload"]])
+def test_a_start_that_takes_long_can_be_ended(tmp_path, flags, number):
+    (tmp_path / "Slow.py").write_text("import time\nopen('loading', 'w').close()\ntime.sleep(3600)\n")
+    server = subprocess.Popen([str(PROGRAM), "serve", "Slow.py", "--listen", "127.0.0.1:0", *flags], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        until("the code is being loaded", (tmp_path / "loading").exists)
+        server.send_signal(number)
+        said, _ = server.communicate(timeout=DEADLINE)
+    finally:
+        server.kill()
+        server.wait()
+    assert server.returncode == 0 and "ended before a worker was ready" in said
+
+
 def test_workers_are_replaced_after_their_requests_and_nobody_notices(front):
     server = front("--workers", "2", "--max-requests", "15", "--max-requests-jitter", "5")
     seen = set()

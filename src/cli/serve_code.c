@@ -2,6 +2,7 @@
 /* serve_code - code of a user's, in processes of its own interpreter; this one listens and hands requests on. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -203,6 +204,14 @@ static bool may_be_direct(const struct server_limits *limits, int64_t timeout_ms
 	return limits->request_timeout_ms == 0 || (timeout_ms > 0 && limits->request_timeout_ms >= timeout_ms);
 }
 
+/* To load code may take minutes; who says meanwhile that it is to end is heard. */
+static bool is_told_to_end(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT));
+}
+
 static bool start(struct serving *s, unsigned count, struct error *err)
 {
 	static const struct route *const routes[] = { workers_routes, NULL };
@@ -243,7 +252,7 @@ static bool start(struct serving *s, unsigned count, struct error *err)
 	server.listens_late =
 	    true; /* who can connect is answered: whatever asks for readiness that way is told the truth */
 	s->server = server_new(&server, err);
-	if (!s->server || !server_start(s->server, err) || !workers_start(s->workers, err) ||
+	if (!s->server || !server_start(s->server, err) || !workers_start(s->workers, is_told_to_end, err) ||
 	    !server_listen(s->server, err))
 		return false;
 	return write_pidfile(s, err);
@@ -276,8 +285,11 @@ int serve_code(const struct cli_call *call)
 		(void)serving_wait(reload, NULL, 0, &s);
 		serving_drain(s.server);
 	} else {
-		cli_complain(call->command, &err);
-		code = EXIT_FAILED;
+		if (err.code == ERROR_CANCELLED)
+			log_info("serve", err.message);
+		else
+			cli_complain(call->command, &err);
+		code = err.code == ERROR_CANCELLED ? EXIT_OK : EXIT_FAILED;
 		if (s.server) {
 			server_drain(s.server);
 			server_wait(s.server);

@@ -268,7 +268,16 @@ void workers_loop_started(void *workers, unsigned index, struct loop *loop)
 	pthread_mutex_unlock(&w->lock);
 }
 
-bool workers_start(struct workers *w, struct error *err)
+/* With the lock. */
+static void wait_a_little(struct workers *w)
+{
+	int64_t until_ns = clock_monotonic_ns() + START_LOOK_MS * NS_PER_MS;
+	struct timespec until = { until_ns / NS_PER_S, until_ns % NS_PER_S };
+
+	(void)pthread_cond_clockwait(&w->changed, &w->lock, CLOCK_MONOTONIC, &until);
+}
+
+bool workers_start(struct workers *w, bool (*is_enough)(void), struct error *err)
 {
 	bool has_come_up;
 
@@ -276,10 +285,12 @@ bool workers_start(struct workers *w, struct error *err)
 	while (!w->has_loop)
 		pthread_cond_wait(&w->changed, &w->lock);
 	loop_send(w->loop, &w->start);
-	while (!w->has_result)
-		pthread_cond_wait(&w->changed, &w->lock);
+	while (!w->has_result && !(is_enough && is_enough()))
+		wait_a_little(w);
 	has_come_up = w->has_come_up;
-	if (!has_come_up)
+	if (!w->has_result)
+		error_set(err, ERROR_CANCELLED, "it was ended before a worker was ready");
+	else if (!has_come_up)
 		*err = w->result;
 	pthread_mutex_unlock(&w->lock);
 	return has_come_up;

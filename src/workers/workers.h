@@ -75,8 +75,8 @@ void workers_loop_started(void *workers, unsigned index, struct loop *loop);
 bool workers_offer(void *workers, struct worker *home, int fd, const char *peer, struct span first);
 void workers_loans_due(void *workers);
 
-/* Starts them and waits until the first is ready, or has failed. */
-bool workers_start(struct workers *w, struct error *err) MUST_CHECK;
+/* Starts them and waits until the first is ready, or has failed, or `is_enough` (NULL: never), which is asked now and then: CANCELLED. */
+bool workers_start(struct workers *w, bool (*is_enough)(void), struct error *err) MUST_CHECK;
 /* What the ready worker said of itself: "Python class MyModel", and its kind: "component", "wsgi", "asgi". */
 const char *workers_text(const struct workers *w);
 const char *workers_kind(const struct workers *w);

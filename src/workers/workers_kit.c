@@ -83,7 +83,7 @@ void front_try(struct front *f)
 	f->server = server_new(&config, &f->failure);
 	if (!f->server || !server_start(f->server, &f->failure))
 		fail_msg("%s", f->failure.message);
-	f->has_come_up = workers_start(f->workers, &f->failure);
+	f->has_come_up = workers_start(f->workers, NULL, &f->failure);
 }
 
 void front_start(struct front *f)

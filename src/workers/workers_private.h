@@ -38,8 +38,9 @@ enum {
 	RSS_CHECK_MS = 1000,
 	AHEAD_MAX =
 	    8, /* requests given to the one worker behind those it works on, so that it need not wait for the next */
-	TRIES_MAX = 3,   /* workers that a request may be sent to, when the ones before did nothing for it */
-	HELLO_MS = 1000, /* between what a worker says on its two sockets as it gets ready */
+	TRIES_MAX = 3,       /* workers that a request may be sent to, when the ones before did nothing for it */
+	START_LOOK_MS = 100, /* between two looks whether a start is still wanted */
+	HELLO_MS = 1000,     /* between what a worker says on its two sockets as it gets ready */
 	CONTROL_LINE = 65536,
 	WORKER_FDS = 3,
 };
