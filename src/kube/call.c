@@ -458,6 +458,7 @@ void call_handle(struct request *req)
 		return;
 	if (!is_passage(call) && (!accept_read(call) || !options_read(call) || !include_check(call)))
 		return;
+	call->warnings = value_count(call->change.warnings);
 	if (call->base.verb == KUBE_WATCH || route_is_stream(req->route))
 		call->run(call); /* what lasts takes no turn: watches have a limit of their own, nodes' streams too */
 	else

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #define EVENT_LIFE_NS (3600 * NS_PER_S)
+enum { SAME_WAITS_MOST = 8 }; /* of a write that changes nothing: others may come between each time */
 
 /* ---- metadata ---- */
 
@@ -493,6 +494,17 @@ static bool text_check(struct call *call, struct span text)
 	return false;
 }
 
+static void begin_anew(struct call *call)
+{
+	call->stored_text = (struct span){ 0 };
+	record_unref(call->base_record);
+	call->base_record = NULL;
+	call->change.old = NULL;
+	if (call->change.warnings)
+		call->change.warnings->array.count = call->warnings;
+	call->run(call);
+}
+
 static void retry(struct call *call)
 {
 	struct status s;
@@ -502,11 +514,35 @@ static void retry(struct call *call)
 		return;
 	}
 	call->tries++;
-	call->stored_text = (struct span){ 0 };
-	record_unref(call->base_record);
-	call->base_record = NULL;
-	call->change.old = NULL;
-	call->run(call);
+	begin_anew(call);
+}
+
+static void waited(struct store_after *a)
+{
+	struct call *call = CONTAINER_OF(a, struct call, after);
+	struct error err = { 0 };
+
+	if (!call->base.kube->is_closing) {
+		begin_anew(call);
+		return;
+	}
+	error_set(&err, ERROR_UNAVAILABLE, "the server is ending");
+	answer_error(call, &err);
+}
+
+bool change_waits(struct call *call, unsigned most)
+{
+	struct store *store = call->base.kube->config.store;
+	struct span key = kube_key(call->base.kind, call->base.name_space, call->base.name, &call->arena);
+
+	/* What skips admission is the server's own, and is made now or not at all. */
+	if (!key.ptr || call->skips_admission || call->waits >= most ||
+	    store_latest(store, key) == store_get(store, key))
+		return false;
+	call->waits++;
+	call_open(call);
+	store_after(store, &call->after, waited);
+	return true;
 }
 
 /* As it is stored: of some kinds that is the form of another kind. An object that goes with its last finalizer is told to watchers
@@ -673,6 +709,8 @@ static void change_validated(void *context, const struct error *err)
 		return;
 	}
 	if (c->old && changes_nothing(c->old, c->object)) {
+		if (change_waits(call, SAME_WAITS_MOST))
+			return;
 		if (call->answer)
 			call->answer(call, 200, c->old);
 		else if (call->finished || c->kind->stored_as)

@@ -468,7 +468,7 @@ static bool body_decode(struct call *call, enum body_form form, const struct exp
 			       arena_print(&call->arena, &err, "strict decoding error: %.*s", (int)text.len, text.ptr));
 		return false;
 	}
-	if (call->options.validation == VALIDATE_WARN && call->tries == 0)
+	if (call->options.validation == VALIDATE_WARN)
 		faults_warn(f);
 	return true;
 }
@@ -642,7 +642,7 @@ bool decode_patched(struct call *call, struct value *v, const struct patched *fr
 			       arena_print(&call->arena, &err, "strict decoding error: %.*s", (int)text.len, text.ptr));
 		return false;
 	}
-	if (call->options.validation == VALIDATE_WARN && call->tries == 0)
+	if (call->options.validation == VALIDATE_WARN)
 		faults_warn(&f);
 	return true;
 }

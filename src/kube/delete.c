@@ -61,6 +61,10 @@ static bool preconditions_hold(struct call *call)
 	struct span uid = value_find_string(call->change.old, "metadata.uid");
 	struct span version = value_find_string(call->change.old, "metadata.resourceVersion");
 
+	if (((o->has_precondition_uid && !span_equal(o->precondition_uid, uid)) ||
+	     (o->has_precondition_version && !span_equal(o->precondition_version, version))) &&
+	    change_waits(call, 1))
+		return false;
 	if (o->has_precondition_uid && !span_equal(o->precondition_uid, uid)) {
 		answer_precondition(call, "UID", o->precondition_uid, uid, "deleted and then recreated");
 		return false;
@@ -231,10 +235,10 @@ static void delete_admitted(void *context, const struct error *err)
 	}
 	if (c->is_dry_run)
 		answer_value(call, 200, c->object);
-	else if (value_equal(c->old, c->object))
-		answer_value(call, 200, c->old);
-	else
+	else if (!value_equal(c->old, c->object))
 		(void)change_store(call, false, 0);
+	else if (!change_waits(call, 1))
+		answer_value(call, 200, c->old);
 }
 
 static void delete_validate(void *context, const struct error *err)
@@ -260,7 +264,8 @@ void delete_object(struct call *call)
 			   "propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress "
 			   "this warning");
 	if (!r) {
-		answer_not_found(call);
+		if (!change_waits(call, 1))
+			answer_not_found(call);
 		return;
 	}
 	if (!convert_ready(call, &r, 1))

@@ -188,8 +188,10 @@ struct call {
 	struct record *base_record; /* what the change is based on, referenced; NULL: none */
 	struct span old_text;
 	int64_t revision; /* of base_record; 0 */
-	unsigned tries;
-	bool is_patch, is_apply, is_created, is_removed, was_strict_told;
+	unsigned tries, waits;
+	uint32_t warnings; /* before it began */
+	struct store_after after;
+	bool is_patch, is_apply, is_created, is_removed;
 	bool skips_admission;
 	bool skips_owners;   /* managed fields stay as they are */
 	bool answers_status; /* a delete that leaves nothing answers with a Status, not with the object */
@@ -312,6 +314,11 @@ struct apply_manager manager_make(struct call *call);
 void change_run(struct call *call); /* defaults ... store_write() */
 bool change_store(struct call *call, bool is_deletion, int64_t expires_ns);
 bool object_set_version(struct value *object, int64_t revision, struct arena *arena, struct error *err);
+/*
+ * Would the answer rest on a version that is not durable yet? It may be taken back, and nobody can read it. True: the call begins anew when
+ * it is durable, and so often at the most.
+ */
+bool change_waits(struct call *call, unsigned most);
 struct value *object_metadata(struct value *object, struct arena *arena, struct error *err);
 struct value *record_object(const struct kind *kind, const struct record *r, struct arena *arena, struct error *err);
 bool has_finalizers(const struct value *object);

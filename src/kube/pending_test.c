@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes of one object that come together, or one behind the other. */
+/* Writes that come while another one of the same object waits for the disk: nobody is told of what cannot be read yet. */
 #include "kube/kube_kit.h"
 
 #include <stdio.h>
@@ -78,6 +78,27 @@ static void end(struct kube_kit *k)
 	kube_kit_done(k);
 }
 
+static void what_changes_nothing_is_done_when_it_can_be_read(void **state)
+{
+	struct answer first, second;
+	struct kube_kit k;
+	int64_t made;
+
+	(void)state;
+	begin(&k);
+	made = make(&k, "1");
+	ask(&k, &first, KUBE_UPDATE, 0, "2");
+	ask(&k, &second, KUBE_UPDATE, 0, "2");
+	kube_kit_settle(&k, NULL, NULL);
+	assert_int_equal(first.count, 1);
+	assert_int_equal(second.count, 1);
+	assert_int_equal(second.err.code, ERROR_NONE);
+	assert_true(first.revision > made);
+	assert_int_equal(second.revision, first.revision);
+	assert_int_equal(second.readable, second.revision);
+	end(&k);
+}
+
 static void a_conflict_is_told_as_one(void **state)
 {
 	struct answer a;
@@ -96,10 +117,91 @@ static void a_conflict_is_told_as_one(void **state)
 	end(&k);
 }
 
+static void a_conflict_is_told_when_the_newer_version_can_be_read(void **state)
+{
+	struct answer first, second;
+	struct kube_kit k;
+	int64_t made;
+
+	(void)state;
+	begin(&k);
+	made = make(&k, "1");
+	ask(&k, &first, KUBE_UPDATE, made, "2");
+	ask(&k, &second, KUBE_UPDATE, made, "3");
+	kube_kit_settle(&k, NULL, NULL);
+	assert_int_equal(first.err.code, ERROR_NONE);
+	assert_int_equal(second.count, 1);
+	assert_int_equal(second.err.code, ERROR_CONFLICT);
+	assert_int_equal(second.readable, first.revision);
+	end(&k);
+}
+
+static void what_exists_can_be_read(void **state)
+{
+	struct answer first, second;
+	struct kube_kit k;
+
+	(void)state;
+	begin(&k);
+	ask(&k, &first, KUBE_CREATE, 0, "1");
+	ask(&k, &second, KUBE_CREATE, 0, "2");
+	kube_kit_settle(&k, NULL, NULL);
+	assert_int_equal(first.err.code, ERROR_NONE);
+	assert_int_equal(second.count, 1);
+	assert_int_equal(second.err.code, ERROR_ALREADY_EXISTS);
+	assert_int_equal(second.readable, first.revision);
+	end(&k);
+}
+
+static void what_is_not_found_cannot_be_read(void **state)
+{
+	struct answer first, deleted, updated;
+	struct kube_kit k;
+
+	(void)state;
+	begin(&k);
+	(void)make(&k, "1");
+	ask(&k, &first, KUBE_DELETE, 0, NULL);
+	ask(&k, &deleted, KUBE_DELETE, 0, NULL);
+	ask(&k, &updated, KUBE_UPDATE, 0, "2");
+	kube_kit_settle(&k, NULL, NULL);
+	assert_int_equal(first.err.code, ERROR_NONE);
+	assert_int_equal(deleted.err.code, ERROR_NOT_FOUND);
+	assert_int_equal(deleted.readable, 0);
+	assert_int_equal(updated.err.code, ERROR_NOT_FOUND);
+	assert_int_equal(updated.readable, 0);
+	end(&k);
+}
+
+/* What waited begins anew: the object is there again by then. */
+static void one_that_waited_finds_what_has_come_since(void **state)
+{
+	struct answer gone, made, updated;
+	struct kube_kit k;
+
+	(void)state;
+	begin(&k);
+	(void)make(&k, "1");
+	ask(&k, &gone, KUBE_DELETE, 0, NULL);
+	ask(&k, &updated, KUBE_UPDATE, 0, "3");
+	ask(&k, &made, KUBE_CREATE, 0, "2");
+	kube_kit_settle(&k, NULL, NULL);
+	assert_int_equal(gone.err.code, ERROR_NONE);
+	assert_int_equal(made.err.code, ERROR_NONE);
+	assert_int_equal(updated.err.code, ERROR_NONE);
+	assert_true(updated.revision > made.revision);
+	end(&k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_changes_nothing_is_done_when_it_can_be_read),
 		cmocka_unit_test(a_conflict_is_told_as_one),
+		cmocka_unit_test(a_conflict_is_told_when_the_newer_version_can_be_read),
+		cmocka_unit_test(what_exists_can_be_read),
+		cmocka_unit_test(what_is_not_found_cannot_be_read),
+		cmocka_unit_test(one_that_waited_finds_what_has_come_since),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -186,6 +186,8 @@ static bool scale_check(struct call *call, const struct value *scale, int64_t re
 	struct status s;
 
 	if (version.len && !span_equal(version, value_find_string(call->change.old, "metadata.resourceVersion"))) {
+		if (change_waits(call, 1))
+			return false;
 		call->options.resource_version = version;
 		(void)status_of_conflict(call, &s);
 		answer_status(call, &s);
@@ -230,7 +232,8 @@ void scale_write(struct call *call)
 	int64_t replicas;
 
 	if (!r) {
-		answer_not_found(call);
+		if (!change_waits(call, 1))
+			answer_not_found(call);
 		return;
 	}
 	if (!convert_ready(call, &r, 1))

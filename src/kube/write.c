@@ -129,7 +129,8 @@ static void create_begin(struct call *call, struct value *object)
 	call->revision = 0;
 	r = latest(call);
 	if (r) {
-		answer_exists(call, r);
+		if (!change_waits(call, 1))
+			answer_exists(call, r);
 		return;
 	}
 	change_begin(call, KUBE_CREATE);
@@ -490,6 +491,8 @@ static bool version_check(struct call *call, struct value *metadata)
 		return false;
 	}
 	if (given.len && !span_equal(given, old)) {
+		if (change_waits(call, 1))
+			return false;
 		call->options.resource_version = given;
 		(void)status_of_conflict(call, &s);
 		answer_status(call, &s);
@@ -556,11 +559,14 @@ static void update_absent(struct call *call, enum patch_form form)
 			return;
 		uid = value_find_string(object, "metadata.uid");
 		if (uid.len) {
+			if (change_waits(call, 1))
+				return;
 			answer_other_uid(call, uid, (struct span){ 0 });
 			return;
 		}
 	}
-	answer_not_found(call);
+	if (!change_waits(call, 1))
+		answer_not_found(call);
 }
 
 /* Everything that a try needs of the stored object. False: answered. */

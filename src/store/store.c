@@ -121,6 +121,17 @@ static void batch_settle(struct store *s, struct batch *b)
 	}
 }
 
+/* After a failure nothing is proposed before all of it has come back. */
+static void afters_run(struct store *s)
+{
+	while (s->first_after && (s->first_after->revision <= s->durable || !s->pending)) {
+		struct store_after *a = s->first_after;
+
+		s->first_after = a->next;
+		a->run(a);
+	}
+}
+
 static void take_finished(struct store *s)
 {
 	struct batch *b = writer_finished(s->writer);
@@ -132,6 +143,7 @@ static void take_finished(struct store *s)
 		if (!b->is_failed && !b->is_trial)
 			watches_progress(s);
 		free(b);
+		afters_run(s);
 		b = next;
 	}
 	history_compact(s);
@@ -396,6 +408,15 @@ bool store_propose(struct store *s, const struct store_write *w, struct error *e
 	write->is_secret = s->config.is_secret && s->config.is_secret(r->key);
 	gather(s, write);
 	return true;
+}
+
+void store_after(struct store *s, struct store_after *a, void (*run)(struct store_after *a))
+{
+	LOOP_ASSERT(s->config.loop);
+	ASSERT(s->pending);
+	*a = (struct store_after){ .revision = s->next - 1, .run = run };
+	*(s->first_after ? &s->last_after->next : &s->first_after) = a;
+	s->last_after = a;
 }
 
 bool store_write(struct store *s, const struct store_write *w, struct error *err)

@@ -119,6 +119,15 @@ struct store_write {
  * carries `text` too (the final object), and once it is durable store_get() no longer finds the key. */
 bool store_write(struct store *s, const struct store_write *w, struct error *err);
 
+struct store_after {
+	struct store_after *next;
+	int64_t revision;
+	void (*run)(struct store_after *a);
+};
+/* Calls `run` once all that is proposed by now (there must be something) is durable and told, or was taken back. The struct is the caller's until
+ * then. */
+void store_after(struct store *s, struct store_after *a, void (*run)(struct store_after *a));
+
 /* ---- watching ---- */
 
 struct store_watch;

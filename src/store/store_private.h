@@ -224,9 +224,10 @@ struct store {
 	int64_t durable, next;
 	struct write *gathered, *gathered_last; /* proposed in this turn of the loop */
 	size_t pending, pending_bytes;
-	struct side_job *jobs;      /* backups and replacements under way */
-	bool is_failed, is_closing; /* is_failed: writes are refused */
-	bool may_pass;              /* for want of room: `room` asks whether there is some again */
+	struct store_after *first_after, *last_after; /* by revision */
+	struct side_job *jobs;                        /* backups and replacements under way */
+	bool is_failed, is_closing;                   /* is_failed: writes are refused */
+	bool may_pass;                                /* for want of room: `room` asks whether there is some again */
 	struct timer room;
 	struct error failure;
 };
