@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import requests
 
-from waiting import until
+from waiting import DEADLINE, until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FEATURES = [f"G{i}" for i in range(1, 11)]
@@ -190,9 +190,9 @@ def test_requests_keep_one_connection(serve):
     server = serve("lr=lr.onnx")
     with requests.Session() as session:
         for _ in range(50):
-            answer = session.post(f"{server.url}/predict", json={name: 0 for name in FEATURES}, timeout=30)
+            answer = session.post(f"{server.url}/predict", json={name: 0 for name in FEATURES}, timeout=DEADLINE)
             assert answer.status_code == 200 and answer.headers["Content-Type"].startswith("application/json")
-        metrics = session.get(f"{server.url}/metrics", timeout=30).text
+        metrics = session.get(f"{server.url}/metrics", timeout=DEADLINE).text
     assert "\nhythe_connections_accepted_total 1\n" in metrics
 
 
@@ -210,7 +210,7 @@ def test_grpc_reflection_and_health(serve):
         service = DescriptorPool(database).FindServiceByName("inference.GRPCInferenceService")
         assert service.FindMethodByName("ModelInfer").input_type.fields_by_name["raw_input_contents"].number == 7
         health = health_pb2_grpc.HealthStub(channel)
-        assert health.Check(health_pb2.HealthCheckRequest(), timeout=30).status == health_pb2.HealthCheckResponse.SERVING
-        watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=30)
+        assert health.Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE).status == health_pb2.HealthCheckResponse.SERVING
+        watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=DEADLINE)
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         watch.cancel()

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 import requests
 
+from waiting import DEADLINE
+
 FEATURES = [f"G{i}" for i in range(1, 11)]
 
 
@@ -20,7 +22,7 @@ def lr(serve, models_dir):
 
 
 def ask(server, body, path="/predict", status=200):
-    answer = requests.post(server.url + path, json=body, timeout=60)
+    answer = requests.post(server.url + path, json=body, timeout=DEADLINE)
     assert answer.status_code == status, (answer.status_code, answer.text[:500])
     found = answer.json()
     assert found["success"] is (status == 200) and set(found) == {"success", "response" if status == 200 else "error"}
@@ -59,14 +61,14 @@ def test_another_output_can_be_asked_for(lr):
 def test_queries_and_forms_are_rows(lr):
     for i in range(5):
         values = {name: str(value) for name, value in record(lr.x[i]).items()}
-        for answer in (requests.get(lr.url + "/predict", params=values, timeout=30),
-                       requests.get(lr.url + "/models/lr/predict", params=values, timeout=30),
-                       requests.post(lr.url + "/predict", data=values, timeout=30),
-                       requests.get(lr.url + "/predict", params={"json": json.dumps(record(lr.x[i]))}, timeout=30),
-                       requests.post(lr.url + "/predict", data={"json": json.dumps(record(lr.x[i]))}, timeout=30)):
+        for answer in (requests.get(lr.url + "/predict", params=values, timeout=DEADLINE),
+                       requests.get(lr.url + "/models/lr/predict", params=values, timeout=DEADLINE),
+                       requests.post(lr.url + "/predict", data=values, timeout=DEADLINE),
+                       requests.get(lr.url + "/predict", params={"json": json.dumps(record(lr.x[i]))}, timeout=DEADLINE),
+                       requests.post(lr.url + "/predict", data={"json": json.dumps(record(lr.x[i]))}, timeout=DEADLINE)):
             assert answer.status_code == 200, answer.text
             assert abs(answer.json()["response"] - lr.expected[i]) < 1e-6
-    wrong = requests.get(lr.url + "/predict", params={"G1": "1", "G11": "0"}, timeout=30)
+    wrong = requests.get(lr.url + "/predict", params={"G1": "1", "G11": "0"}, timeout=DEADLINE)
     assert wrong.status_code == 400
     assert "unknown columns: 'G11'; missing columns: 'G2', 'G3'" in wrong.json()["error"]
 
@@ -74,14 +76,14 @@ def test_queries_and_forms_are_rows(lr):
 def test_csv_in_any_order_of_columns(lr):
     frame = pd.DataFrame(lr.x, columns=FEATURES)
     for columns in (FEATURES, FEATURES[::-1]):
-        answer = requests.post(lr.url + "/predict", data=frame[columns].to_csv(index=False), headers={"Content-Type": "text/csv"}, timeout=30)
+        answer = requests.post(lr.url + "/predict", data=frame[columns].to_csv(index=False), headers={"Content-Type": "text/csv"}, timeout=DEADLINE)
         assert answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/csv")
         found = pd.read_csv(io.StringIO(answer.text))
         assert list(found.columns) == ["response"]
         assert np.abs(found.response.to_numpy() - lr.expected).max() < 1e-6
-    bare = requests.post(lr.url + "/predict", data=frame.to_csv(index=False, header=False), headers={"Content-Type": "text/csv"}, timeout=30)
+    bare = requests.post(lr.url + "/predict", data=frame.to_csv(index=False, header=False), headers={"Content-Type": "text/csv"}, timeout=DEADLINE)
     assert np.abs(pd.read_csv(io.StringIO(bare.text)).response.to_numpy() - lr.expected).max() < 1e-6
-    labels = requests.post(lr.url + "/predict?output=label", data=frame.to_csv(index=False), headers={"Content-Type": "text/csv"}, timeout=30)
+    labels = requests.post(lr.url + "/predict?output=label", data=frame.to_csv(index=False), headers={"Content-Type": "text/csv"}, timeout=DEADLINE)
     assert pd.read_csv(io.StringIO(labels.text)).response.tolist() == (lr.expected > 0.5).astype(int).tolist()
 
 
@@ -93,7 +95,7 @@ def test_csv_in_any_order_of_columns(lr):
     ("1,2,3\n", "3 fields"),
 ])
 def test_csv_errors_name_line_and_column(lr, body, word):
-    answer = requests.post(lr.url + "/predict", data=body, headers={"Content-Type": "text/csv"}, timeout=30)
+    answer = requests.post(lr.url + "/predict", data=body, headers={"Content-Type": "text/csv"}, timeout=DEADLINE)
     assert answer.status_code == 400 and word in answer.json()["error"]
 
 
@@ -127,7 +129,7 @@ def test_classes_and_missing_values(serve, models_dir):
     assert any(len(row) < len(names) for row in left_out)
     assert ask(server, as_null) == ask(server, left_out)
     csv = pd.DataFrame(x[:50], columns=names).to_csv(index=False)
-    answer = requests.post(server.url + "/predict", data=csv, headers={"Content-Type": "text/csv"}, timeout=30)
+    answer = requests.post(server.url + "/predict", data=csv, headers={"Content-Type": "text/csv"}, timeout=DEADLINE)
     table = pd.read_csv(io.StringIO(answer.text))
     assert table.shape == (50, 3) and np.abs(table.to_numpy() - np.array(ask(server, as_null))).max() < 1e-6
 
@@ -139,10 +141,10 @@ def test_columns_of_text_and_numbers(serve, models_dir):
     server = serve("pipeline.onnx")
     rows = json.loads(frame.to_json(orient="records"))[: len(expected)]
     assert np.abs(np.array(ask(server, rows)) - expected).max() < 1e-5
-    csv = requests.post(server.url + "/predict", data=frame.to_csv(index=False), headers={"Content-Type": "text/csv"}, timeout=30)
+    csv = requests.post(server.url + "/predict", data=frame.to_csv(index=False), headers={"Content-Type": "text/csv"}, timeout=DEADLINE)
     assert np.abs(pd.read_csv(io.StringIO(csv.text)).response.to_numpy()[: len(expected)] - expected).max() < 1e-5
     assert "column 'city': expected text" in ask(server, {**rows[0], "city": 5}, status=400)
-    mixed = requests.post(server.url + "/predict", json={"data": {"names": list(frame), "ndarray": frame[:4].values.tolist()}}, timeout=30)
+    mixed = requests.post(server.url + "/predict", json={"data": {"names": list(frame), "ndarray": frame[:4].values.tolist()}}, timeout=DEADLINE)
     assert np.abs(np.array(mixed.json()["data"]["ndarray"])[:, 1] - expected[:4]).max() < 1e-5
 
 
@@ -151,5 +153,5 @@ def test_a_large_list_is_scored_off_the_loop_and_exactly(lr):
     found = np.array(ask(lr, [record(row) for row in rows]))
     assert np.abs(found - np.tile(lr.expected, 50)).max() < 1e-6
     csv = pd.DataFrame(rows, columns=FEATURES).to_csv(index=False)
-    answer = requests.post(lr.url + "/predict", data=csv, headers={"Content-Type": "text/csv"}, timeout=60)
+    answer = requests.post(lr.url + "/predict", data=csv, headers={"Content-Type": "text/csv"}, timeout=DEADLINE)
     assert np.abs(pd.read_csv(io.StringIO(answer.text)).response.to_numpy() - found).max() == 0

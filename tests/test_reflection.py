@@ -77,7 +77,7 @@ def test_descriptors_link_together(channel):
 def test_a_damaged_question_ends_the_stream_with_its_reason(channel):
     stub = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", lambda b: b, lambda b: b)
     with pytest.raises(grpc.RpcError) as caught:
-        list(stub(iter([b"\xff\xff"]), timeout=30))
+        list(stub(iter([b"\xff\xff"]), timeout=DEADLINE))
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 

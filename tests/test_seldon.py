@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import requests
 
+from waiting import DEADLINE
+
 FEATURES = [f"G{i}" for i in range(1, 11)]
 PATHS = ["/predict", "/api/v0.1/predictions", "/api/v1.0/predictions", "/models/{m}/predict", "/models/{m}/api/v0.1/predictions",
          "/models/{m}/api/v1.0/predictions", "/seldon/any/{m}/api/v1.0/predictions"]
 
 
 def ask(server, body, path="/api/v1.0/predictions", status=200, **more):
-    answer = requests.post(server.url + path, json=body, timeout=60, **more)
+    answer = requests.post(server.url + path, json=body, timeout=DEADLINE, **more)
     assert answer.status_code == status, (answer.status_code, answer.text[:500])
     return answer.json()
 
@@ -77,15 +79,15 @@ def test_forms_queries_and_text_bodies_are_read(lr):
     message = json.dumps({"data": {"ndarray": lr.x[:1].tolist()}})
     url = lr.url + "/api/v1.0/predictions"
     answers = [
-        requests.post(url, data={"json": message}, timeout=30),
-        requests.post(lr.url + "/predict", data={"json": message}, timeout=30),
-        requests.get(url, params={"json": message}, timeout=30),
-        requests.get(lr.url + "/predict", params={"json": message}, timeout=30),
-        requests.post(url, data=message, headers={"Content-Type": "text/plain"}, timeout=30),
-        requests.post(url, data=message, headers={"Content-Type": ""}, timeout=30),
-        requests.post(lr.url + "/predict", data=message, headers={"Content-Type": "application/x-www-form-urlencoded"}, timeout=30),
-        requests.post(url, files={"data": (None, json.dumps({"ndarray": lr.x[:1].tolist()}))}, timeout=30),
-        requests.post(lr.url + "/predict", files={"data": ("data.json", json.dumps({"ndarray": lr.x[:1].tolist()}))}, timeout=30),
+        requests.post(url, data={"json": message}, timeout=DEADLINE),
+        requests.post(lr.url + "/predict", data={"json": message}, timeout=DEADLINE),
+        requests.get(url, params={"json": message}, timeout=DEADLINE),
+        requests.get(lr.url + "/predict", params={"json": message}, timeout=DEADLINE),
+        requests.post(url, data=message, headers={"Content-Type": "text/plain"}, timeout=DEADLINE),
+        requests.post(url, data=message, headers={"Content-Type": ""}, timeout=DEADLINE),
+        requests.post(lr.url + "/predict", data=message, headers={"Content-Type": "application/x-www-form-urlencoded"}, timeout=DEADLINE),
+        requests.post(url, files={"data": (None, json.dumps({"ndarray": lr.x[:1].tolist()}))}, timeout=DEADLINE),
+        requests.post(lr.url + "/predict", files={"data": ("data.json", json.dumps({"ndarray": lr.x[:1].tolist()}))}, timeout=DEADLINE),
     ]
     for number, answer in enumerate(answers):
         assert answer.status_code == 200, (number, answer.text)
@@ -94,9 +96,9 @@ def test_forms_queries_and_text_bodies_are_read(lr):
 
 def test_multipart_files_are_bytes_and_text(echo):
     picture = bytes(range(256)) * 10
-    answer = requests.post(echo.url + "/predict", files={"binData": ("a.jpg", picture)}, data={"meta": '{"puid":"p"}'}, timeout=30).json()
+    answer = requests.post(echo.url + "/predict", files={"binData": ("a.jpg", picture)}, data={"meta": '{"puid":"p"}'}, timeout=DEADLINE).json()
     assert base64.b64decode(answer["binData"]) == picture and answer["meta"] == {"puid": "p"}
-    assert requests.post(echo.url + "/predict", files={"strData": (None, "caf\u00e9 {")}, timeout=30).json()["strData"] == "caf\u00e9 {"
+    assert requests.post(echo.url + "/predict", files={"strData": (None, "caf\u00e9 {")}, timeout=DEADLINE).json()["strData"] == "caf\u00e9 {"
 
 
 def test_payloads_come_back_as_they_went(echo):
@@ -120,13 +122,13 @@ def test_payloads_come_back_as_they_went(echo):
 
 
 def test_integers_stay_integers_and_keys_are_sorted(echo):
-    text = requests.post(echo.url + "/predict", data='{"meta":{"tags":{"z":1,"a":2}},"data":{"ndarray":[[1,2.0]]}}', timeout=30).text
+    text = requests.post(echo.url + "/predict", data='{"meta":{"tags":{"z":1,"a":2}},"data":{"ndarray":[[1,2.0]]}}', timeout=DEADLINE).text
     assert text == '{"data":{"names":["t:0","t:1"],"ndarray":[[1.0,2.0]]},"meta":{"tags":{"a":2,"z":1}}}'
-    assert '"ndarray":[[1,2]]' in requests.post(echo.url + "/predict", data='{"data":{"ndarray":[[1,2]]}}', timeout=30).text
+    assert '"ndarray":[[1,2]]' in requests.post(echo.url + "/predict", data='{"data":{"ndarray":[[1,2]]}}', timeout=DEADLINE).text
 
 
 def test_nan_and_infinity_are_bare_tokens_both_ways(echo):
-    answer = requests.post(echo.url + "/api/v1.0/predictions", data='{"data":{"ndarray":[NaN,Infinity,-Infinity]}}', timeout=30)
+    answer = requests.post(echo.url + "/api/v1.0/predictions", data='{"data":{"ndarray":[NaN,Infinity,-Infinity]}}', timeout=DEADLINE)
     assert '"ndarray":[NaN,Infinity,-Infinity]' in answer.text
     values = json.loads(answer.text)["data"]["ndarray"]
     assert math.isnan(values[0]) and values[1:] == [math.inf, -math.inf]
@@ -135,7 +137,7 @@ def test_nan_and_infinity_are_bare_tokens_both_ways(echo):
 def test_meta_is_passed_on(echo):
     meta = {"puid": "p-1", "tags": {"t": [1, {"k": "v"}]}, "metrics": [{"key": "m", "type": "GAUGE", "value": 1.5}],
             "routing": {"r": 1}, "requestPath": {"a": "b"}}
-    answer = requests.post(echo.url + "/predict", json={"meta": meta, "strData": "s"}, timeout=30)
+    answer = requests.post(echo.url + "/predict", json={"meta": meta, "strData": "s"}, timeout=DEADLINE)
     assert answer.json()["meta"] == {k: meta[k] for k in ("puid", "tags", "metrics")}
     assert answer.headers["Seldon-Puid"] == "p-1"
 
@@ -148,14 +150,14 @@ def test_a_component_puts_itself_on_the_path(serve):
 
 def test_every_answer_has_a_puid_header(echo):
     def puid(**headers):
-        answer = requests.post(echo.url + "/predict", json={"strData": "s"}, headers=headers, timeout=30)
+        answer = requests.post(echo.url + "/predict", json={"strData": "s"}, headers=headers, timeout=DEADLINE)
         assert "puid" not in answer.json()["meta"]
         return answer.headers["Seldon-Puid"]
 
     assert puid(**{"Seldon-Puid": "mine"}) == "mine"
     made = [puid() for _ in range(3)]
     assert len(set(made)) == 3 and all(len(p) == 36 for p in made)
-    hostile = requests.post(echo.url + "/predict", json={"meta": {"puid": "a\r\nX-Evil: 1"}, "strData": "s"}, timeout=30)
+    hostile = requests.post(echo.url + "/predict", json={"meta": {"puid": "a\r\nX-Evil: 1"}, "strData": "s"}, timeout=DEADLINE)
     assert "X-Evil" not in hostile.headers and len(hostile.headers["Seldon-Puid"]) == 36
 
 
@@ -163,7 +165,7 @@ def test_every_answer_has_a_puid_header(echo):
 
 
 def test_health_metadata_and_feedback(lr):
-    get = lambda path: requests.get(lr.url + path, timeout=30)
+    get = lambda path: requests.get(lr.url + path, timeout=DEADLINE)
     assert get("/health/ping").text == "pong"
     for path in ("/health/status", "/api/v1.0/health/status", "/models/lr/health/status", "/api/v1.0/status/lr"):
         assert get(path).json() == {"meta": {}, "strData": "healthy"}
@@ -176,7 +178,7 @@ def test_health_metadata_and_feedback(lr):
         assert {o["name"] for o in found["outputs"]} == {"label", "probabilities"}
     for number, path in enumerate(("/send-feedback", "/api/v0.1/feedback", "/api/v1.0/feedback", "/models/lr/api/v1.0/feedback")):
         assert ask(lr, {"reward": 0.5, "request": {"data": {"ndarray": [[1]]}}}, path) == {"data": {"ndarray": []}, "meta": {}}
-    assert requests.post(lr.url + "/send-feedback", data={"json": '{"reward":1}'}, timeout=30).status_code == 200
+    assert requests.post(lr.url + "/send-feedback", data={"json": '{"reward":1}'}, timeout=DEADLINE).status_code == 200
     metrics = get("/metrics").text
     assert 'hythe_model_feedback_total{model="lr"} 5' in metrics and 'hythe_model_feedback_reward_total{model="lr"} 3' in metrics
 
@@ -200,27 +202,27 @@ def test_errors_have_seldons_form(lr):
         (b'{"strData":"x"}', 400, "strData"),
         (b'{"binData":"!"}', 400, "binData"),
     ):
-        answer = requests.post(lr.url + "/api/v1.0/predictions", data=body, headers={"Content-Type": "application/json"}, timeout=30)
+        answer = requests.post(lr.url + "/api/v1.0/predictions", data=body, headers={"Content-Type": "application/json"}, timeout=DEADLINE)
         assert answer.status_code == status, body
         found = answer.json()["status"]
         assert set(found) == {"code", "info", "reason", "status"} and found["code"] == -1 and found["status"] == 1
         assert found["reason"] == "MICROSERVICE_BAD_DATA" and word in found["info"], (body, found)
-    unknown = requests.post(lr.url + "/models/nope/api/v1.0/predictions", json={"data": {"ndarray": [[1]]}}, timeout=30)
+    unknown = requests.post(lr.url + "/models/nope/api/v1.0/predictions", json={"data": {"ndarray": [[1]]}}, timeout=DEADLINE)
     assert unknown.status_code == 404 and "nope" in unknown.json()["status"]["info"]
 
 
 def test_the_api_is_described(lr):
     for path in ("/seldon.json", "/api/v1.0/doc/seldon.json", "/api/v0.1/doc/seldon.json"):
-        document = requests.get(lr.url + path, timeout=30).json()
+        document = requests.get(lr.url + path, timeout=DEADLINE).json()
         assert document["openapi"].startswith("3.")
-    page = requests.get(lr.url + "/api/v1.0/doc", timeout=30)
+    page = requests.get(lr.url + "/api/v1.0/doc", timeout=DEADLINE)
     assert page.status_code == 200 and page.url.endswith("/api/v1.0/doc/") and "<html" in page.text
     for path, methods in document["paths"].items():
         for method, about in methods.items():
             if method == "get":
-                answer = requests.get(lr.url + path, timeout=30)
+                answer = requests.get(lr.url + path, timeout=DEADLINE)
             else:
-                answer = requests.post(lr.url + path, json=about["requestBody"]["content"]["application/json"]["example"], timeout=30)
+                answer = requests.post(lr.url + path, json=about["requestBody"]["content"]["application/json"]["example"], timeout=DEADLINE)
             assert answer.status_code == 200, (path, answer.text)
 
 
@@ -239,7 +241,7 @@ def test_many_clients_at_once_get_their_own_answers(echo):
             for k in range(20):
                 size = 1 if k % 5 else 60000
                 body = {"data": {"ndarray": [[number * 1000 + k] * size]}}
-                answer = session.post(echo.url + "/predict", json=body, timeout=60).json()
+                answer = session.post(echo.url + "/predict", json=body, timeout=DEADLINE).json()
                 assert answer["data"]["ndarray"] == body["data"]["ndarray"]
         return True
 
@@ -271,7 +273,7 @@ class Grpc:
         about = self.pool.FindServiceByName(f"seldon.protos.{service}").FindMethodByName(name)
         answer = self.message(about.output_type.full_name)
         stub = self.channel.unary_unary(f"/seldon.protos.{method}", lambda m: m.SerializeToString(), answer.FromString)
-        found, call = stub.with_call(request, timeout=60, metadata=metadata)
+        found, call = stub.with_call(request, timeout=DEADLINE, metadata=metadata)
         self.metadata = dict(call.initial_metadata())
         return found
 
@@ -327,7 +329,7 @@ def test_grpc_feedback_metadata_and_identity(lr, lr_grpc):
     for method in ("Model/SendFeedback", "Seldon/SendFeedback", "Generic/SendFeedback", "Router/SendFeedback"):
         found = lr_grpc.call(method, feedback)
         assert found.data.HasField("ndarray") and found.HasField("meta")
-    assert 'hythe_model_feedback_reward_total{model="lr"} 10' in requests.get(lr.url + "/metrics", timeout=30).text
+    assert 'hythe_model_feedback_reward_total{model="lr"} 10' in requests.get(lr.url + "/metrics", timeout=DEADLINE).text
     empty = lr_grpc.message("google.protobuf.Empty")()
     named = lr_grpc.message("seldon.protos.SeldonModelMetadataRequest")(name="lr")
     for found in (lr_grpc.call("Model/Metadata", empty), lr_grpc.call("Seldon/ModelMetadata", named)):
@@ -359,7 +361,7 @@ def test_grpc_errors_have_a_code_and_a_text(lr, lr_grpc):
             grpc.StatusCode.NOT_FOUND, "nope")
     stub = lr_grpc.channel.unary_unary("/seldon.protos.Model/Predict", lambda b: b, lambda b: b)
     with pytest.raises(grpc.RpcError) as caught:
-        stub(b"\xff\xff", timeout=30)
+        stub(b"\xff\xff", timeout=DEADLINE)
     assert caught.value.code() == invalid
 
 

@@ -27,7 +27,7 @@ def infer_url(server, model):
 
 
 def post(server, model, inputs, **more):
-    answer = requests.post(infer_url(server, model), json={"inputs": inputs, **more}, timeout=30)
+    answer = requests.post(infer_url(server, model), json={"inputs": inputs, **more}, timeout=DEADLINE)
     return answer.status_code, answer.json()
 
 
@@ -163,7 +163,7 @@ def test_metadata_config_and_statistics_agree_over_both(serve, rows):
     assert stats["inference_stats"]["success"]["count"] == 3 and stats["inference_stats"]["compute_infer"]["ns"] > 0
     assert abs(stats["last_inference"] - time.time() * 1000) < 60000
     assert rpc.get_inference_statistics("lr").model_stats[0].inference_count == 600
-    assert 'hythe_model_rows_total{model="lr",version="1"} 600' in requests.get(server.url + "/metrics", timeout=30).text
+    assert 'hythe_model_rows_total{model="lr",version="1"} 600' in requests.get(server.url + "/metrics", timeout=DEADLINE).text
 
 
 def test_models_are_unloaded_and_loaded_by_clients(serve):
@@ -215,24 +215,24 @@ def test_columns_make_a_matrix_and_a_matrix_makes_columns(serve, models_dir, row
 def test_raw_requests_and_binary_answers(serve, rows):
     x, proba = rows
     server = serve("lr.onnx")
-    answer = requests.post(infer_url(server, "lr"), data=x[:4].astype(np.float32).tobytes(), timeout=30,
+    answer = requests.post(infer_url(server, "lr"), data=x[:4].astype(np.float32).tobytes(), timeout=DEADLINE,
                            headers={"Inference-Header-Content-Length": "0", "Content-Type": "application/octet-stream"})
     assert answer.status_code == 200
     length = int(answer.headers["Inference-Header-Content-Length"])
     head = json.loads(answer.content[:length])
     assert [o["parameters"]["binary_data_size"] for o in head["outputs"]] == [32, 32]
     np.testing.assert_allclose(np.frombuffer(answer.content[length + 32:], np.float32).reshape(4, 2), proba[:4], atol=1e-6)
-    answer = requests.post(infer_url(server, "lr"), data=b"1234", headers={"Content-Type": "application/octet-stream"}, timeout=30)
+    answer = requests.post(infer_url(server, "lr"), data=b"1234", headers={"Content-Type": "application/octet-stream"}, timeout=DEADLINE)
     assert answer.status_code == 400 and "Inference-Header-Content-Length" in answer.json()["error"]
 
 
 def test_nonfinite_numbers_and_large_integers_in_json(serve):
     server = serve("builtin:echo")
     text = '{"inputs":[{"name":"x","shape":[5],"datatype":"FP64","data":[null,"NaN","Infinity",NaN,0.1]}]}'
-    answer = requests.post(infer_url(server, "echo"), data=text, timeout=30)
+    answer = requests.post(infer_url(server, "echo"), data=text, timeout=DEADLINE)
     assert answer.json()["outputs"][0]["data"] == [None, None, None, None, 0.1]
     text = '{"inputs":[{"name":"x","shape":[2],"datatype":"UINT64","data":[18446744073709551615,9007199254740993]}]}'
-    assert "[18446744073709551615,9007199254740993]" in requests.post(infer_url(server, "echo"), data=text, timeout=30).text
+    assert "[18446744073709551615,9007199254740993]" in requests.post(infer_url(server, "echo"), data=text, timeout=DEADLINE).text
 
 
 def test_a_stream_of_requests_is_answered_one_by_one(serve, rows):
@@ -290,9 +290,9 @@ def test_health_checks(serve):
 def test_probes_and_metrics(serve):
     server = serve("lr.onnx")
     for path in ("/live", "/ready", "/healthz", "/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/"):
-        assert requests.get(server.url + path, timeout=30).status_code == 200
-    assert requests.get(server.url + "/", timeout=30).json()["status"] == "alive"
-    text = requests.get(server.url + "/metrics", headers={"Accept": "application/openmetrics-text"}, timeout=30)
+        assert requests.get(server.url + path, timeout=DEADLINE).status_code == 200
+    assert requests.get(server.url + "/", timeout=DEADLINE).json()["status"] == "alive"
+    text = requests.get(server.url + "/metrics", headers={"Accept": "application/openmetrics-text"}, timeout=DEADLINE)
     assert text.text.endswith("# EOF\n")
 
 
@@ -305,7 +305,7 @@ def test_a_changed_file_is_served_without_losing_a_request(serve, models_dir, tm
     def ask():
         with requests.Session() as session:
             while not stop.is_set():
-                answer = session.get(f"{server.url}/v2/models/m/ready", timeout=30)
+                answer = session.get(f"{server.url}/v2/models/m/ready", timeout=DEADLINE)
                 count[0] += 1
                 if answer.status_code != 200:
                     failed.append(answer.text)
@@ -315,7 +315,7 @@ def test_a_changed_file_is_served_without_losing_a_request(serve, models_dir, tm
     try:
         (tmp_path / "new").write_bytes((models_dir / "linreg.onnx").read_bytes())
         (tmp_path / "new").rename(path)
-        until("the new file served", lambda: requests.get(f"{server.url}/v2/models/m", timeout=30).json()["inputs"][0]["shape"] == [-1, 8])
+        until("the new file served", lambda: requests.get(f"{server.url}/v2/models/m", timeout=DEADLINE).json()["inputs"][0]["shape"] == [-1, 8])
     finally:
         stop.set()
         thread.join()
@@ -326,7 +326,7 @@ def test_a_changed_file_is_served_without_losing_a_request(serve, models_dir, tm
 
 def v1(server, model, verb, body):
     data = body if isinstance(body, (str, bytes)) else json.dumps(body)
-    answer = requests.post(f"{server.url}/v1/models/{model}:{verb}", data=data, timeout=30)
+    answer = requests.post(f"{server.url}/v1/models/{model}:{verb}", data=data, timeout=DEADLINE)
     return answer.status_code, answer.text
 
 
@@ -387,13 +387,13 @@ def test_v1_classifies_and_regresses_examples(serve, rows):
 
 def test_v1_status_and_metadata(serve):
     server = serve(["lr.onnx"])
-    assert requests.get(f"{server.url}/v1/models", timeout=30).json() == {"models": ["lr"]}
-    status = requests.get(f"{server.url}/v1/models/lr", timeout=30).json()
+    assert requests.get(f"{server.url}/v1/models", timeout=DEADLINE).json() == {"models": ["lr"]}
+    status = requests.get(f"{server.url}/v1/models/lr", timeout=DEADLINE).json()
     assert status["name"] == "lr" and status["ready"] is True and status["model_version_status"][0]["state"] == "AVAILABLE"
-    metadata = requests.get(f"{server.url}/v1/models/lr/metadata", timeout=30).json()
+    metadata = requests.get(f"{server.url}/v1/models/lr/metadata", timeout=DEADLINE).json()
     signature = metadata["metadata"]["signature_def"]["signature_def"]["serving_default"]
     assert signature["inputs"]["X"]["dtype"] == "DT_FLOAT"
-    assert requests.get(f"{server.url}/v1/models/nope", timeout=30).status_code == 404
-    assert requests.get(f"{server.url}/v1/models/lr/versions/7", timeout=30).status_code == 404
-    requests.post(f"{server.url}/v2/repository/models/lr/unload", timeout=30).raise_for_status()
-    assert requests.get(f"{server.url}/v1/models/lr", timeout=30).status_code == 503
+    assert requests.get(f"{server.url}/v1/models/nope", timeout=DEADLINE).status_code == 404
+    assert requests.get(f"{server.url}/v1/models/lr/versions/7", timeout=DEADLINE).status_code == 404
+    requests.post(f"{server.url}/v2/repository/models/lr/unload", timeout=DEADLINE).raise_for_status()
+    assert requests.get(f"{server.url}/v1/models/lr", timeout=DEADLINE).status_code == 503

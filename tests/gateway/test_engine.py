@@ -20,6 +20,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from conftest import DEADLINE, PACKAGE, PROGRAM, Server  # noqa: E402
+from ports import Ports  # noqa: E402
 from waiting import until  # noqa: E402
 
 CLASS = """
@@ -219,14 +220,16 @@ def test_full_health_checks_ask_the_component(component, scripted, closed):
 
 def test_a_component_that_starts_again_is_found_again(component, tmp_path):
     (tmp_path / "Model.py").write_text(CLASS)
-    first = Server(["Model.py"], cwd=tmp_path, env={"PYTHONPATH": str(PACKAGE)})
-    with running(predictor(first.port, first.port)) as e:
-        assert e.ask("/api/v1.0/predictions", {"strData": "x"})[0] == 200
-        assert first.stop() == 0
-        assert e.ask("/api/v1.0/predictions", {"strData": "x"})[0] == 500
-        again = Server(["Model.py"], cwd=tmp_path, listen=f"127.0.0.1:{first.port}", env={"PYTHONPATH": str(PACKAGE)})
-        until("it is found again", lambda: e.ask("/api/v1.0/predictions", {"strData": "x"})[0] == 200)
-        assert again.stop() == 0
+    with Ports(1) as ports:
+        port, = ports
+        first = Server(["Model.py"], cwd=tmp_path, listen=f"127.0.0.1:{port}", env={"PYTHONPATH": str(PACKAGE)})
+        with running(predictor(port, port)) as e:
+            assert e.ask("/api/v1.0/predictions", {"strData": "x"})[0] == 200
+            assert first.stop() == 0
+            assert e.ask("/api/v1.0/predictions", {"strData": "x"})[0] == 500
+            again = Server(["Model.py"], cwd=tmp_path, listen=f"127.0.0.1:{port}", env={"PYTHONPATH": str(PACKAGE)})
+            until("it is found again", lambda: e.ask("/api/v1.0/predictions", {"strData": "x"})[0] == 200)
+            assert again.stop() == 0
 
 
 def test_time_runs_out_by_the_annotation(component):
