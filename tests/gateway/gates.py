@@ -88,7 +88,9 @@ def web(name="web", replicas=3, version="v1", grace=30, **more):
     return d
 
 
-def service(name="web", kind="ClusterIP", port=8080, app="web"):
+def service(name="web", kind="ClusterIP", app="web"):
+    # A load balancer listens on the port of its own where that is free: another run's must not have it while this hythe is killed and begun anew.
+    port = free_port() if kind == "LoadBalancer" else 8080
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"type": kind, "selector": {"app": app}, "ports": [{"port": port, "targetPort": PORT}]}}
 
 

@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from gates import address_of
+from gates import address_of, everywhere
 from test_seldon_deployments import MODEL, ROW, available, inference_service, m, post, seldon, served  # noqa: F401
 from waiting import DEADLINE, until
 
@@ -26,7 +26,7 @@ def asked(m):  # noqa: F811
     available(m, "asked")
     available(m, "triton")
     for path in ("asked/api/v1.0/predictions", "triton/v2/models/propensity/infer"):
-        until(f"{path} is routed", lambda: post(m, f"/seldon/default/{path}", {})[0] not in (404, 503))
+        everywhere(f"{path} is routed", lambda: post(m, f"/seldon/default/{path}", {})[0] not in (404, 503))
     yield m.gateway_address()
     m.run("delete", "sdep", "asked", "triton")
 
@@ -115,7 +115,7 @@ def test_the_health_check_of_grpc(asked):
 def test_weights_hold_over_ten_thousand_requests(m):  # noqa: F811
     m.apply(seldon("split", served("old", traffic=90), dict(served("new", traffic=10), graph={"name": "newer", "implementation": "HYTHE_SERVER", "modelUri": f"file://{MODEL}"})))
     available(m, "split")
-    until("it is routed", lambda: post(m, "/seldon/default/split/api/v1.0/predictions", {"data": {"ndarray": ROW}})[0] == 200)
+    everywhere("it is routed", lambda: post(m, "/seldon/default/split/api/v1.0/predictions", {"data": {"ndarray": ROW}})[0] == 200)
     body, counts = json.dumps({"data": {"ndarray": ROW}}), collections.Counter()
     client = http.client.HTTPConnection(*m.gateway_address(), timeout=60)
     for _ in range(REQUESTS):

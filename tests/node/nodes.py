@@ -93,10 +93,10 @@ class Machine:
 
     def _holds(self, pid):
         """Whether this process has something of the data folder open or mounted."""
+        if pid == str(os.getpid()):
+            return False
         try:
-            if pid == str(os.getpid()):
-                return False
-            opened = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+            opened = [_opened(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
             return any(p.startswith(f"{self.up.data}/") for p in opened) or f"{self.up.data}/" in pathlib.Path(f"/proc/{pid}/mountinfo").read_text()
         except OSError:
             return False  # it has ended, or is another user's
@@ -160,6 +160,13 @@ class Machine:
 
     def events(self, name, reason):
         return [e["message"] for e in self.items("events") if e["involvedObject"]["name"] == name and e["reason"] == reason]
+
+
+def _opened(descriptor):
+    try:
+        return os.readlink(descriptor)
+    except OSError:
+        return ""  # closed meanwhile: the process is there as before
 
 
 def _title(pid):
