@@ -28,6 +28,7 @@ struct owner {
 	uint64_t hash;
 	struct edge *edges;
 	bool is_left; /* a dependent could not be written */
+	bool is_gone; /* it was deleted: nobody need serve its kind any more */
 	uint32_t len;
 	char uid[];
 };
@@ -137,6 +138,13 @@ static void edge_remove(struct collector *c, struct span uid, struct span key)
 		free(e);
 		break;
 	}
+}
+
+/* Behind all changes of edges: what is known of an owner stays while a dependent is changed. */
+static void owner_tidy(struct collector *c, struct span uid)
+{
+	struct owner *o = owner_find(c, uid);
+
 	if (o && !o->edges)
 		owner_drop(c, o);
 }
@@ -176,6 +184,15 @@ static void enqueue_dependents(struct collector *c, struct span uid)
 
 	for (struct edge *e = o ? o->edges : NULL; e; e = e->next)
 		enqueue(c, span_from(e->key, e->len));
+}
+
+static void owner_gone(struct collector *c, struct span uid)
+{
+	struct owner *o = owner_find(c, uid);
+
+	if (o)
+		o->is_gone = true;
+	enqueue_dependents(c, uid);
 }
 
 /* ---- objects by their references ---- */
@@ -384,8 +401,13 @@ static struct owners_seen owners_look(struct collector *c, struct value *list, s
 		const struct record *r = key.ptr ? store_latest(c->kube->config.store, key) : NULL;
 		const struct notes *n = r ? notes_of(r) : NULL;
 
+		const struct owner *o = owner_find(c, get_string(reference, "uid"));
+
 		is_solid[i] = true;
-		if (!key.ptr) {
+		if (!key.ptr && o && o->is_gone) {
+			seen.gone++;
+			is_solid[i] = false;
+		} else if (!key.ptr) {
 			seen.unknown++;
 		} else if (!n || !span_equal(n->uid, get_string(reference, "uid"))) {
 			seen.gone++;
@@ -500,9 +522,12 @@ static void enqueue_owners(struct collector *c, const struct record *r)
 static void note_record(struct collector *c, const struct record *r)
 {
 	const struct notes *n = notes_of(r);
+	struct owner *own = n ? owner_find(c, n->uid) : NULL;
 
 	if (!n)
 		return;
+	if (own)
+		own->is_gone = false; /* a backup brings back what was deleted */
 	for (uint32_t i = 0; i < n->owner_count; i++)
 		edge_add(c, &n->owners[i], r->key);
 	if (n->owner_count || (n->is_ending && (n->is_foreground || n->is_orphan)))
@@ -519,17 +544,15 @@ static void event(struct store_watcher *w, const struct store_event *e)
 
 	for (uint32_t i = 0; n && i < n->owner_count; i++)
 		edge_remove(c, n->owners[i].uid, before->key);
-	if (!e->record->is_deletion) {
+	if (!e->record->is_deletion)
 		note_record(c, e->record);
-		if (before && n && n->owner_count)
-			enqueue_owners(c, before); /* it may have let one go */
-		return;
-	}
+	for (uint32_t i = 0; n && i < n->owner_count; i++)
+		owner_tidy(c, n->owners[i].uid);
 	if (!before)
 		return;
-	enqueue_owners(c, before);
-	if (n)
-		enqueue_dependents(c, n->uid);
+	enqueue_owners(c, before); /* it may have let one go */
+	if (e->record->is_deletion && n)
+		owner_gone(c, n->uid);
 }
 
 static bool first_each(void *context, struct record *r)
