@@ -351,6 +351,11 @@ int enclosure_network(const struct enclosure *e)
 	return e->namespaces[NAMESPACE_NETWORK];
 }
 
+int enclosure_end_watch(const struct enclosure *e)
+{
+	return process_open(e->agent);
+}
+
 bool enclosure_usage(struct enclosure *e, int64_t *ret_cpu_ns, int64_t *ret_memory, int64_t *ret_processes)
 {
 	int64_t cpu_ns, memory, processes;

@@ -59,6 +59,8 @@ void enclosure_sweep(const struct confine_host *host, const struct sandbox_confi
 /* A socket made inside: see runtime_socket(). -1 with err. */
 int enclosure_socket(struct enclosure *e, int family, int type, struct error *err);
 int enclosure_network(const struct enclosure *e); /* its network namespace, as long as it lives; -1: the machine's */
+/* Readable when the agent has ended: nothing can be begun in it any more. The caller closes it; -1: there is none. */
+int enclosure_end_watch(const struct enclosure *e);
 struct span enclosure_shortcomings(const struct enclosure *e); /* empty: none */
 /* Use of the sandbox and of one container. False: nobody counts here. */
 bool enclosure_usage(struct enclosure *e, int64_t *ret_cpu_ns, int64_t *ret_memory, int64_t *ret_processes);

@@ -325,6 +325,49 @@ static void a_killed_supervisor_takes_its_containers_with_it(void **state)
 	world_free(w);
 }
 
+/* The process that holds the namespaces: nothing can be begun in them any more. */
+static void one_whose_first_process_is_killed_is_told_as_dead(void **state)
+{
+	struct world *w = world_new();
+	struct container_config c = shell("main", 0, "exec sleep 1000");
+	char path[64], text[256] = "", one[16] = "", name[32] = "";
+	struct outcome o;
+	struct span rest;
+	FILE *f;
+
+	(void)state;
+	world_begin(w);
+	pod_run(w, "a");
+	container_start(w, "a", &c, &o);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", supervisor_pid(w, "a"), supervisor_pid(w, "a"));
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	fclose(f);
+	rest = span_trim(span_of(text));
+	while (rest.len && strcmp(name, "pause\n") != 0) {
+		struct span pid = span_cut(&rest, ' ');
+
+		snprintf(one, sizeof(one), "%.*s", (int)pid.len, pid.ptr);
+		snprintf(path, sizeof(path), "/proc/%s/comm", one);
+		f = fopen(path, "re");
+		assert_non_null(f);
+		assert_non_null(fgets(name, sizeof(name), f));
+		fclose(f);
+	}
+	assert_string_equal(name, "pause\n");
+	assert_int_equal(kill((pid_t)strtol(one, NULL, 10), SIGKILL), 0);
+	UNTIL(w, !pod(w, "a")->is_ready);
+	UNTIL(w, container_is(w, "a", "main", 0, CONTAINER_EXITED));
+	assert_int_equal(container(w, "a", "main", 0)->exit_code, 137);
+	pod_remove(w, "a");
+	pod_run(w, "a");
+	container_start(w, "a", &c, &o);
+	assert_string_equal(o.error.message, "");
+	pod_remove(w, "a");
+	world_free(w);
+}
+
 static void a_supervisor_that_died_without_us_is_told_as_dead(void **state)
 {
 	struct world *w = world_new();
@@ -1190,6 +1233,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_end_of_a_sandbox_ends_all_in_it),
 		cmocka_unit_test(containers_outlive_us_and_are_adopted),
 		cmocka_unit_test(a_killed_supervisor_takes_its_containers_with_it),
+		cmocka_unit_test(one_whose_first_process_is_killed_is_told_as_dead),
 		cmocka_unit_test(a_supervisor_that_died_without_us_is_told_as_dead),
 		cmocka_unit_test(one_whose_folder_is_deleted_ends),
 		cmocka_unit_test(a_killed_spawner_is_begun_again),

@@ -335,6 +335,11 @@ static void network_end(struct supervisor *s)
 /* The order matters: what connects holds sockets of the enclosure's, and plugins are shown its network. */
 static void enclosure_end(struct supervisor *s)
 {
+	if (s->first.fd >= 0) {
+		loop_unwatch(s->loop, &s->first);
+		close(s->first.fd);
+		s->first.fd = -1;
+	}
 	supervisor_guests_leave(s);
 	egress_free(TAKE(s->egress));
 	network_end(s);
@@ -348,6 +353,29 @@ static bool record_save(struct supervisor *s, struct error *err)
 
 	s->record.shortcomings = arena_copy(&s->arena, found, err);
 	return s->record.shortcomings.ptr && sandbox_save(s->sandbox_fd, &s->record, err);
+}
+
+static void sandbox_end(struct supervisor *s);
+
+/* What runs in its namespaces has been killed with it, and nothing can be begun there: another sandbox can. */
+static void first_ended(struct watch *w, unsigned events)
+{
+	struct supervisor *s = CONTAINER_OF(w, struct supervisor, first);
+
+	(void)events;
+	loop_unwatch(s->loop, w);
+	close(w->fd);
+	w->fd = -1;
+	dprintf(STDERR_FILENO, "the pod's first process has ended, and so the pod ends\n");
+	sandbox_end(s);
+}
+
+static void first_watch(struct supervisor *s)
+{
+	int fd = enclosure_end_watch(s->enclosure);
+
+	if (fd >= 0)
+		loop_watch(s->loop, &s->first, fd, LOOP_READ, first_ended);
 }
 
 static bool run_asked(struct supervisor *s, const struct supervisor_request *r, struct error *err)
@@ -380,6 +408,7 @@ static bool run_asked(struct supervisor *s, const struct supervisor_request *r, 
 		return false;
 	}
 	supervisor_guests_come(s);
+	first_watch(s);
 	supervisor_changed(s);
 	supervisor_done(s, id);
 	return true;
@@ -665,7 +694,7 @@ static void serve(struct supervisor *s, int connection_fd, int listen_fd)
 
 	loop_signals_block(signals, ARRAY_LEN(signals));
 	s->loop = loop_new();
-	s->channel.fd = -1;
+	s->channel.fd = s->first.fd = -1;
 	s->containers_tail = &s->containers;
 	s->publish.run = publish;
 	arena_init(&s->request, ARENA_BYTES_MOST);

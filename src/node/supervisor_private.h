@@ -78,6 +78,7 @@ struct supervisor {
 	struct egress *egress;       /* NULL: connections are not asked about */
 	struct enclosure *enclosure; /* NULL: not told yet what to run, or ended */
 	struct enclosure *made;      /* ahead, and not used yet; NULL */
+	struct watch first;          /* the enclosure's agent; fd -1: it is not watched */
 	struct guest *guests;
 	struct container *containers, **containers_tail; /* in the order of creation */
 	struct command *commands;
