@@ -2,6 +2,7 @@
 /* http2_test - HTTP/2 and gRPC through the gateway: streams, trailers, deadlines, and HTTP/1.1 on one of the two sides. */
 #include "gateway/gateway_kit.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -63,7 +64,7 @@ static struct origin place; /* its port alone: where the server listens */
 static struct origin *const one[] = { &place };
 static struct kit k;
 
-static void begin(enum plan_speech speech)
+static void serve_behind(void)
 {
 	static const char *const addresses[] = { "127.0.0.1:0" };
 	struct server_config config = { .addresses = addresses,
@@ -73,19 +74,30 @@ static void begin(enum plan_speech speech)
 					.compute_threads = 1,
 					.limits = server_limits_default() };
 	struct error err = { 0 };
-	struct plan_backend *b;
 
 	behind = server_new(&config, &err);
 	assert_non_null(behind);
 	assert_true(server_start(behind, &err));
 	place.name = "server";
 	place.port = (int)strtoul(strrchr(server_address(behind, 0), ':') + 1, NULL, 10);
-	kit_init(&k, 1, NULL);
+}
+
+static void gateway_before(enum plan_speech speech, void (*change)(struct gateway_limits *limits))
+{
+	struct plan_backend *b;
+
+	kit_init(&k, 1, change);
 	kit_begin(&k);
 	b = kit_backend(&k, "web", one, speech == SPEECH_BYTES ? 0 : 1);
 	b->speech = speech == SPEECH_BYTES ? SPEECH_AUTO : speech;
 	(void)kit_route(&k, "/", b);
 	kit_publish(&k);
+}
+
+static void begin(enum plan_speech speech)
+{
+	serve_behind();
+	gateway_before(speech, NULL);
 }
 
 static void end(void)
@@ -367,6 +379,51 @@ static void each_side_may_speak_another_version(void **state)
 	}
 }
 
+/* As one of several processes behind an address: the first connection's hangs, the others' are well. */
+static void *accept_two(void *listener)
+{
+	int first = accept(*(const int *)listener, NULL, NULL), second = accept(*(const int *)listener, NULL, NULL);
+
+	if (second >= 0)
+		server_adopt(behind, second);
+	(void)close(first);
+	return NULL;
+}
+
+static void short_stall(struct gateway_limits *limits)
+{
+	limits->stall_ns = 3 * NS_PER_S; /* longer than an answer takes, however busy the machine is */
+}
+
+static void a_connection_whose_server_hangs_is_not_used_again(void **state)
+{
+	static const char request[] = "POST /told HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(at);
+	struct answer answer;
+	pthread_t thread;
+
+	(void)state;
+	serve_behind();
+	assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(listener, 8), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+	place.port = ntohs(at.sin_port);
+	assert_int_equal(pthread_create(&thread, NULL, accept_two, &listener), 0);
+	gateway_before(SPEECH_HTTP2, short_stall);
+	ask(&k, request, &answer);
+	assert_int_equal(answer.status, 504);
+	answer_done(&answer);
+	ask(&k, request, &answer);
+	(void)shutdown(listener, SHUT_RDWR);
+	pthread_join(thread, NULL);
+	assert_int_equal(answer.status, 200);
+	answer_done(&answer);
+	close(listener);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,6 +433,7 @@ int main(void)
 		cmocka_unit_test(a_call_without_an_endpoint_is_unavailable),
 		cmocka_unit_test(many_streams_share_connections),
 		cmocka_unit_test(each_side_may_speak_another_version),
+		cmocka_unit_test(a_connection_whose_server_hangs_is_not_used_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

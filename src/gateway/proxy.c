@@ -26,6 +26,7 @@
 #define WANT          KIB(256) /* of a body, that may be under way */
 #define KEPT_SPARE    KIB(4)   /* of the buffer of one that is free */
 #define CHECK_MOST_NS NS_PER_S
+#define SILENT_NS     NS_PER_S /* an endpoint that said nothing for so long to one who then went */
 enum { FREE_MOST = 256, UNSENT_TRIES_MOST = 3, BROKEN_MOST = 3 };
 
 struct proxy {
@@ -51,6 +52,7 @@ struct proxy {
 	    broken; /* on connections that were kept, and broke before an answer: not among `tries`, up to BROKEN_MOST */
 	int status, grpc_status;
 	int64_t started_ns, progress_ns, waits_until_ns;
+	int64_t opened_ns;           /* its stream */
 	int64_t late_ns;             /* the limit that its endpoint passed; 0: none */
 	enum endpoint_fate cut_fate; /* what its reset says about the endpoint */
 	struct timer try_timer;
@@ -362,7 +364,7 @@ static void stream_open(struct proxy *x, struct upstream *u)
 	}
 	x->upstream = u;
 	x->is_cut = false;
-	x->progress_ns = from.now_ns;
+	x->opened_ns = x->progress_ns = from.now_ns;
 	x->stream = client_open(upstream_client(u), &h->head, x->passing.is_whole && x->kept.len == 0, &stream_ops, x);
 	if (UNLIKELY(x->arrival->route && x->arrival->route->try_timeout_ns))
 		loop_timer_set(x->all->worker->loop, &x->try_timer, from.now_ns + x->arrival->route->try_timeout_ns,
@@ -515,6 +517,7 @@ static void answer_head(struct client_stream *s, int status, const struct header
 	struct header passed[HEAD_FIELDS_MOST];
 
 	x->progress_ns = now_of(x);
+	upstream_heard(x->upstream);
 	if (!x->req)
 		return;
 	if (status >= 200) {
@@ -540,6 +543,7 @@ static void answer_receive(struct client_stream *s, struct span bytes)
 	struct proxy *x = client_stream_owner(s);
 
 	x->progress_ns = now_of(x);
+	upstream_heard(x->upstream);
 	passing_answer(&x->passing, x->req, s, bytes);
 }
 
@@ -701,6 +705,8 @@ static void client_gone(struct request *req, const struct error *why)
 	struct proxy *x = request_owner(req);
 
 	try_timer_clear(x);
+	if (x->stream && (why->code == ERROR_TIMEOUT || now_of(x) - x->opened_ns >= SILENT_NS))
+		upstream_doubt(x->upstream, x->opened_ns);
 	proxy_count(x, why->code == ERROR_CANCELLED ? 0 : error_http(why->code));
 	proxy_abandon(x);
 }
@@ -733,8 +739,10 @@ static void proxy_late(struct proxy *x, int64_t limit_ns)
 		proxy_count(x, 504);
 		request_cut(req);
 	}
-	if (x->stream)
+	if (x->stream) {
+		upstream_doubt(x->upstream, x->opened_ns);
 		stream_cut(x, FATE_FAILED);
+	}
 }
 
 static void try_late(struct timer *t)

@@ -18,9 +18,9 @@ struct upstream {
 	struct ask *asks; /* while it is made */
 	size_t ask_count;
 	struct upstream *next, *previous; /* of endpoint->idle, or endpoint->streams */
-	int64_t idle_since_ns;
+	int64_t idle_since_ns, heard_ns;
 	int fd; /* the client's */
-	bool is_http2, is_idle, is_used;
+	bool is_http2, is_idle, is_used, is_doubted;
 };
 
 static struct loop *loop_of(const struct upstream *u)
@@ -225,7 +225,8 @@ struct upstream *upstream_take(struct endpoint *e, bool is_http2)
 	if (!is_http2)
 		return take_idle(e);
 	for (u = e->streams; u; u = u->next) {
-		if (u->client && !client_is_refusing(u->client) && client_streams(u->client) < STREAMS_MOST) {
+		if (u->client && !u->is_doubted && !client_is_refusing(u->client) &&
+		    client_streams(u->client) < STREAMS_MOST) {
 			u->is_used = true;
 			return u;
 		}
@@ -243,12 +244,22 @@ bool upstream_is_used(const struct upstream *u)
 	return u->is_used;
 }
 
+void upstream_heard(struct upstream *u)
+{
+	u->heard_ns = loop_now(loop_of(u));
+}
+
+void upstream_doubt(struct upstream *u, int64_t opened_ns)
+{
+	u->is_doubted = u->is_doubted || u->heard_ns <= opened_ns;
+}
+
 /* It may be kept for the next request. */
 static bool is_kept(const struct upstream *u)
 {
 	const struct endpoint *e = u->endpoint;
 
-	return !e->is_gone && !e->is_drained && !e->is_ejected && !e->balance->worker->is_stopping;
+	return !u->is_doubted && !e->is_gone && !e->is_drained && !e->is_ejected && !e->balance->worker->is_stopping;
 }
 
 void upstream_over(struct upstream *u)

@@ -5,6 +5,7 @@
  *
  * A connection that was idle for a while is looked at before it is used again, and closed before its server does: where a server has once
  * closed one that was idle, later ones are not kept as long. So what cannot be sent twice is rarely sent to one that has just closed.
+ * One of HTTP/2 that has not said a word in a stream's whole time may be one whose server hangs: later streams go by another.
  *
  * Threads:   the worker's loop.
  * Ownership: of the endpoint's lists.
@@ -30,6 +31,9 @@ void upstream_ask_cancel(struct ask *a); /* before `done`; one that waits for no
 
 struct client *upstream_client(const struct upstream *u);
 bool upstream_is_used(const struct upstream *u); /* it has carried a stream before this one */
+void upstream_heard(struct upstream *u);         /* something of an answer */
+/* A stream opened then has run out of time. */
+void upstream_doubt(struct upstream *u, int64_t opened_ns);
 /* The stream that was opened has had its `closed`: after this the pointer is not the caller's. */
 void upstream_over(struct upstream *u);
 
