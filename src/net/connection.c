@@ -691,6 +691,8 @@ static void start_codec(struct connection *c)
 	c->codec = codec;
 	codec->open(c);
 	codec->receive(c);
+	if (UNLIKELY(c->worker->is_draining) && !c->direct && !c->is_closing && !c->is_closed)
+		codec->drain(c); /* connection_drain() has found none */
 }
 
 static void read_stop(struct connection *c)

@@ -156,6 +156,7 @@ static struct server *server_with(size_t body_bytes, size_t answer_bytes)
 		.compression = true,
 		.compression_least = 1000,
 		.cors_origin = "https://console.example",
+		.idle_grace_ms = PATIENCE_MS,
 		.limits = server_limits_default(),
 	};
 	struct error err = { 0 };
@@ -898,6 +899,26 @@ static void draining_answers_what_was_accepted(void **state)
 	client_free(c);
 }
 
+/* It had connected, or begun its handshake, and not yet shown that it speaks HTTP/2. */
+static void draining_ends_a_connection_that_speaks_later(void **state)
+{
+	struct client *c, *first = client_new(*state);
+	struct call *call;
+
+	assert_int_equal(exchange(first, "GET", "/echo", NULL, SPAN(""))->status, 200);
+	c = client_new(*state);
+	server_drain(*state);
+	while (first->goaways < 1) /* the drain has been told to all */
+		assert_true(client_turn(first));
+	call = exchange(c, "POST", "/echo", NULL, SPAN("hello"));
+	assert_int_equal(call->status, 200);
+	while (!c->is_eof)
+		assert_true(client_turn(c));
+	assert_int_equal(c->goaways, 2);
+	client_free(c);
+	client_free(first);
+}
+
 static void draining_ends_the_calls_that_wait_for_news(void **state)
 {
 	struct client *c = client_new(*state);
@@ -950,6 +971,7 @@ int main(void)
 		TEST(a_streaming_call_goes_on_by_itself),
 		TEST(a_streaming_call_outlives_the_limit_of_an_answer),
 		TEST(draining_answers_what_was_accepted),
+		TEST(draining_ends_a_connection_that_speaks_later),
 		TEST(draining_ends_the_calls_that_wait_for_news),
 		TEST(a_flood_of_pings_ends_the_connection),
 	};
