@@ -23,7 +23,7 @@
 #include "net/server.h"
 #include "wire/protobuf.h"
 
-enum { PATIENCE_S = 20 };
+enum { PATIENCE_S = 60 };
 
 /* ---- files ---- */
 

@@ -13,7 +13,7 @@
 
 static void wait_for_relays(struct kit *k, int64_t count)
 {
-	for (int64_t until = clock_monotonic_ns() + 20 * NS_PER_S; kit_relays(k) != count;) {
+	for (int64_t until = clock_monotonic_ns() + 60 * NS_PER_S; kit_relays(k) != count;) {
 		assert_true(clock_monotonic_ns() < until);
 		(void)poll(NULL, 0, 1);
 	}
@@ -319,7 +319,7 @@ static int udp_ask(int fd, const char *text)
 	char heard[2048] = "";
 	uint64_t port;
 
-	for (int64_t until = clock_monotonic_ns() + 20 * NS_PER_S; !span_equal(rest, span_of(text));) {
+	for (int64_t until = clock_monotonic_ns() + 60 * NS_PER_S; !span_equal(rest, span_of(text));) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 		ssize_t n;
 

@@ -12,7 +12,7 @@
 #include "loop/loop.h"
 #include "net/request.h"
 
-enum { PATIENCE_S = 20 };
+enum { PATIENCE_S = 60 };
 
 /* ---- what is served ---- */
 

@@ -21,7 +21,7 @@
 #include "net/kernel_kit.h"
 #include "net/server.h"
 
-enum { PATIENCE_MS = 20000, CALLS_MOST = 64, LARGE = 50000 };
+enum { PATIENCE_MS = 60000, CALLS_MOST = 64, LARGE = 50000 };
 
 /* ---- what is served ---- */
 

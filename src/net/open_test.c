@@ -23,7 +23,7 @@
 #include "net/forwarded.h"
 #include "net/kernel_kit.h"
 
-#define DEADLINE_MS 20000 /* a test that waits longer has failed */
+#define DEADLINE_MS 60000 /* a test that waits longer has failed */
 #define H           "Host: a\r\n"
 
 /* ---- what is served ---- */

@@ -5,7 +5,7 @@
  */
 #include "node/confine.h"
 
-#define WAIT_MOST_MS 20000
+#define WAIT_MOST_MS 60000
 
 /* The folder of all tests: data/ is the data folder, data/a and data/b the pods'. */
 extern char top[64];        /* a folder of this program's own */

@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 
-#define WAIT_NS INT64_C(30000000000)
+#define WAIT_NS INT64_C(60000000000)
 #define LOOK_NS INT64_C(5000000)
 
 static struct {
