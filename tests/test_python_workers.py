@@ -419,6 +419,23 @@ def test_tracebacks_go_to_clients_only_when_told_so(alone):
     assert 'raise KeyError(\\"no such customer\\")' in post(alone("Model", "--expose-errors").url + "/predict", {"strData": "x"}).text
 
 
+def test_sigterm_is_heard_though_an_event_loop_of_the_code_took_the_wakeup(alone, folder):
+    (folder / "Taker.py").write_text(textwrap.dedent("""
+        import asyncio, signal
+
+        class Taker:
+            def predict(self, X, names):
+                loop = asyncio.new_event_loop()
+                loop.add_signal_handler(signal.SIGUSR1, print)
+                loop.close()
+                return X
+        """))
+    one = alone("Taker.py")
+    assert post(one.url + "/predict", {"data": {"ndarray": [[1]]}}).status_code == 200
+    one.send_signal(signal.SIGTERM)
+    assert one.wait(DEADLINE) == 0
+
+
 def test_without_an_address_it_says_what_is_missing(folder):
     done = subprocess.run([sys.executable, "-m", "hythe.worker", "Model"], cwd=folder, env=environment(), capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 2 and "--listen" in done.stderr

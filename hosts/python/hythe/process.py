@@ -74,7 +74,7 @@ def stop_on(numbers: Tuple[int, ...], host: Any, is_driven: bool) -> None:
     interpreter writes at once wakes a driven host, whoever runs it just then, and else a thread.
     """
     for number in numbers:
-        signal.signal(number, lambda number, frame: None)
+        signal.signal(number, lambda number, frame: host.stop())  # as well: an event loop of the code's takes the byte, and leaves none
     if is_driven:
         signal.set_wakeup_fd(host.signal_fd(), warn_on_full_buffer=False)
         return
