@@ -183,15 +183,16 @@ bool listener_listen(struct listener *l, struct error *err)
 
 static void listener_shut(struct listener *l)
 {
+	/* First: where nobody listens any more the next one puts a socket of its own. */
+	if (l->path && !atomic_load(&l->is_left))
+		(void)unlink(l->path); /* gone already if someone cleaned up */
+	free(l->path);
+	l->path = NULL;
 	for (unsigned i = 0; i < l->socket_count; i++) {
 		if (l->sockets[i] >= 0)
 			close(l->sockets[i]);
 		l->sockets[i] = -1;
 	}
-	if (l->path && !atomic_load(&l->is_left))
-		(void)unlink(l->path); /* gone already if someone cleaned up */
-	free(l->path);
-	l->path = NULL;
 }
 
 void listener_close(struct listener *l)
