@@ -1090,6 +1090,32 @@ static void several_read_along_and_one_writes(void **state)
 	world_free(w);
 }
 
+static void who_has_gone_is_forgotten_though_nothing_is_written(void **state)
+{
+	struct world *w = world_new();
+	struct container_config c = shell("main", 0, "read x; echo $x; exec sleep 1000");
+	struct outcome o, stays;
+	size_t before;
+
+	(void)state;
+	c.has_stdin = true;
+	world_begin(w);
+	pod_run(w, "a");
+	container_start(w, "a", &c, &o);
+	attach_begin(w, (struct stream_wanted){ .has_stdout = true, .has_stdin = true }, &stays);
+	before = descriptors_of(supervisor_pid(w, "a"));
+	for (int i = 0; i < 10; i++) {
+		attach_begin(w, (struct stream_wanted){ .has_stdout = true, .has_stderr = i % 2 }, &o);
+		stream_close(&o);
+	}
+	UNTIL(w, descriptors_of(supervisor_pid(w, "a")) == before);
+	assert_int_equal(write(stays.stream.in, "hello\n", 6), 6);
+	assert_string_equal(read_until(w, stays.stream.out, "hello\n"), "hello\n");
+	stream_close(&stays);
+	pod_remove(w, "a");
+	world_free(w);
+}
+
 static void who_reads_too_slowly_is_cut_off_and_holds_up_nobody(void **state)
 {
 	struct world *w = world_new();
@@ -1253,6 +1279,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_end_of_exec_is_told_when_its_supervisor_dies),
 		cmocka_unit_test(exec_has_a_terminal_with_a_size),
 		cmocka_unit_test(several_read_along_and_one_writes),
+		cmocka_unit_test(who_has_gone_is_forgotten_though_nothing_is_written),
 		cmocka_unit_test(who_reads_too_slowly_is_cut_off_and_holds_up_nobody),
 		cmocka_unit_test(a_container_may_have_a_terminal),
 		cmocka_unit_test(a_socket_is_made_inside),

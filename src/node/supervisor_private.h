@@ -12,7 +12,8 @@ struct supervisor;
 /* Who reads along what a container writes: sockets whose buffers are the bound. One that is full is cut off. */
 struct listener {
 	struct listener *next;
-	int fds[LOG_STREAMS]; /* -1: not asked for */
+	struct container *container;
+	struct watch watches[LOG_STREAMS]; /* fd -1: not asked for; its hanging up is waited for */
 };
 
 /* A request that is answered later. */

@@ -220,9 +220,36 @@ void commands_free(struct supervisor *s)
 
 static void listener_free(struct listener *l)
 {
-	for (int i = 0; i < LOG_STREAMS; i++)
-		close_if(&l->fds[i]);
+	for (int i = 0; i < LOG_STREAMS; i++) {
+		if (l->watches[i].fd < 0)
+			continue;
+		loop_unwatch(l->container->supervisor->loop, &l->watches[i]);
+		close(l->watches[i].fd);
+	}
 	free(l);
+}
+
+/* Its asker has gone: a container that writes nothing does not show it. */
+static void listener_hung_up(struct listener *l)
+{
+	struct listener **at = &l->container->listeners;
+
+	while (*at != l)
+		at = &(*at)->next;
+	*at = l->next;
+	listener_free(l);
+}
+
+static void out_ready(struct watch *w, unsigned events)
+{
+	(void)events;
+	listener_hung_up(CONTAINER_OF(w, struct listener, watches[LOG_STDOUT]));
+}
+
+static void err_ready(struct watch *w, unsigned events)
+{
+	(void)events;
+	listener_hung_up(CONTAINER_OF(w, struct listener, watches[LOG_STDERR]));
 }
 
 void listeners_tell(struct container *c, enum log_stream stream, struct span bytes)
@@ -231,8 +258,8 @@ void listeners_tell(struct container *c, enum log_stream stream, struct span byt
 		struct listener *l = *at;
 		ssize_t sent = (ssize_t)bytes.len;
 
-		if (l->fds[stream] >= 0)
-			sent = send(l->fds[stream], bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (l->watches[stream].fd >= 0)
+			sent = send(l->watches[stream].fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (sent == (ssize_t)bytes.len) {
 			at = &l->next;
 			continue;
@@ -259,7 +286,8 @@ static bool listen_along(struct listener *l, enum log_stream stream, int *ret_as
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return error_errno(err, errno, "cannot make a socket pair");
 	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)); /* as much as the system allows */
-	l->fds[stream] = pair[0];
+	loop_watch(l->container->supervisor->loop, &l->watches[stream], pair[0], 0,
+		   stream == LOG_STDOUT ? out_ready : err_ready);
 	*ret_asker = pair[1];
 	return true;
 }
@@ -289,7 +317,8 @@ bool attach_asked(struct supervisor *s, const struct supervisor_request *r, stru
 	if (!c)
 		return false;
 	l = base_calloc(1, sizeof(*l));
-	l->fds[LOG_STDOUT] = l->fds[LOG_STDERR] = -1;
+	l->container = c;
+	l->watches[LOG_STDOUT].fd = l->watches[LOG_STDERR].fd = -1;
 	if (r->stream.has_stdout)
 		ok = listen_along(l, LOG_STDOUT, &asker[1], err);
 	if (ok && r->stream.has_stderr && !c->config.has_terminal)
