@@ -54,8 +54,8 @@ struct watch_set {
 	size_t count;
 	struct buffer line;   /* of the event being told */
 	struct arena scratch; /* for making it */
-	/* The same change goes to many: its line is made once. */
-	const struct record *shared;
+	/* The same change goes to many: its line is made once. By its revision: a record may be freed, and its address taken by another. */
+	int64_t shared;
 	const struct kind *shared_kind;
 	const char *shared_type;
 };
@@ -188,7 +188,7 @@ static void send_status(struct watching *w, const struct status *s)
 	struct json_writer json;
 
 	buffer_clear(&w->set->line);
-	w->set->shared = NULL;
+	w->set->shared = 0;
 	buffer_append(&w->set->line, SPAN("{\"type\":\"ERROR\",\"object\":"));
 	json = json_writer(&w->set->line);
 	status_write(s, &json);
@@ -231,10 +231,10 @@ static bool line_make(struct watching *w, const char *type, const struct record 
 	struct watch_set *s = w->set;
 	bool is_plain = w->call->form == FORM_OBJECT && reads_as_stored(w->kind, r), is_made;
 
-	if (is_plain && s->shared == r && s->shared_type == type && s->shared_kind == w->kind)
+	if (is_plain && s->shared == r->revision && s->shared_type == type && s->shared_kind == w->kind)
 		return true;
 	buffer_clear(&s->line);
-	s->shared = is_plain ? r : NULL;
+	s->shared = is_plain ? r->revision : 0;
 	s->shared_type = type;
 	s->shared_kind = w->kind;
 	arenas_swap(w);
@@ -279,7 +279,7 @@ static void send_left_now(struct watching *w, const struct record *before, int64
 	if (v && value_parse(left.text, NULL, &w->call->arena, v, &err) &&
 	    object_set_version(v, revision, &w->call->arena, &err))
 		left.text = value_print(v, &w->call->arena, &err);
-	w->set->shared = NULL;
+	w->set->shared = 0;
 	buffer_clear(&w->set->line);
 	if (left.text.ptr && line_write(w, TYPE_DELETED, &left) && w->req)
 		request_write(w->req, buffer_span(&w->set->line));
@@ -389,7 +389,7 @@ static void bookmark_write(struct watching *w)
 			kind->kind, kind->group, kind->group[0] ? "/" : "", kind->version, (long long)w->told);
 
 	buffer_clear(&w->set->line);
-	w->set->shared = NULL;
+	w->set->shared = 0;
 	buffer_append(&w->set->line, SPAN("{\"type\":\"BOOKMARK\",\"object\":"));
 	if (call->form == FORM_OBJECT)
 		buffer_append(&w->set->line, text);
@@ -437,7 +437,6 @@ static void progress(struct store_watcher *watcher, int64_t revision)
 	struct watching *w = CONTAINER_OF(watcher, struct watching, watcher);
 
 	w->told = MAX(w->told, revision);
-	w->set->shared = NULL; /* the record may be freed, and its address taken by another */
 }
 
 /* ---- life ---- */

@@ -242,6 +242,23 @@ def test_versions_that_are_no_longer_kept_are_gone(tmp_path):
         watch.close()
 
 
+def test_a_watch_shows_its_own_object_where_another_one_was_kept(tmp_path):
+    """A line that was made once goes to all who watch: not to who comes when its version is gone, and a new object is in its place in memory."""
+    with running(tmp_path, "--history", "1", "--history-time", "0s") as up:
+        for i in range(3):
+            old, new = config_map(f"old-{i}"), config_map(f"new-{i}")
+            assert up.cluster.ask("POST", PATH, old).status == 201
+            assert old["metadata"]["name"] in up.cluster.ask("GET", f"{PATH}?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%3Dold-{i}").text
+            for size in (3000, 4000):  # nobody watches: the version that was told goes
+                assert up.cluster.ask("PUT", f"{PATH}/old-{i}", {**old, "data": {"a": "b" * size}}).status == 200
+            assert up.cluster.ask("POST", PATH, new).status == 201
+            watch = Raw(up)
+            watch.send("GET", f"{PATH}?watch=1&fieldSelector=metadata.name%3Dnew-{i}")
+            watch.until(b"\r\n\r\n")
+            assert f'"name":"new-{i}"'.encode() in watch.until(b'"metadata":{"name":"') + watch.until(b'"namespace"')
+            watch.close()
+
+
 def test_a_watch_goes_on_where_it_ended(tmp_path):
     with running(tmp_path) as up:
         made = [up.cluster.ask("POST", PATH, config_map(f"item-{i}")) for i in range(5)]
