@@ -218,6 +218,12 @@ static bool choose_over_limit(struct machine *m, struct arena *arena, struct evi
 	return false;
 }
 
+/* One that runs; and one that has filled the disk before it could be told that it runs. */
+static bool is_taking(const struct machine_pod *p, enum pressure what)
+{
+	return p->is_running || (what == PRESSURE_DISK && p->disk_bytes > 0);
+}
+
 static bool choose_under_pressure(struct machine *m, enum pressure what, struct arena *arena, struct eviction *ret)
 {
 	struct eviction_candidate *candidates;
@@ -233,7 +239,7 @@ static bool choose_under_pressure(struct machine *m, enum pressure what, struct 
 	pods = ARENA_ARRAY(arena, const struct machine_pod *, count, &ignored);
 	for (const struct machine_pod *p = m->pods; candidates && pods && p; p = p->next) {
 		pod = machine_pod_object(m, p, arena);
-		if (!pod || !p->is_running || value_find(pod, "metadata.deletionTimestamp"))
+		if (!pod || !is_taking(p, what) || value_find(pod, "metadata.deletionTimestamp"))
 			continue;
 		candidates[n] = (struct eviction_candidate){
 			.use = what == PRESSURE_MEMORY ? p->memory : p->disk_bytes,

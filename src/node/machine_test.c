@@ -503,6 +503,31 @@ static void a_pod_that_fills_its_folder_goes(void **state)
 	assert_string_equal(text_of(f, e.message), "Usage of EmptyDir volume \"x\" exceeds the limit \"1Mi\". ");
 }
 
+/* That it runs could not be written any more. */
+static void a_pod_that_fills_the_disk_goes_though_nobody_was_told_that_it_runs(void **state)
+{
+	struct fixture *f = *state;
+	const char *uid;
+	struct eviction e;
+	char path[256];
+
+	f->config.eviction_disk = 1000; /* any use of the disk is too much */
+	begin(f);
+	uid = text_of(
+	    f, value_find_string(place_kit_apply(f->k, &resource_pods,
+						 "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'web'},"
+						 "'spec':{'nodeName':'host-1','volumes':[{'name':'x','emptyDir':{}}],"
+						 "'containers':[{'name':'c','image':'i'}]}}"),
+				 "metadata.uid"));
+	snprintf(path, sizeof(path), "pods/%s/volumes/x/large", uid);
+	assert_false(machine_evict_next(f->m, &f->k->api.arena, &e));
+	fill(f, path, MIB(2));
+	advance(f, 15);
+	place_kit_settle(f->k, was_measured, f);
+	assert_true(machine_evict_next(f->m, &f->k->api.arena, &e));
+	assert_string_equal(text_of(f, e.uid), uid);
+}
+
 static void a_container_that_logs_too_much_goes(void **state)
 {
 	struct fixture *f = *state;
@@ -585,6 +610,7 @@ int main(void)
 		TEST(pods_over_their_request_go_first_then_those_of_low_priority),
 		TEST(when_memory_runs_out_one_pod_goes_after_the_other),
 		TEST(a_pod_that_fills_its_folder_goes),
+		TEST(a_pod_that_fills_the_disk_goes_though_nobody_was_told_that_it_runs),
 		TEST(a_container_that_logs_too_much_goes),
 		TEST(rates_are_told_a_second_after_a_pod_runs),
 		TEST(a_container_that_began_again_is_told_the_next_time),
