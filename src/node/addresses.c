@@ -18,15 +18,15 @@ struct addresses {
 	char *folder;
 	uint32_t base, count; /* host order */
 	uint32_t next;
-	uint64_t *taken;
+	uint64_t *taken, *linkless; /* linkless: taken, and there was no room for the link */
 };
 
-static bool is_taken(const struct addresses *a, uint32_t i)
+static bool is_in(const uint64_t *set, uint32_t i)
 {
-	return (a->taken[i / 64] >> (i % 64)) & 1;
+	return (set[i / 64] >> (i % 64)) & 1;
 }
 
-static void link_make(const struct addresses *a, const char *address, struct span uid)
+static void link_make(struct addresses *a, uint32_t i, const char *address, struct span uid)
 {
 	char path[4096], to[4096];
 
@@ -34,10 +34,13 @@ static void link_make(const struct addresses *a, const char *address, struct spa
 	snprintf(to, sizeof(to), "%.*s/pods/" SPAN_FMT "/sandbox/control",
 		 (int)(strlen(a->folder) - strlen("/addresses")), a->folder, SPAN_ARG(uid));
 	(void)unlink(path);
-	/* Without it other pods do not reach this one: those who try are told so. */
-	if (symlink(to, path) != 0)
-		log_warn("node", "a pod's address leads nowhere", LOG_TEXT("address", address),
-			 LOG_TEXT("error", strerrordesc_np(errno)));
+	a->linkless[i / 64] &= ~(UINT64_C(1) << (i % 64));
+	/* Without it other pods do not reach this one: those who try are told so, and addresses_hold() tries again. */
+	if (symlink(to, path) == 0)
+		return;
+	a->linkless[i / 64] |= UINT64_C(1) << (i % 64);
+	log_warn("node", "a pod's address leads nowhere", LOG_TEXT("address", address),
+		 LOG_TEXT("error", strerrordesc_np(errno)));
 }
 
 static bool range_parse(struct span range, uint32_t *ret_base, uint32_t *ret_count)
@@ -80,6 +83,7 @@ struct addresses *addresses_new(const char *folder, struct span range, struct er
 	a->count = count;
 	a->next = LOWEST;
 	a->taken = base_calloc(count / 64 + 1, sizeof(uint64_t));
+	a->linkless = base_calloc(count / 64 + 1, sizeof(uint64_t));
 	return a;
 }
 
@@ -90,12 +94,12 @@ bool addresses_take(struct addresses *a, struct span uid, char ret[ADDRESS_TEXT_
 		struct in_addr address;
 
 		a->next = a->next + 1 < a->count - 1 ? a->next + 1 : LOWEST;
-		if (is_taken(a, i))
+		if (is_in(a->taken, i))
 			continue;
 		a->taken[i / 64] |= UINT64_C(1) << (i % 64);
 		address.s_addr = htonl(a->base + i);
 		(void)inet_ntop(AF_INET, &address, ret, ADDRESS_TEXT_MAX);
-		link_make(a, ret, uid);
+		link_make(a, i, ret, uid);
 		return true;
 	}
 	return error_set(err, ERROR_EXHAUSTED, "all %u addresses of pods are taken", a->count - LOWEST - 1);
@@ -117,10 +121,10 @@ void addresses_hold(struct addresses *a, struct span address, struct span uid)
 	char text[ADDRESS_TEXT_MAX];
 	uint32_t i;
 
-	if (!index_of(a, address, text, &i))
+	if (!index_of(a, address, text, &i) || (is_in(a->taken, i) && !is_in(a->linkless, i)))
 		return;
 	a->taken[i / 64] |= UINT64_C(1) << (i % 64);
-	link_make(a, text, uid);
+	link_make(a, i, text, uid);
 }
 
 void addresses_free_one(struct addresses *a, struct span address)
@@ -128,7 +132,7 @@ void addresses_free_one(struct addresses *a, struct span address)
 	char text[ADDRESS_TEXT_MAX], path[4096];
 	uint32_t i;
 
-	if (!index_of(a, address, text, &i) || !is_taken(a, i))
+	if (!index_of(a, address, text, &i) || !is_in(a->taken, i))
 		return;
 	a->taken[i / 64] &= ~(UINT64_C(1) << (i % 64));
 	snprintf(path, sizeof(path), "%s/%s", a->folder, text);
@@ -141,5 +145,6 @@ void addresses_free(struct addresses *a)
 		return;
 	free(a->folder);
 	free(a->taken);
+	free(a->linkless);
 	free(a);
 }

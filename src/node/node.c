@@ -159,6 +159,8 @@ static void sandbox_changed(void *context, const struct sandbox_status *s)
 		slot = slot_new(n, s->uid, s->name_space, s->name, s->address);
 		addresses_hold(n->addresses, s->address, s->uid);
 	}
+	if (slot && s->is_ready) /* where there was no room for the link to it */
+		addresses_hold(n->addresses, pod_worker_address(slot->worker), s->uid);
 	if (n->streams)
 		streams_changed(n->streams, s->uid);
 	if (slot)

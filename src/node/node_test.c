@@ -566,6 +566,26 @@ static void a_pod_waits_for_an_address(void **state)
 	node_kit_done(k);
 }
 
+/* The way to a pod that could not be made at once (the disk was full) is made when its sandbox is told of again. */
+static void a_way_to_a_pod_is_made_later(void **state)
+{
+	struct node_kit *k = node_kit_new();
+	char link[128], below[136], to[128];
+
+	(void)state;
+	snprintf(link, sizeof(link), "%s/node/addresses/127.97.0.2", k->api.folder);
+	snprintf(below, sizeof(below), "%s/x", link);
+	assert_int_equal(mkdir(link, 0700), 0);
+	assert_int_equal(mkdir(below, 0700), 0);
+	node_kit_pod(k, "web", ONE ",'restartPolicy':'Never'");
+	assert_string_equal(at(k, "status.podIP"), "127.97.0.2");
+	assert_int_equal(rmdir(below), 0);
+	assert_int_equal(rmdir(link), 0);
+	fake_exit(k, "web", "main", 0);
+	assert_true(readlink(link, to, sizeof(to)) > 0);
+	node_kit_done(k);
+}
+
 static bool is_told(struct node_kit *k, const char *words)
 {
 	char path[128], text[4096];
@@ -658,6 +678,7 @@ int main(void)
 		cmocka_unit_test(a_node_begun_anew_drains_again),
 		cmocka_unit_test(a_deadline_ends_a_pod),
 		cmocka_unit_test(a_pod_waits_for_an_address),
+		cmocka_unit_test(a_way_to_a_pod_is_made_later),
 		cmocka_unit_test(where_services_lead_is_told_again),
 		cmocka_unit_test(other_runtimes_are_not_had),
 	};
