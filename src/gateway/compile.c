@@ -379,6 +379,7 @@ void compile_stop(struct compile *c)
 	c->is_stopped = true;
 	loop_timer_clear(c->config.loop, &c->timer);
 	loop_timer_clear(c->config.loop, &c->kinds_timer);
+	loop_timer_clear(c->config.loop, &c->again_timer);
 }
 
 void compile_free(struct compile *c)

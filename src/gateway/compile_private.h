@@ -229,9 +229,10 @@ struct compile {
 	uint32_t bound_mask, bound_count;
 	struct tls_set *tls; /* compile_secrets.c */
 	bool is_stopped, has_ingress_class, has_gateway_class, has_gateway;
-	struct timer kinds_timer;
-	struct error failed;     /* of the last pass, so that it is told once */
-	int64_t passes, pass_ns; /* for tests: how many, and the last one's work */
+	struct timer kinds_timer, again_timer; /* again: what could not be written */
+	unsigned failures;                     /* of writes, in a row */
+	struct error failed;                   /* of the last pass, so that it is told once */
+	int64_t passes, pass_ns;               /* for tests: how many, and the last one's work */
 };
 
 void compile_wake(struct compile *c); /* a pass, soon */

@@ -4,7 +4,9 @@
 #include "base/log.h"
 #include "gateway/compile_private.h"
 
-#define STATUS_MOST MIB(64)
+#define STATUS_MOST    MIB(64)
+#define AGAIN_FIRST_NS NS_PER_S /* after a write that failed; doubled each time */
+#define AGAIN_MOST_NS  (64 * NS_PER_S)
 
 /* ---- values ---- */
 
@@ -73,16 +75,48 @@ struct value *object_now(struct compile *c, const struct item *i, struct arena *
 	return record ? cluster_object(c->config.cluster, i->resource, record, arena, &ignored) : NULL;
 }
 
+/* All is told anew where it differs from what is there. */
+static void again(struct timer *t)
+{
+	static const enum kinds told[] = { SERVICES, INGRESSES, GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES, GRPC_ROUTES };
+	struct compile *c = CONTAINER_OF(t, struct compile, again_timer);
+
+	for (size_t n = 0; n < ARRAY_LEN(told); n++)
+		ITEMS_EACH(c, told[n], i)
+		{
+			i->told = 0;
+		}
+	compile_wake(c);
+}
+
 static void written(void *context, const struct value *object, const struct error *err)
 {
-	const struct resource *r = context;
+	struct following *f = context;
+	struct compile *c = f->compile;
 
 	(void)object;
+	if (!err || !err->code)
+		c->failures = 0;
 	/* Another version comes, and is looked at anew; or it is gone. */
 	if (!err || !err->code || err->code == ERROR_CONFLICT || err->code == ERROR_NOT_FOUND ||
 	    err->code == ERROR_ALREADY_EXISTS)
 		return;
-	log_warn("gateway", "an object cannot be written", LOG_TEXT("kind", r->kind), LOG_TEXT("error", err->message));
+	log_warn("gateway", "an object cannot be written", LOG_TEXT("kind", f->resource->kind),
+		 LOG_TEXT("error", err->message));
+	if (c->is_stopped || timer_is_set(&c->again_timer))
+		return;
+	loop_timer_set(c->config.loop, &c->again_timer,
+		       loop_now(c->config.loop) + MIN(AGAIN_FIRST_NS << MIN(c->failures, 6U), AGAIN_MOST_NS), again);
+	c->failures++;
+}
+
+static struct following *following_of(struct compile *c, const struct resource *r)
+{
+	struct following *f = c->followings;
+
+	while (f->resource != r)
+		f++;
+	return f;
 }
 
 void object_status_write(struct compile *c, const struct item *i, struct value *object)
@@ -96,7 +130,7 @@ void object_status_write(struct compile *c, const struct item *i, struct value *
 				   .object = object,
 				   .grace = -1,
 				   .done = written,
-				   .context = (void *)(uintptr_t)i->resource };
+				   .context = following_of(c, i->resource) };
 
 	cluster_write(c->config.cluster, &w);
 }
@@ -111,7 +145,7 @@ void object_replace(struct compile *c, const struct item *i, struct value *objec
 				   .object = object,
 				   .grace = -1,
 				   .done = written,
-				   .context = (void *)(uintptr_t)i->resource };
+				   .context = following_of(c, i->resource) };
 
 	cluster_write(c->config.cluster, &w);
 }
@@ -127,7 +161,7 @@ void object_create(struct compile *c, const struct resource *r, struct span name
 				   .object = object,
 				   .grace = -1,
 				   .done = written,
-				   .context = (void *)(uintptr_t)r };
+				   .context = following_of(c, r) };
 
 	cluster_write(c->config.cluster, &w);
 }

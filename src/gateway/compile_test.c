@@ -2,6 +2,7 @@
 #include "gateway/compile_kit.h"
 
 #include <arpa/inet.h>
+#include <poll.h>
 
 #include "base/clock.h"
 
@@ -215,6 +216,44 @@ static void a_load_balancer_tells_the_port_it_found_and_keeps_it(void **state)
 		  SERVICE("web", "'type':'ClusterIP','ports':[{'name':'a','port':80},"
 				 "{'name':'b','port':9000}]"));
 	assert_null(balancer_of(kit_get(k, &resource_services, "default", "web")));
+	kit_done(k);
+}
+
+static const struct cluster_ops *real;
+static unsigned refused;
+
+/* As by a webhook that is not there for a moment, or a disk that is full. */
+static void refuse_once(struct cluster *c, const struct cluster_write *w)
+{
+	struct error err = { 0 };
+
+	if (refused) {
+		real->write(c, w);
+		return;
+	}
+	refused++;
+	error_set(&err, ERROR_INTERNAL, "failed calling webhook");
+	w->done(w->context, NULL, &err);
+}
+
+static void a_status_that_could_not_be_written_is_written_later(void **state)
+{
+	struct kit *k = kit_new();
+	struct cluster_ops refusing = *k->api.cluster->ops;
+
+	(void)state;
+	kit_apply(k, &resource_services, SERVICE("web", "'type':'LoadBalancer','ports':[{'port':9000}]"));
+	real = k->api.cluster->ops;
+	refusing.write = refuse_once;
+	k->api.cluster->ops = &refusing;
+	kit_bind_all(k);
+	assert_int_equal(refused, 1);
+	for (int i = 0; i < 400 && !balancer_of(kit_get(k, &resource_services, "default", "web")); i++) {
+		(void)poll(NULL, 0, 50);
+		kit_settle(k);
+	}
+	assert_int_equal(port_in(balancer_of(kit_get(k, &resource_services, "default", "web")), 0), 9000);
+	k->api.cluster->ops = real;
 	kit_done(k);
 }
 
@@ -733,6 +772,7 @@ int main(void)
 		cmocka_unit_test(udp_node_ports_affinity_and_services_without_an_address),
 		cmocka_unit_test(behind_the_service_kubernetes_is_this_process),
 		cmocka_unit_test(a_load_balancer_tells_the_port_it_found_and_keeps_it),
+		cmocka_unit_test(a_status_that_could_not_be_written_is_written_later),
 		cmocka_unit_test(a_load_balancer_of_another_class_is_left_alone),
 		cmocka_unit_test(an_address_that_cannot_be_bound_is_an_event_of_the_service),
 		cmocka_unit_test(a_port_of_the_host_is_an_entry_with_its_pod_alone_behind_it),
