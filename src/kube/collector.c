@@ -11,6 +11,7 @@
 #include "kube/kube_private.h"
 
 #include "base/clock.h"
+#include "kube/crd/crd.h"
 
 #include <stdlib.h>
 
@@ -221,6 +222,20 @@ static bool key_read(struct collector *c, struct span key, struct place_of_key *
 	return ret->kind != NULL;
 }
 
+/* The version that it is stored in: no webhook has to be asked to read it. */
+static const struct kind *kind_of_record(const struct kind *kind, const struct record *r)
+{
+	const struct custom_version *v = custom_of(kind);
+
+	for (size_t i = 0; v && i < v->form->count; i++) {
+		const struct custom_version *other = &v->form->versions[i];
+
+		if (other->is_served && record_is_of_version(&other->kind, r))
+			return &other->kind;
+	}
+	return kind;
+}
+
 /* The key of what an owner reference of an object in this namespace names; ptr NULL when nobody serves the kind. */
 static struct span reference_key(struct collector *c, const struct value *reference, struct span name_space,
 				 struct arena *arena)
@@ -356,10 +371,13 @@ static void orphan_step(struct collector *c, const struct place_of_key *p, struc
 		struct place_of_key of;
 		struct error err = { 0 };
 		struct value *dependent, *list;
+		const struct record *r;
 
-		if (!key_read(c, span_from(e->key, e->len), &of))
+		r = store_latest(c->kube->config.store, span_from(e->key, e->len));
+		if (!r || !key_read(c, span_from(e->key, e->len), &of))
 			continue;
-		dependent = kube_object(c->kube, of.kind, of.name_space, of.name, true, arena, &err);
+		of.kind = kind_of_record(of.kind, r);
+		dependent = record_object(of.kind, r, arena, &err);
 		list = value_find(dependent, "metadata.ownerReferences");
 		for (uint32_t i = value_count(list); i-- > 0;)
 			if (span_equal(get_string(value_item(list, i), "uid"), uid))
@@ -464,6 +482,7 @@ static void look(struct collector *c, struct span key)
 
 	if (!n || !(n->owner_count || n->is_foreground || n->is_orphan) || !key_read(c, key, &p))
 		return;
+	p.kind = kind_of_record(p.kind, r);
 	arena_init(&arena, MIB(256));
 	object = record_object(p.kind, r, &arena, &err);
 	if (!object)

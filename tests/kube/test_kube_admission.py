@@ -399,6 +399,26 @@ def test_an_object_is_read_and_written_in_both_versions(space):
     assert kinds.ask("GET", "v1", "b").status == 404
 
 
+def test_what_a_webhook_converts_is_collected(space):
+    """As a dependent, and as an owner that waits for its own dependents: the first version that is served is not the one that is stored."""
+    kinds = Kinds(space)
+    maps = f"/api/v1/namespaces/{space.name}/configmaps"
+
+    def owned_by(made):
+        return {"ownerReferences": [{"apiVersion": made["apiVersion"], "kind": made["kind"], "name": made["metadata"]["name"], "uid": made["metadata"]["uid"], "blockOwnerDeletion": True}]}
+
+    owner = space.cluster.ask("POST", maps, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner"}})
+    place = kinds.create("v1", "place", **owned_by(owner.json))
+    leaf = space.cluster.ask("POST", maps, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "leaf", **owned_by(place.json)}})
+    assert (owner.status, place.status, leaf.status) == (201, 201, 201)
+    other = kinds.create("v1", "other")
+    leaf = space.cluster.ask("POST", maps, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", **owned_by(other.json)}})
+    assert space.cluster.ask("DELETE", f"{maps}/owner").status == 200
+    assert kinds.ask("DELETE", "v1", "other", {"propagationPolicy": "Foreground"}).status == 200
+    for path in (kinds.at("v1", "place"), f"{maps}/leaf", f"{maps}/other", kinds.at("v1", "other")):
+        until(f"{path} gone", lambda path=path: space.cluster.ask("GET", path).status == 404)
+
+
 def test_a_list_is_converted_in_one_review(space):
     kinds = Kinds(space)
     for i in range(30):
