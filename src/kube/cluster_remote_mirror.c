@@ -12,6 +12,7 @@
 #define BACKOFF_MOST_NS  (30 * NS_PER_S)
 #define ABSENT_NS        (30 * NS_PER_S) /* a kind that nobody serves is asked for again */
 #define POLL_NS          (15 * NS_PER_S) /* one that is served, but not watched */
+#define LATE_NS          (30 * NS_PER_S) /* a watch may end as much later than it was asked to */
 #define SETTLED_NS       NS_PER_S        /* a watch that ended sooner has failed */
 #define PAGE_MEMORY      MIB(512)
 #define LINE_MEMORY      MIB(64)
@@ -541,15 +542,18 @@ static void watch_begin(struct mirror *m)
 	struct https_request request;
 	struct error err = { 0 };
 	struct buffer path, url;
+	int seconds = WATCH_SECONDS_LEAST + (int)(random_unit() * WATCH_SECONDS_SPREAD);
 
 	buffer_init(&path, KIB(4));
 	buffer_init(&url, KIB(64));
 	remote_path(&path, m->resource, (struct span){ 0 }, (struct span){ 0 }, (struct span){ 0 });
 	buffer_print(&path, "?watch=1&allowWatchBookmarks=true&resourceVersion=%lld&timeoutSeconds=%d",
-		     (long long)m->revision, WATCH_SECONDS_LEAST + (int)(random_unit() * WATCH_SECONDS_SPREAD));
+		     (long long)m->revision, seconds);
 	m->began_ns = clock_monotonic_ns();
 	if (remote_request(m->remote, buffer_span(&path), &request, &url, &err)) {
 		request.part = part_came;
+		/* One that goes on for longer has nobody behind it who would tell of changes. */
+		request.timeout_ns = seconds * NS_PER_S + LATE_NS;
 		request.done = watch_done;
 		request.context = m;
 		m->call = https_call(m->remote->watches, &request, &err);
