@@ -1003,6 +1003,7 @@ void connection_drain(struct connection *c)
 		return;
 	if (c->direct && direct_keeps(c))
 		return;
+	c->drains = true;
 	/* What stands in the socket already was sent before we said stop: it is answered. */
 	if (!c->is_read_paused && !c->is_eof)
 		connection_ready(&c->watch, LOOP_READ);

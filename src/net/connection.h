@@ -62,6 +62,7 @@ struct connection {
 	bool is_adopted;   /* server_adopt(): the other end is ours */
 	bool is_turn_due;  /* connection_turn() */
 	bool is_cut;       /* closes with a reset */
+	bool drains;       /* connection_drain() was called */
 	bool tls_reads_on; /* the session may hold bytes, of which no event tells */
 	bool tls_waits_write; /* the session reads on when the socket takes bytes */
 	/* `writable` is called once when little waits, whatever sent the rest. Set by the codec, and when the kernel refuses bytes. */

@@ -50,7 +50,7 @@ static void next_wait(struct http1 *h)
 	struct connection *c = h->connection;
 	int64_t grace_ms = worker_config(c->worker)->idle_grace_ms;
 
-	if (LIKELY(!c->worker->is_draining) || connection_unread(c).len)
+	if (LIKELY(!c->drains) || connection_unread(c).len)
 		idle_timeout(h);
 	else if (grace_ms > 0)
 		connection_timeout(c, now_of(h) + grace_ms * NS_PER_MS);
@@ -394,7 +394,7 @@ static bool begin(struct http1 *h, struct http1_head *head, size_t len)
 	h->has_head = h->has_kept = false;
 	h->phase = HTTP1_BEGIN;
 	h->minor = head->minor;
-	h->keep_alive = head->keep_alive && !c->worker->is_draining;
+	h->keep_alive = head->keep_alive && !c->worker->is_draining && !c->drains;
 	h->expects_continue = head->expects_continue;
 	h->is_chunked = head->is_chunked;
 	h->has_upgrade = head->has_upgrade;
