@@ -64,7 +64,7 @@ static struct origin place; /* its port alone: where the server listens */
 static struct origin *const one[] = { &place };
 static struct kit k;
 
-static void serve_behind(void)
+static void serve_behind(size_t streams)
 {
 	static const char *const addresses[] = { "127.0.0.1:0" };
 	struct server_config config = { .addresses = addresses,
@@ -75,6 +75,8 @@ static void serve_behind(void)
 					.limits = server_limits_default() };
 	struct error err = { 0 };
 
+	if (streams)
+		config.limits.streams = streams;
 	behind = server_new(&config, &err);
 	assert_non_null(behind);
 	assert_true(server_start(behind, &err));
@@ -96,7 +98,7 @@ static void gateway_before(enum plan_speech speech, void (*change)(struct gatewa
 
 static void begin(enum plan_speech speech)
 {
-	serve_behind();
+	serve_behind(0);
 	gateway_before(speech, NULL);
 }
 
@@ -379,6 +381,28 @@ static void each_side_may_speak_another_version(void **state)
 	}
 }
 
+/* Calls that may last for days. */
+static void who_finds_a_connection_full_gets_another(void **state)
+{
+	enum { STREAMS = 2, CHATS = 5 };
+	struct asker a;
+
+	(void)state;
+	serve_behind(STREAMS);
+	gateway_before(SPEECH_HTTP2, NULL);
+	asker_init(&a);
+	for (size_t i = 0; i < CHATS; i++) {
+		call(&a.calls[i], "POST", "/t.T/Chat", true, hello, false);
+		while (a.received < (i + 1) * hello.len)
+			loop_turn(a.loop, true);
+	}
+	for (size_t i = 0; i < CHATS; i++)
+		client_end(a.calls[i].stream);
+	wait_closed(&a, CHATS);
+	asker_done(&a);
+	end();
+}
+
 /* As one of several processes behind an address: the first connection's hangs, the others' are well. */
 static void *accept_two(void *listener)
 {
@@ -405,7 +429,7 @@ static void a_connection_whose_server_hangs_is_not_used_again(void **state)
 	pthread_t thread;
 
 	(void)state;
-	serve_behind();
+	serve_behind(0);
 	assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(listen(listener, 8), 0);
 	assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
@@ -433,6 +457,7 @@ int main(void)
 		cmocka_unit_test(a_call_without_an_endpoint_is_unavailable),
 		cmocka_unit_test(many_streams_share_connections),
 		cmocka_unit_test(each_side_may_speak_another_version),
+		cmocka_unit_test(who_finds_a_connection_full_gets_another),
 		cmocka_unit_test(a_connection_whose_server_hangs_is_not_used_again),
 	};
 

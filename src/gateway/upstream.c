@@ -7,7 +7,7 @@
 
 #include "gateway/dial.h"
 
-enum { STREAMS_MOST = 100 };              /* of a connection; with more another one is made */
+enum { STREAMS_MOST = 100 };              /* of a connection, or the server's limit; with more another one is made */
 #define LOOKED_AT_NS    (100 * NS_PER_MS) /* idle for longer: looked at before it is used again */
 #define IDLE_LEARNED_NS (500 * NS_PER_MS) /* what is learned is no less */
 
@@ -225,7 +225,7 @@ struct upstream *upstream_take(struct endpoint *e, bool is_http2)
 	if (!is_http2)
 		return take_idle(e);
 	for (u = e->streams; u; u = u->next) {
-		if (u->client && !u->is_doubted && !client_is_refusing(u->client) &&
+		if (u->client && !u->is_doubted && !client_is_refusing(u->client) && !client_is_full(u->client) &&
 		    client_streams(u->client) < STREAMS_MOST) {
 			u->is_used = true;
 			return u;

@@ -25,6 +25,11 @@ bool client_is_refusing(const struct client *c)
 	return c->kind->is_refusing(c);
 }
 
+bool client_is_full(const struct client *c)
+{
+	return c->kind->is_full(c);
+}
+
 struct client_stream *client_open(struct client *c, const struct client_head *head, bool is_last,
 				  const struct client_stream_ops *ops, void *owner)
 {

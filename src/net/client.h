@@ -57,6 +57,7 @@ void client_free(struct client *c); /* NULL is allowed; in callbacks too. No str
 void *client_owner(const struct client *c);
 size_t client_streams(const struct client *c);   /* how many are open, those that wait for a place too */
 bool client_is_refusing(const struct client *c); /* the server, or HTTP/2, lets no more streams be opened */
+bool client_is_full(const struct client *c); /* one more would wait until another has ended: as the server has said */
 
 struct client_head {
 	struct span method, scheme, authority, path;

@@ -403,6 +403,7 @@ const struct client_kind client_kind_http1 = {
 	.free = http1_free,
 	.streams = http1_streams,
 	.is_refusing = http1_is_refusing,
+	.is_full = http1_is_refusing,
 	.open = client_http1_open,
 	.has_heard = client_http1_has_heard,
 	.write = client_http1_write,

@@ -350,6 +350,7 @@ const struct client_kind client_kind_http2 = {
 	.free = http2_free,
 	.streams = http2_streams,
 	.is_refusing = http2_is_refusing,
+	.is_full = client_http2_is_full,
 	.open = client_http2_open,
 	.has_heard = client_http2_has_heard,
 	.write = client_http2_write,

@@ -98,6 +98,7 @@ void client_refuse(struct client_http2 *c, enum error_code code, const char *for
 
 struct client_stream *client_http2_open(struct client *base, const struct client_head *head, bool is_last,
 					const struct client_stream_ops *ops, void *owner);
+bool client_http2_is_full(const struct client *base);
 bool client_http2_has_heard(const struct client_stream *base);
 void client_http2_write(struct client_stream *base, struct span bytes);
 void client_http2_end(struct client_stream *base);

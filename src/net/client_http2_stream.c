@@ -373,6 +373,13 @@ static bool has_place(const struct client_http2 *c)
 	       c->active < nghttp2_session_get_remote_settings(c->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
+bool client_http2_is_full(const struct client *base)
+{
+	const struct client_http2 *c = (const struct client_http2 *)base;
+
+	return c->has_settings && (c->waiting || !has_place(c));
+}
+
 /* False: it ends, for the server cannot take it. */
 static bool may_start(struct client_http2_stream *s)
 {

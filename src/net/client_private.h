@@ -26,6 +26,7 @@ struct client_kind {
 	void (*free)(struct client *c);
 	size_t (*streams)(const struct client *c);
 	bool (*is_refusing)(const struct client *c);
+	bool (*is_full)(const struct client *c);
 	struct client_stream *(*open)(struct client *c, const struct client_head *head, bool is_last,
 				      const struct client_stream_ops *ops, void *owner);
 	bool (*has_heard)(const struct client_stream *s);
