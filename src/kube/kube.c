@@ -43,9 +43,32 @@ static bool is_secret(struct span key)
 	return span_starts(key, SPAN("/core/secrets/"));
 }
 
+bool object_renew(void *context, struct span key, struct span text, int64_t revision, struct buffer *out,
+		  struct error *err)
+{
+	struct arena arena;
+	struct value object;
+	bool done;
+
+	(void)context;
+	arena_init(&arena, CALL_ARENA_MOST);
+	done = value_parse(text, NULL, &arena, &object, err) && object_set_version(&object, revision, &arena, err);
+	if (done) {
+		struct json_writer w = json_writer(out);
+
+		value_write(&object, &w);
+		done = buffer_ok(out, "object", err);
+	} else {
+		error_wrap(err, SPAN_FMT, SPAN_ARG(key));
+	}
+	arena_done(&arena);
+	return done;
+}
+
 void kube_prepare_store(struct store_config *config)
 {
 	config->note = notes_make;
+	config->renew = object_renew;
 	config->is_secret = is_secret;
 }
 

@@ -319,6 +319,9 @@ bool object_set_version(struct value *object, int64_t revision, struct arena *ar
  * it is durable, and so often at the most.
  */
 bool change_waits(struct call *call, unsigned most);
+/* The text of an object again, with the revision that it gets now: store_config.renew. */
+bool object_renew(void *context, struct span key, struct span text, int64_t revision, struct buffer *out,
+		  struct error *err);
 struct value *object_metadata(struct value *object, struct arena *arena, struct error *err);
 struct value *record_object(const struct kind *kind, const struct record *r, struct arena *arena, struct error *err);
 bool has_finalizers(const struct value *object);

@@ -331,6 +331,50 @@ static void dependents_go_though_nobody_serves_their_owner_any_more(void **state
 	end(&k);
 }
 
+/* Watchers take the version of what they are told for how far they have come: that of the deletion, also of what ends by itself. */
+struct expiring {
+	struct store_watcher watcher;
+	struct kube_kit *kit;
+	int64_t deleted, told; /* the deletion's revision, and what its text says */
+};
+
+static void expired(struct store_watcher *w, const struct store_event *e)
+{
+	struct expiring *x = CONTAINER_OF(w, struct expiring, watcher);
+	struct error err = { 0 };
+	struct value v;
+
+	if (!e->record->is_deletion)
+		return;
+	x->deleted = e->record->revision;
+	assert_true(value_parse(e->record->text, NULL, &x->kit->arena, &v, &err));
+	assert_true(number_parse_int64(value_find_string(&v, "metadata.resourceVersion"), &x->told));
+}
+
+static void an_event_that_ends_has_the_version_of_its_end(void **state)
+{
+	struct expiring x = { .watcher.event = expired };
+	struct error err = { 0 };
+	struct kube_kit k;
+
+	(void)state;
+	begin(&k);
+	x.kit = &k;
+	assert_non_null(store_watch(k.store, SPAN("/core/events/"), store_revision(k.store), &x.watcher, &err));
+	kube_kit_wall(&k, clock_wall_ns() - 3600 * NS_PER_S + 50 * NS_PER_MS);
+	write_object(
+	    &k, &resource_events, KUBE_CREATE, "e",
+	    "{\"metadata\":{\"name\":\"e\",\"namespace\":\"default\"},\"involvedObject\":{\"kind\":\"Pod\",\"name\":"
+	    "\"p\",\"namespace\":\"default\"},\"reason\":\"Test\",\"type\":\"Normal\"}");
+	write_object(&k, &resource_config_maps, KUBE_CREATE, "m",
+		     "{\"metadata\":{\"name\":\"m\",\"namespace\":\"default\"}}");
+	for (int turns = 0; !x.deleted && turns < 1000; turns++)
+		kube_kit_settle(&k, NULL, NULL);
+	assert_true(x.deleted > 0);
+	assert_int_equal(x.told, x.deleted);
+	end(&k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -340,6 +384,7 @@ int main(void)
 		cmocka_unit_test(a_namespace_ends_when_there_is_room),
 		cmocka_unit_test(an_address_is_free_when_its_service_was_refused),
 		cmocka_unit_test(a_definition_is_settled_when_there_is_room),
+		cmocka_unit_test(an_event_that_ends_has_the_version_of_its_end),
 		cmocka_unit_test(dependents_go_though_nobody_serves_their_owner_any_more),
 	};
 

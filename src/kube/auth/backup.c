@@ -6,29 +6,6 @@
 #include "kube/auth/auth.h"
 #include "kube/kube_private.h"
 
-/* The object again, with the revision that it gets now. */
-static bool text_renew(void *context, struct span key, struct span text, int64_t revision, struct buffer *out,
-		       struct error *err)
-{
-	struct arena arena;
-	struct value object;
-	bool done;
-
-	(void)context;
-	arena_init(&arena, CALL_ARENA_MOST);
-	done = value_parse(text, NULL, &arena, &object, err) && object_set_version(&object, revision, &arena, err);
-	if (done) {
-		struct json_writer w = json_writer(out);
-
-		value_write(&object, &w);
-		done = buffer_ok(out, "object", err);
-	} else {
-		error_wrap(err, SPAN_FMT, SPAN_ARG(key));
-	}
-	arena_done(&arena);
-	return done;
-}
-
 static void backup_done(void *context, const struct error *err)
 {
 	struct call *call = context;
@@ -81,5 +58,5 @@ void backup_serve(struct call *call, struct span *segments, size_t count)
 	if (is_backup)
 		store_backup(store, path, backup_done, call);
 	else
-		store_replace(store, path, text_renew, backup_done, call);
+		store_replace(store, path, object_renew, backup_done, call);
 }
