@@ -236,7 +236,7 @@ struct order {
 	char close_reason[APP_REASON_MOST + 1];
 };
 
-static void order_take(hythe_exchange *x, struct order *o)
+static void order_take(hythe_exchange *x, struct order *o, bool by_message)
 {
 	pthread_mutex_lock(&x->lock);
 	*o = (struct order){ .status = x->status,
@@ -259,7 +259,8 @@ static void order_take(hythe_exchange *x, struct order *o)
 	x->reason = NULL;
 	x->out_headers = NULL;
 	x->want = x->messages_wanted = 0;
-	x->is_posted = false;
+	if (by_message)
+		x->is_posted = false; /* else one of another thread's may be under way yet */
 	pthread_mutex_unlock(&x->lock);
 }
 
@@ -301,7 +302,7 @@ static void order_run(struct loop_message *m)
 	hythe_exchange *x = CONTAINER_OF(m, hythe_exchange, message);
 	struct order o;
 
-	order_take(x, &o);
+	order_take(x, &o, true);
 	if (x->req)
 		order_do(x, &o);
 	free(o.reason);
@@ -318,7 +319,7 @@ static void order_here(hythe_exchange *x)
 	if (!x->req)
 		return;
 	loop_now_update(x->app->loop);
-	order_take(x, &o);
+	order_take(x, &o, false);
 	order_do(x, &o);
 	free(o.reason);
 	free(o.headers);

@@ -57,6 +57,35 @@ static void serve_question(hythe_exchange *x)
 	hythe_exchange_answer(x, 200, NULL, NULL, 0, "ok", 2);
 }
 
+/* Another thread of the application's answers, while the one that serves reads. */
+static void *write_beside(void *argument)
+{
+	hythe_exchange *x = argument;
+
+	assert_int_equal(hythe_exchange_write(x, "a", 1), 1);
+	note(&seen.put, 1);
+	(void)await(&seen.counted, 1);
+	assert_int_equal(hythe_exchange_write(x, "b", 1), 1);
+	return NULL;
+}
+
+static void serve_two(hythe_exchange *x)
+{
+	pthread_t other;
+	char piece[16];
+
+	(void)hythe_exchange_head(x, 200, NULL, &plain, 1);
+	assert_int_equal(hythe_exchange_read(x, piece, 1), 1);
+	assert_int_equal(pthread_create(&other, NULL, write_beside, x), 0);
+	(void)await(&seen.put, 1);
+	note(&seen.counted, hythe_exchange_read(x, piece, sizeof(piece)));
+	pthread_join(other, NULL);
+	note(&seen.written, 1);
+	while (hythe_exchange_read(x, piece, sizeof(piece)) > 0)
+		;
+	hythe_exchange_end(x);
+}
+
 static void serve(void *context, hythe_exchange *x)
 {
 	struct hythe_bytes path = hythe_exchange_path(x);
@@ -80,6 +109,8 @@ static void serve(void *context, hythe_exchange *x)
 		count(&seen.waiting, 1);
 		(void)await(&seen.is_open, 1);
 		hythe_exchange_answer(x, 200, NULL, &plain, 1, "waited", 6);
+	} else if (is(path, "/two")) {
+		serve_two(x);
 	} else if (!is(path, "/silent")) {
 		serve_question(x);
 	}
@@ -248,6 +279,21 @@ static void a_part_of_a_file_is_sent(void **state)
 	finish(host);
 }
 
+static void one_thread_reads_while_another_one_answers(void **state)
+{
+	hythe_host *host = start_blocking(1);
+	int fd = ask_begin(host, "POST", "/two", "Transfer-Encoding: chunked\r\n");
+	size_t size;
+
+	(void)state;
+	assert_true(send_text(fd, "5\r\nhello\r\n"));
+	assert_int_equal(await(&seen.written, 1), 1);
+	assert_true(send_text(fd, "0\r\n\r\n"));
+	assert_int_equal(answer_read(fd, answer, sizeof(answer), &size), 200);
+	assert_int_equal(chunks_size(), 2);
+	finish(host);
+}
+
 static void *ask_often(void *argument)
 {
 	hythe_host *host = argument;
@@ -316,6 +362,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup(a_client_that_leaves_ends_the_writing, clear),
 		cmocka_unit_test_setup(an_application_that_says_nothing_is_answered_for, clear),
 		cmocka_unit_test_setup(a_part_of_a_file_is_sent, clear),
+		cmocka_unit_test_setup(one_thread_reads_while_another_one_answers, clear),
 		cmocka_unit_test_setup(many_are_served_at_once, clear),
 		cmocka_unit_test_setup(a_stop_lets_those_under_way_be_answered, clear),
 	};
