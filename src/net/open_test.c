@@ -30,7 +30,7 @@
 
 static sem_t opened, gone;
 static struct request *waiting; /* the last one that opened and waits to be told; on the loop */
-static enum error_code gone_code;
+static _Atomic enum error_code gone_code;
 static _Atomic size_t most_unsent;
 
 static void note_gone(struct request *req, const struct error *why)
