@@ -272,7 +272,7 @@ static void relay_go_on(struct relay *r)
 {
 	if (!side_flush(&r->client) || !side_flush(&r->server) || !move(&r->client) || !move(&r->server)) {
 		relay_broken(r);
-	} else if (r->client.is_shut && (r->server.is_shut || r->ends_with_endpoint)) {
+	} else if (r->client.is_shut && (r->server.is_shut || r->ends_with_endpoint || r->relays->end_with_endpoints)) {
 		relay_end(r, false, RELAY_DONE);
 	} else {
 		side_await(&r->client);
@@ -423,6 +423,8 @@ struct relays *relays_new(struct gateway_worker *w)
 /* A client that stays would hold both sockets, and with the endpoint's the network namespace of a pod that is gone. */
 void relays_end_with_endpoints(struct relays *relays, const struct in_addr *pod)
 {
+	if (relays && !pod)
+		relays->end_with_endpoints = true; /* those that have none yet, too */
 	for (struct relay *r = relays ? relays->first : NULL, *next; r; r = next) {
 		next = r->next;
 		if (r->server.fd < 0 || (pod && !endpoint_has_address(r->endpoint, *pod)))

@@ -20,6 +20,7 @@ struct relays {
 	struct relay_counts *counts;
 	char *piece;  /* what is read is here until it is sent */
 	size_t count; /* connections and sessions */
+	bool end_with_endpoints;
 };
 enum { RELAY_PIECE = 64 << 10 };
 

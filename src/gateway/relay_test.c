@@ -85,6 +85,31 @@ static void who_stays_when_the_pod_is_gone_is_not_waited_for(void **state)
 	peer_free(echo);
 }
 
+/* Nor by one that had no endpoint yet when the program began to end. */
+static void who_came_last_is_not_waited_for_either(void **state)
+{
+	struct peer *leaves = peer_new(PEER_LEAVE);
+	int fd, port = peer_port(leaves);
+	struct kit k;
+
+	(void)state;
+	kit_begin(&k, 1, NULL);
+	kit_plan(&k);
+	kit_entry(&k, "a", "127.0.0.1:0", kit_backend(&k, "service", SPEECH_BYTES, NULL, 0));
+	kit_publish(&k);
+	fd = client_of(kit_bound(&k, "a", 1).port);
+	wait_for_relays(&k, 1);
+	kit_end_with_endpoints(&k, NULL);
+	kit_plan(&k);
+	kit_entry(&k, "a", "127.0.0.1:0", kit_backend(&k, "service", SPEECH_BYTES, &port, 1));
+	kit_publish(&k);
+	expect_text(fd, "bye\n");
+	wait_for_relays(&k, 0);
+	close(fd);
+	kit_end(&k);
+	peer_free(leaves);
+}
+
 static void a_reset_of_either_side_resets_the_other(void **state)
 {
 	struct linger at_once = { .l_onoff = 1 };
@@ -408,6 +433,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_end_of_one_direction_is_passed_on_as_that),
 		cmocka_unit_test(who_stays_when_the_pod_is_gone_is_not_waited_for),
+		cmocka_unit_test(who_came_last_is_not_waited_for_either),
 		cmocka_unit_test(a_reset_of_either_side_resets_the_other),
 		cmocka_unit_test(many_bytes_wait_for_who_reads_slowly_and_none_is_lost),
 		cmocka_unit_test(who_does_not_read_is_not_sent_for_without_end),
