@@ -14,7 +14,7 @@ enum kernel { KERNEL_AS_IT_IS, KERNEL_TAKES_SOME, KERNEL_REFUSES, KERNEL_TAKES_A
 
 static _Atomic enum kernel kernel;
 static _Atomic bool is_hasty;
-static pthread_t spared;
+static _Atomic pthread_t spared;
 
 void kernel_refuses(void)
 {
