@@ -346,6 +346,16 @@ CROWD = """
                     await send({"type": "http.response.body", "body": letter * 100_000, "more_body": True})
                     sent += 1
             await asyncio.gather(pieces(b"a"), pieces(b"b"))
+        if scope["path"] == "/end":
+            async def endless():
+                while True:
+                    await send({"type": "http.response.body", "body": b"c" * 100_000, "more_body": True})
+            task = asyncio.ensure_future(endless())
+            await asyncio.sleep(1)  # no room any more, most likely: else it fails before it waits
+            await send({"type": "http.response.body", "body": b""})
+            await asyncio.wait([task])
+            print("ended", file=open("log", "a"))
+            return
         await send({"type": "http.response.body", "body": b"%d" % sent})
 """
 
@@ -371,6 +381,9 @@ def test_several_tasks_of_a_request_wait_for_its_client(app, tmp_path):
         got = b"".join(iter(lambda: client.recv(1 << 20), b""))
     body = got.partition(b"\r\n\r\n")[2]
     assert (body.count(b"a"), body.count(b"b"), body[-3:]) == (20_000_000, 20_000_000, b"400")
+    with socket.create_connection((server.host, server.port), timeout=DEADLINE) as client:
+        client.sendall(b"GET /end HTTP/1.0\r\n\r\n")
+        until("who waits for room told of the answer's end", lambda: "ended" in log_of(tmp_path))
 
 
 def test_a_startup_that_fails_is_told(tmp_path):

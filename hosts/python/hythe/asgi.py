@@ -147,6 +147,7 @@ class _Http(_Exchange):
         else:
             self.exchange.finish()
             self.wake()
+            self.drained()  # another task's part may have waited for room: there will be no more
 
     def fail(self, text: str) -> None:
         """The application raised, or ended without an answer."""
