@@ -9,6 +9,7 @@
 #include "kube/crd/convert.h"
 #include "kube/crd/crd.h"
 #include "kube/crd/shipped.h"
+#include "kube/kinds/cluster_ip.h"
 #include "kube/kinds/protection.h"
 #include "kube/webhook.h"
 
@@ -128,6 +129,7 @@ void kube_free(struct kube *k)
 	if (!k)
 		return;
 	kube_stop(k);
+	cluster_ip_forget(k);
 	quotas_free(k->quotas);
 	hooks_free(k->hooks);
 	conversions_free(k->conversions);

@@ -19,7 +19,6 @@
  * tests) makes its own from its store. */
 static struct {
 	struct kube *kube;
-	int64_t revision;
 	uint32_t addresses[ADDRESSES], ports[PORTS];
 } table;
 
@@ -94,14 +93,19 @@ static void load(struct kube *k)
 	struct error err = { 0 };
 	struct arena arena;
 
-	if (table.kube == k && table.revision <= store_revision(kube_store(k)))
+	if (table.kube == k)
 		return;
 	memset(&table, 0, sizeof(table));
 	table.kube = k;
-	table.revision = store_revision(kube_store(k));
 	arena_init(&arena, TABLE_MAX);
 	(void)store_list(kube_store(k), SPAN("/core/services/"), SPAN(""), 0, mark_record, &arena, &err);
 	arena_done(&arena);
+}
+
+void cluster_ip_forget(const struct kube *k)
+{
+	if (table.kube == k)
+		table.kube = NULL;
 }
 
 struct held {

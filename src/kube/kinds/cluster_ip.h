@@ -26,5 +26,8 @@ const char *node_port_take(struct change *c, int64_t port);
 struct held;
 void cluster_ip_give(const struct held *first);
 
+/* The server ends: the next one may be at the same place in memory. */
+void cluster_ip_forget(const struct kube *k);
+
 /* A service that is durable now: `old` or `object` may be NULL. */
 void cluster_ip_changed(struct kube *k, const struct kind *kind, const struct value *old, const struct value *object);
