@@ -21,6 +21,7 @@ struct upstream {
 	int64_t idle_since_ns, heard_ns;
 	int fd; /* the client's */
 	bool is_http2, is_idle, is_used, is_doubted;
+	bool is_telling, is_over; /* who waited for it is told just now; somebody needs it no more already */
 };
 
 static struct loop *loop_of(const struct upstream *u)
@@ -133,10 +134,14 @@ static void dialled(void *owner, int fd, const struct error *err)
 		    u->is_http2 ? client_new(loop_of(u), fd, &ops, u) : client_new_http1(loop_of(u), fd, &ops, u);
 		endpoint_connected(e);
 	}
+	u->is_telling = true;
 	while ((a = ask_first(u)))
 		a->done(a, fd >= 0 ? u : NULL, fd >= 0 ? NULL : &why);
+	u->is_telling = false;
 	if (fd < 0)
 		upstream_close(u);
+	else if (u->is_over)
+		upstream_over(u);
 	endpoint_drop(e);
 }
 
@@ -268,6 +273,9 @@ void upstream_over(struct upstream *u)
 
 	if (!u->client)
 		return; /* it is being closed */
+	u->is_over = u->is_telling;
+	if (u->is_over)
+		return;
 	u->idle_since_ns = loop_now(loop_of(u));
 	if (u->is_http2) {
 		if (client_streams(u->client) == 0 && !is_kept(u))
