@@ -8,6 +8,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Returns when the worker drains: nobody can connect any more. */
+static void drain_begin(struct server *s)
+{
+	int late;
+
+	server_drain(s);
+	while ((late = connect_text(server_address(s, 0))) >= 0)
+		close(late);
+}
+
 static void a_drain_answers_what_was_accepted_and_closes_the_rest(void **state)
 {
 	struct server *s = serve_default();
@@ -91,7 +101,7 @@ static void an_idle_connection_may_ask_once_more_where_there_is_a_grace(void **s
 	struct server *s;
 	struct buffer in;
 	struct answer a;
-	int idle, silent, late;
+	int idle, silent;
 
 	(void)state;
 	config.idle_grace_ms = 60000;
@@ -102,9 +112,7 @@ static void an_idle_connection_may_ask_once_more_where_there_is_a_grace(void **s
 	take_answer(idle, &in, &a, false);
 	assert_false(has_line(&a, "\r\nConnection: close\r\n"));
 	buffer_done(&a.body);
-	server_drain(s);
-	while ((late = connect_text(server_address(s, 0))) >= 0)
-		close(late); /* until the drain has begun */
+	drain_begin(s);
 	SAY(idle, "POST /echo HTTP/1.1\r\n" H "Content-Length: 4\r\n\r\nmore");
 	take_answer(idle, &in, &a, false);
 	assert_int_equal(a.status, 200);
@@ -132,7 +140,7 @@ static void what_was_answered_early_may_ask_once_more_where_there_is_a_grace(voi
 {
 	struct server_config config = config_default();
 	struct server *s;
-	int fd, late;
+	int fd;
 
 	(void)state;
 	config.idle_grace_ms = 60000;
@@ -140,9 +148,7 @@ static void what_was_answered_early_may_ask_once_more_where_there_is_a_grace(voi
 	fd = client(s);
 	SAY(fd, "POST /nowhere HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\n");
 	expect(fd, 404, NULL);
-	server_drain(s);
-	while ((late = connect_text(server_address(s, 0))) >= 0)
-		close(late); /* until the drain has begun */
+	drain_begin(s);
 	SAY(fd, "helloPOST /echo HTTP/1.1\r\n" H "Content-Length: 4\r\n\r\nmore");
 	expect(fd, 200, "more");
 	expect_closed(fd);
